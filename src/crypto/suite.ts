@@ -5,6 +5,8 @@
  * (OpenSSL, off the main thread) and, in simulations only, a cheap stand-in. It is asynchronous because the
  * fast implementations are.
  */
+import { FormatError } from '../errors.ts'
+
 export type MlDsaAlg = 'ML-DSA-44' | 'ML-DSA-65' | 'ML-DSA-87'
 
 export interface PublicKey {
@@ -34,3 +36,16 @@ export const ML_DSA: Readonly<Record<MlDsaAlg, { publicKey: number; signature: n
 }
 
 export const SEED_BYTES = 32
+
+/** Refuses a seed that is not 32 bytes, before any library sees it. */
+export function checkSeed(seed: Uint8Array): void {
+  if (seed.length !== SEED_BYTES) {
+    throw new FormatError('bad-key', `An ML-DSA seed has ${SEED_BYTES} bytes, this one has ${seed.length}.`)
+  }
+}
+
+/** Whether key and signature have the sizes of the key's parameter set: what every verifier checks first. */
+export function sizesFit(key: PublicKey, signature: Uint8Array): boolean {
+  const sizes = ML_DSA[key.alg]
+  return key.bytes.length === sizes.publicKey && signature.length === sizes.signature
+}
