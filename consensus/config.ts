@@ -1,0 +1,47 @@
+/** Checks of what a Raft is built from, at the door, so that no later code has to doubt it. */
+import { invariant } from '../src/errors.ts'
+import { BLOCK_BYTES_MAX, VALIDATORS_MAX } from '../src/limits.ts'
+import type { RaftConfig, RaftLimits } from './types.ts'
+
+/** Sizes that suit blocks of up to 4 MiB on links of 100 Mbit/s and more. */
+export const DEFAULT_LIMITS: RaftLimits = {
+  windowBlocks: 16,
+  appendBytesMax: BLOCK_BYTES_MAX,
+  appendBlocksMax: 64,
+  inflightAppendsMax: 16,
+  memoryBlocks: 256,
+  memoryBytes: 64 * 1024 * 1024,
+}
+
+/** Throws an InvariantError for a configuration that could not work: it is our own code that builds it. */
+export function checkConfig(config: RaftConfig): void {
+  const { voters, electionTicks, heartbeatTicks, limits, log, hardState } = config
+  invariant(voters.length >= 1 && voters.length <= VALIDATORS_MAX, 'From 1 to 15 voters are possible.')
+  invariant(new Set(voters).size === voters.length, 'A voter is named twice.', { voters })
+  invariant(
+    heartbeatTicks >= 1 && electionTicks > 2 * heartbeatTicks,
+    'An election timeout must outlast two heartbeats.',
+    { electionTicks, heartbeatTicks },
+  )
+  for (const [name, value] of Object.entries(limits)) {
+    invariant(Number.isSafeInteger(value) && value >= 1, `The limit ${name} must be a positive whole number.`)
+  }
+  invariant(limits.appendBlocksMax <= 1024, 'An append carries at most 1024 blocks.')
+  invariant(
+    limits.appendBytesMax <= BLOCK_BYTES_MAX,
+    'An append carries at most the bytes of one full block.',
+  )
+
+  const first = log.blocks[0]
+  const last = log.blocks.at(-1)
+  invariant(first !== undefined && last !== undefined, 'The log must hold at least one block: genesis.')
+  invariant(
+    first.height <= log.commit && log.commit <= last.height,
+    'The log handed in must begin at or below the commit height and reach it.',
+    { first: first.height, commit: log.commit, last: last.height },
+  )
+  invariant(last.term <= hardState.term, 'The log holds a block of a term that was never persisted.', {
+    term: hardState.term,
+    blockTerm: last.term,
+  })
+}
