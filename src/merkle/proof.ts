@@ -18,7 +18,7 @@ export type ProofPlan = readonly (readonly NodeId[])[]
 export type ReadNode = (level: number, index: number) => Uint8Array
 
 /** The perfect subtrees of a tree of `size` leaves, largest first. Their hashes make a
- * `CompactTree`, and their fold is the root. */
+ * `Frontier`, and their fold is the root. */
 export function rootNodes(size: number): NodeId[] {
   checkIndex(size)
   return perfectNodes(0, size)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { concat, toHex, utf8 } from '../../src/bytes.ts'
-import { CompactTree } from '../../src/merkle/compact.ts'
+import { Frontier } from '../../src/merkle/frontier.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
 import {
   decodeEntryBundle,
@@ -92,7 +92,7 @@ describe('tile coordinates', () => {
   it('give back every node of a tree from tiles alone', () => {
     const tiles = new Map<string, Uint8Array[]>()
     const nodes: [number, number, Uint8Array][] = []
-    const tree = new CompactTree()
+    const tree = new Frontier()
     for (let i = 0; i < 600; i++) {
       tree.append(leafHash(utf8(`${i}`)), (level, index, hash) => {
         nodes.push([level, index, hash])

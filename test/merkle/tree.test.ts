@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { toHex, utf8 } from '../../src/bytes.ts'
-import { CompactTree } from '../../src/merkle/compact.ts'
+import { Frontier } from '../../src/merkle/frontier.ts'
 import { perfectNodes, splitPoint } from '../../src/merkle/geometry.ts'
 import { EMPTY_ROOT, leafHash, nodeHash } from '../../src/merkle/hash.ts'
 import {
@@ -20,7 +20,7 @@ const hexes = (hashes: readonly Uint8Array[]) => hashes.map(toHex)
 /** A tree of the given entries and a reader of its nodes, as the store of a node would hold them. */
 function grow(entries: readonly Uint8Array[]) {
   const nodes = new Map<string, Uint8Array>()
-  const tree = new CompactTree()
+  const tree = new Frontier()
   for (const entry of entries) {
     tree.append(leafHash(entry), (level, index, hash) => nodes.set(`${level}/${index}`, hash))
   }
@@ -32,7 +32,7 @@ describe('the tree against its naive twin', () => {
   const { read } = grow(all)
 
   it('has the roots of RFC 6962 at every size', () => {
-    const tree = new CompactTree()
+    const tree = new Frontier()
     assert.deepEqual(tree.root(), mth([]))
     assert.deepEqual(EMPTY_ROOT, mth([]))
     for (let n = 1; n <= all.length; n++) {
@@ -133,10 +133,10 @@ function* altered(hashes: readonly Uint8Array[], at: number): Generator<Uint8Arr
   yield replaced(new Uint8Array([...hashes[i]!, 0]))
 }
 
-describe('CompactTree', () => {
+describe('Frontier', () => {
   it('is a value: restored from its nodes, or cloned, it goes on alike and apart', () => {
     const { tree, read } = grow(leaves(37))
-    const restored = new CompactTree(
+    const restored = new Frontier(
       37,
       rootNodes(37).map(({ level, index }) => read(level, index)),
     )
@@ -152,7 +152,7 @@ describe('CompactTree', () => {
 
   it('reports each perfect subtree once, when it is complete', () => {
     const seen: string[] = []
-    const tree = new CompactTree()
+    const tree = new Frontier()
     for (const leaf of leaves(6))
       tree.append(leafHash(leaf), (level, index) => seen.push(`${level}/${index}`))
     assert.deepEqual(seen, ['0/0', '0/1', '1/0', '0/2', '0/3', '1/1', '2/0', '0/4', '0/5', '1/2'])
@@ -166,16 +166,16 @@ describe('CompactTree', () => {
       [0, [hash]],
       [1, [hash.slice(1)]],
     ] as const) {
-      assert.throws(() => new CompactTree(size, nodes), { code: 'invariant' })
+      assert.throws(() => new Frontier(size, nodes), { code: 'invariant' })
     }
-    assert.throws(() => new CompactTree().append(hash.slice(1)), { code: 'invariant' })
+    assert.throws(() => new Frontier().append(hash.slice(1)), { code: 'invariant' })
   })
 
   it('works up to the last exact integer and no further', () => {
     const full = Number.MAX_SAFE_INTEGER
     const nodes = rootNodes(full).map(() => new Uint8Array(32))
     assert.equal(nodes.length, 53)
-    const tree = new CompactTree(full - 1, nodes.slice(0, 52))
+    const tree = new Frontier(full - 1, nodes.slice(0, 52))
     tree.append(new Uint8Array(32))
     assert.equal(tree.size, full)
     assert.throws(() => tree.append(new Uint8Array(32)), { code: 'bad-integer' })
@@ -210,7 +210,7 @@ describe('indexes beyond 32 bits', () => {
       fc.property(sizes, fc.double({ min: 0, max: 1, noNaN: true }), (size, part) => {
         const index = Math.min(size - 1, Math.floor(size * part))
         const root = (n: number) =>
-          new CompactTree(
+          new Frontier(
             n,
             rootNodes(n).map(({ level }) => perfect(level)),
           ).root()

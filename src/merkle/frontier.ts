@@ -10,7 +10,7 @@ import { foldNodes, nodeHash } from './hash.ts'
 /** Told of every perfect subtree at the moment it is complete, leaves included: what tiles are made of. */
 export type OnNode = (level: number, index: number, hash: Uint8Array) => void
 
-export class CompactTree {
+export class Frontier {
   #size: number
   readonly #nodes: Uint8Array[]
 
@@ -22,7 +22,7 @@ export class CompactTree {
     checkIndex(size)
     invariant(
       nodes.length === perfectNodes(0, size).length && nodes.every((node) => node.length === HASH_BYTES),
-      'These are not the nodes of a compact tree of this size.',
+      'These are not the nodes of a frontier of this size.',
       { size, nodes: nodes.length },
     )
     this.#size = size
@@ -34,7 +34,7 @@ export class CompactTree {
     return this.#size
   }
 
-  /** The hashes of the perfect subtrees, largest first: `new CompactTree(size, nodes)` is an equal tree. */
+  /** The hashes of the perfect subtrees, largest first: `new Frontier(size, nodes)` is an equal frontier. */
   get nodes(): readonly Uint8Array[] {
     return [...this.#nodes]
   }
@@ -64,7 +64,7 @@ export class CompactTree {
   }
 
   /** A second copy of the tree: to try a block on, and to drop if the block is refused. */
-  clone(): CompactTree {
-    return new CompactTree(this.#size, this.#nodes)
+  clone(): Frontier {
+    return new Frontier(this.#size, this.#nodes)
   }
 }
