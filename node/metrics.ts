@@ -1,0 +1,47 @@
+/** The node's Prometheus metrics, all in one table. One registry for each node: several live in one test. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+export type Metrics = ReturnType<typeof createMetrics>
+
+export function createMetrics(labels: { node: string; ledger: string }) {
+  const registry = new Registry()
+  registry.setDefaultLabels(labels)
+  collectDefaultMetrics({ register: registry, prefix: 'qat_' })
+  const registers = [registry]
+  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
+    new Counter({ name: `qat_${name}`, help, labelNames, registers })
+  const gauge = (name: string, help: string) => new Gauge({ name: `qat_${name}`, help, registers })
+  const seconds = (name: string, help: string) => {
+    const buckets = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10]
+    return new Histogram({ name: `qat_${name}_seconds`, help, buckets, registers })
+  }
+  return {
+    registry,
+    height: gauge('height', 'Height of the newest applied block'),
+    treeSize: gauge('tree_size', 'Leaves in the tree'),
+    finalSize: gauge('final_size', 'Tree size of the newest certificate'),
+    term: gauge('term', 'Raft term'),
+    isLeader: gauge('is_leader', '1 while this node leads'),
+    pending: gauge('pending_entries', 'Admitted entries that are in no block yet'),
+    peers: gauge('connected_peers', 'Connected members'),
+    entriesApplied: counter('entries_applied_total', 'Entries applied'),
+    blocksApplied: counter('blocks_applied_total', 'Blocks applied'),
+    submissions: counter('submissions_total', 'Submissions by outcome: ok or an error code', ['outcome']),
+    rpcRequests: counter('rpc_requests_total', 'JSON-RPC calls by method and outcome', ['method', 'outcome']),
+    refusedPeers: counter('refused_peers_total', 'Connections refused because the peer is no member'),
+    misbehaviour: counter('peer_misbehaviour_total', 'Protocol violations by member and code', [
+      'peer',
+      'code',
+    ]),
+    droppedFrames: counter('dropped_frames_total', 'Frames not sent: peer absent or its queue full', [
+      'peer',
+    ]),
+    gossip: counter('gossip_messages_total', 'Gossip messages by topic and verdict', ['topic', 'verdict']),
+    cosignatures: counter('cosignatures_total', 'Cosignatures made by this node'),
+    certificates: counter('certificates_total', 'Certificates assembled or received'),
+    persistSeconds: seconds('persist', 'One synced write of the Raft log'),
+    applySeconds: seconds('apply', 'One synced application of committed blocks'),
+    orderSeconds: seconds('order', 'Admission to applied block, entries admitted here'),
+    finalSeconds: seconds('final', 'Admission to certificate, entries admitted here'),
+  }
+}

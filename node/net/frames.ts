@@ -1,0 +1,18 @@
+/** Sizes and protocol names of the direct streams. */
+import { BLOCK_BYTES_MAX } from '../../src/limits.ts'
+
+/** A frame carries at most one full block, or as many small ones, with a little around them. */
+export const FRAME_BYTES_MAX = BLOCK_BYTES_MAX + 65_536
+
+/** A request is small; an answer is one frame at most. */
+export const REQUEST_BYTES_MAX = 65_536
+
+/** Protocol ids carry the ledger's genesis, so that nodes of two ledgers never understand each other. */
+export function protocols(genesisId: string) {
+  const ledger = genesisId.slice(0, 16)
+  return {
+    frames: `/qat/${ledger}/frames/1`,
+    request: `/qat/${ledger}/request/1`,
+    topic: (name: string) => `/qat/${ledger}/${name}/1`,
+  }
+}

@@ -1,0 +1,267 @@
+/**
+ * The Network over libp2p: TCP, Noise, yamux, gossipsub; members only. The only file that configures libp2p.
+ *
+ * Direct streams carry ordering (measured at more than ten times gossip's rate); gossip carries what everyone
+ * should see. Gossip messages are signed with ML-DSA inside, so libp2p's own message signing stays off.
+ */
+import { gossipsub, StrictNoSign, TopicValidatorResult } from '@chainsafe/libp2p-gossipsub'
+import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
+import { identify } from '@libp2p/identify'
+import type { Connection, PeerId, Stream } from '@libp2p/interface'
+import { noise } from '@libp2p/noise'
+import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id'
+import { ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { lpStream } from '@libp2p/utils'
+import { yamux } from '@libp2p/yamux'
+import { multiaddr } from '@multiformats/multiaddr'
+import { createLibp2p } from 'libp2p'
+import { sha256 } from '../../src/crypto/hash.ts'
+import { errorMessage, QatError } from '../../src/errors.ts'
+import type { Membership } from '../../src/ledger/membership.ts'
+import type { Logger } from '../logger.ts'
+import type { Metrics } from '../metrics.ts'
+import { FRAME_BYTES_MAX, protocols, REQUEST_BYTES_MAX } from './frames.ts'
+import { Link } from './link.ts'
+import {
+  FRAME,
+  type FrameKind,
+  type Network,
+  type NetworkHandlers,
+  TOPICS,
+  type Topic,
+  type Verdict,
+} from './network.ts'
+
+export class NetworkError extends QatError<
+  'port-in-use' | 'listen-failed' | 'not-connected' | 'request-failed'
+> {}
+
+export interface NetworkOptions {
+  readonly self: string
+  readonly membership: Membership
+  readonly genesisId: string
+  /** 32 bytes: the libp2p identity. */
+  readonly peerSeed: Uint8Array
+  /** libp2p multiaddrs to listen on. */
+  readonly listen: readonly string[]
+  readonly logger: Logger
+  readonly metrics: Metrics
+}
+
+/** The libp2p peer id that belongs to a 32-byte seed. */
+export async function peerIdOf(seed: Uint8Array): Promise<string> {
+  return peerIdFromPrivateKey(await generateKeyPairFromSeed('Ed25519', seed)).toString()
+}
+
+const REDIAL_MS = 1_000
+/** Of two members one dials at once and the other only if that has not helped, so that they seldom meet halfway. */
+const SECOND_DIALLER_MS = 3_000
+const DIAL_TIMEOUT_MS = 5_000
+
+const VERDICTS: Record<Verdict, TopicValidatorResult> = {
+  accept: TopicValidatorResult.Accept,
+  ignore: TopicValidatorResult.Ignore,
+  reject: TopicValidatorResult.Reject,
+}
+
+export async function createNetwork(options: NetworkOptions): Promise<Network> {
+  const { self, membership, logger, metrics } = options
+  const names = protocols(options.genesisId)
+  const others = membership.validators.filter(({ name }) => name !== self)
+  const peerIds = new Map(others.map(({ name, peerId }) => [name, peerIdFromString(peerId)]))
+  const nameOf = (peer: PeerId) => membership.validatorByPeerId.get(peer.toString())?.name
+  const turnAway = (peer: PeerId) => {
+    const stranger = nameOf(peer) === undefined
+    if (stranger) {
+      metrics.refusedPeers.inc()
+      logger.warn({ peer: peer.toString() }, 'refused a peer that is not a member')
+    }
+    return stranger
+  }
+
+  const libp2p = await createLibp2p({
+    start: false,
+    privateKey: await generateKeyPairFromSeed('Ed25519', options.peerSeed),
+    addresses: { listen: [...options.listen] },
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    connectionGater: {
+      denyDialPeer: (peer) => nameOf(peer) === undefined,
+      denyInboundEncryptedConnection: turnAway,
+      denyDialMultiaddr: () => false,
+    },
+    // The default of 5 new connections a second and host would turn members of one test machine away.
+    connectionManager: { inboundConnectionThreshold: 100, dialTimeout: DIAL_TIMEOUT_MS },
+    // A partition is noticed in about three seconds; the generous timeout spares a peer that is only busy.
+    connectionMonitor: { pingInterval: 1_500, pingTimeout: { minTimeout: 5_000 } },
+    services: {
+      identify: identify(),
+      ping: ping(),
+      pubsub: gossipsub({
+        globalSignaturePolicy: StrictNoSign,
+        allowPublishToZeroTopicPeers: true,
+        ignoreDuplicatePublishError: true,
+        fallbackToFloodsub: false,
+        emitSelf: false,
+        doPX: false,
+        maxInboundDataLength: FRAME_BYTES_MAX,
+        msgIdFn: (message) => sha256(new TextEncoder().encode(message.topic), message.data),
+      }),
+    },
+  })
+
+  let handlers: NetworkHandlers | undefined
+  let redial: NodeJS.Timeout | undefined
+  const missingSince = new Map<string, number>()
+
+  const connectionTo = (name: string): Connection | undefined => {
+    const peer = peerIds.get(name)
+    return peer && libp2p.getConnections(peer).find(({ status }) => status === 'open')
+  }
+  const openStream = async (name: string, protocol: string): Promise<Stream> => {
+    const connection = connectionTo(name)
+    if (!connection) throw new NetworkError('not-connected', `${name} is not connected.`)
+    return connection.newStream(protocol)
+  }
+  const links = new Map(others.map(({ name }) => [name, new Link(() => openStream(name, names.frames))]))
+
+  const misbehaved = (name: string, code: string) => {
+    metrics.misbehaviour.inc({ peer: name, code })
+    logger.warn({ peer: name, code }, 'closed the connection of a peer that broke the protocol')
+    for (const connection of libp2p.getConnections(peerIds.get(name))) connection.abort(new Error(code))
+  }
+
+  /** Reads frames until the peer closes; anything that is no frame ends the connection. */
+  const readFrames = async (stream: Stream, connection: Connection) => {
+    const from = nameOf(connection.remotePeer)
+    const lp = lpStream(stream, { maxDataLength: FRAME_BYTES_MAX, maxBufferSize: 2 * FRAME_BYTES_MAX })
+    try {
+      while (from !== undefined) {
+        // A copy: decryption works in place and the buffer is not ours to keep.
+        const frame = (await lp.read()).slice()
+        const kind = Object.values(FRAME).find((value) => value === frame[0])
+        if (kind === undefined) return misbehaved(from, 'unknown-frame')
+        handlers?.frame(from, kind, frame.subarray(1))
+      }
+    } catch (error) {
+      if (from !== undefined && error instanceof Error && error.name.startsWith('InvalidDataLength')) {
+        misbehaved(from, 'bad-frame-length')
+      }
+    } finally {
+      stream.abort(new Error('done reading'))
+    }
+  }
+
+  const answer = async (stream: Stream, connection: Connection) => {
+    const from = nameOf(connection.remotePeer)
+    try {
+      if (from === undefined || handlers === undefined) return
+      const lp = lpStream(stream, { maxDataLength: REQUEST_BYTES_MAX })
+      const signal = AbortSignal.timeout(DIAL_TIMEOUT_MS)
+      const response = await handlers.request(from, (await lp.read({ signal })).slice())
+      await lpStream(stream, { maxDataLength: FRAME_BYTES_MAX }).write(response, {
+        signal: AbortSignal.timeout(30_000),
+      })
+      await stream.close()
+    } catch (error) {
+      logger.debug({ from, error: errorMessage(error) }, 'a request was not answered')
+      stream.abort(error instanceof Error ? error : new Error('failed'))
+    }
+  }
+
+  const dialMissing = () => {
+    const now = performance.now()
+    for (const { name, addresses } of others) {
+      if (connectionTo(name)) {
+        missingSince.delete(name)
+        continue
+      }
+      const since = missingSince.get(name) ?? now
+      missingSince.set(name, since)
+      if (self < name || now - since >= SECOND_DIALLER_MS) {
+        const targets = addresses.map((address) =>
+          multiaddr(address).encapsulate(`/p2p/${peerIds.get(name)}`),
+        )
+        libp2p.dial(targets, { signal: AbortSignal.timeout(DIAL_TIMEOUT_MS) }).catch((error) => {
+          logger.debug({ peer: name, error: errorMessage(error) }, 'dialling failed; will try again')
+        })
+      }
+    }
+  }
+
+  return {
+    async start(given) {
+      handlers = given
+      const streamOptions = { maxInboundStreams: 256, maxOutboundStreams: 256 }
+      await libp2p.handle(
+        names.frames,
+        (stream, connection) => void readFrames(stream, connection),
+        streamOptions,
+      )
+      await libp2p.handle(
+        names.request,
+        (stream, connection) => void answer(stream, connection),
+        streamOptions,
+      )
+      for (const topic of TOPICS) {
+        libp2p.services.pubsub.topicValidators.set(names.topic(topic), async (peer, message) => {
+          const from = nameOf(peer)
+          return VERDICTS[from === undefined ? 'reject' : await given.gossip(from, topic, message.data)]
+        })
+        libp2p.services.pubsub.subscribe(names.topic(topic))
+      }
+      libp2p.addEventListener('peer:connect', (event) => {
+        const name = nameOf(event.detail)
+        if (name !== undefined) given.connected(name)
+      })
+      try {
+        await libp2p.start()
+      } catch (error) {
+        throw listenError(options.listen, error)
+      }
+      dialMissing()
+      redial = setInterval(dialMissing, REDIAL_MS)
+    },
+    peers: () => others.map(({ name }) => name).filter((name) => connectionTo(name) !== undefined),
+    send(to: string, kind: FrameKind, bytes: Uint8Array) {
+      const sent = connectionTo(to) !== undefined && links.get(to)!.send(kind, bytes)
+      if (!sent) metrics.droppedFrames.inc({ peer: to })
+      return sent
+    },
+    async request(to, bytes, timeoutMs) {
+      const signal = AbortSignal.timeout(timeoutMs)
+      const stream = await openStream(to, names.request)
+      try {
+        const lp = lpStream(stream, { maxDataLength: FRAME_BYTES_MAX, maxBufferSize: 2 * FRAME_BYTES_MAX })
+        await lp.write(bytes, { signal })
+        return (await lp.read({ signal })).slice()
+      } catch (cause) {
+        throw new NetworkError('request-failed', `${to} did not answer.`, {}, { cause })
+      } finally {
+        stream.abort(new Error('answered'))
+      }
+    },
+    async publish(topic: Topic, bytes: Uint8Array) {
+      await libp2p.services.pubsub.publish(names.topic(topic), bytes)
+    },
+    misbehaved,
+    async stop() {
+      clearInterval(redial)
+      await libp2p.stop()
+    },
+  }
+}
+
+function listenError(listen: readonly string[], error: unknown): NetworkError {
+  const reasons =
+    error instanceof AggregateError ? error.errors.map(errorMessage).join('; ') : errorMessage(error)
+  const place = listen.join(', ')
+  return /EADDRINUSE|in use/.test(`${reasons} ${errorMessage(error)}`)
+    ? new NetworkError(
+        'port-in-use',
+        `The peer port of ${place} is taken. Stop the other process or choose another port.`,
+      )
+    : new NetworkError('listen-failed', `Cannot listen for peers on ${place}: ${reasons}`)
+}

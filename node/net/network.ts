@@ -1,0 +1,39 @@
+/**
+ * What the node needs of a network, in members' names. libp2p implements it in `libp2p-network.ts`; a
+ * simulation can implement it in memory.
+ */
+
+/** Frames on the persistent direct stream between two validators. Numbers go on the wire: never reuse one. */
+export const FRAME = { raft: 1, forward: 2, forwardReply: 3 } as const
+export type FrameKind = (typeof FRAME)[keyof typeof FRAME]
+
+/** What travels by gossip. */
+export const TOPICS = ['blocks', 'cosignatures', 'status'] as const
+export type Topic = (typeof TOPICS)[number]
+
+/** gossipsub's three answers: pass on; drop silently; drop and hold it against the sender. */
+export type Verdict = 'accept' | 'ignore' | 'reject'
+
+export interface NetworkHandlers {
+  /** A frame from a connected member. Must not throw. */
+  frame(from: string, kind: FrameKind, bytes: Uint8Array): void
+  /** A question from a member; what is returned is the answer. A throw closes the stream without one. */
+  request(from: string, bytes: Uint8Array): Promise<Uint8Array>
+  gossip(from: string, topic: Topic, bytes: Uint8Array): Promise<Verdict>
+  connected(peer: string): void
+}
+
+export interface Network {
+  /** Starts listening and dialling; until then nothing is delivered. */
+  start(handlers: NetworkHandlers): Promise<void>
+  /** Names of connected members. */
+  peers(): string[]
+  /** Queues a frame; false if the peer is not connected or its queue is full, and then the frame is gone. */
+  send(to: string, kind: FrameKind, bytes: Uint8Array): boolean
+  /** Asks a member and waits for its answer, at most `timeoutMs`. */
+  request(to: string, bytes: Uint8Array, timeoutMs: number): Promise<Uint8Array>
+  publish(topic: Topic, bytes: Uint8Array): Promise<void>
+  /** A member sent what no correct node sends: counted, and its connection is closed. */
+  misbehaved(peer: string, code: string): void
+  stop(): Promise<void>
+}

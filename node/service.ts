@@ -1,0 +1,164 @@
+/**
+ * What a running node offers to its front doors (JSON-RPC, webhooks, dashboard): plain questions and answers,
+ * no transport. `LedgerNode` implements it; the RPC layer's tests use a fake.
+ */
+import { QatError } from '../src/errors.ts'
+import type { JsonObject } from '../src/json.ts'
+import type { Entry } from '../src/ledger/entry.ts'
+
+/** received / committed by Raft and applied here / covered by a certificate. */
+export const STAGES = ['pending', 'ordered', 'final'] as const
+export type Stage = (typeof STAGES)[number]
+
+export interface Submission {
+  /** Leaf hash in hex. */
+  readonly id: string
+  readonly status: Stage
+  /** Leaf index and block height, once ordered. */
+  readonly index?: number
+  readonly height?: number
+  /** True if the same CloudEvent (source, id, content) had been recorded before: this names that entry. */
+  readonly duplicate?: boolean
+}
+
+export interface EntryView extends Submission {
+  readonly entry: JsonObject
+  /** When the block that holds it was sealed, RFC 3339; absent while pending. */
+  readonly recorded?: string
+  /** Name of the submitter whose key signed it. */
+  readonly submitter?: string
+}
+
+export interface EntryQuery {
+  readonly source?: string
+  readonly type?: string
+  readonly subject?: string
+  /** Recorded at or after / before, in ms since 1970. */
+  readonly from?: number
+  readonly to?: number
+  readonly order: 'asc' | 'desc'
+  /** At most this many; the caller has bounded it. */
+  readonly limit: number
+  /** Continue after this leaf index (before it, in descending order). */
+  readonly after?: number
+}
+
+export interface QueryPage {
+  readonly entries: readonly EntryView[]
+  /** Leaf index to continue after; absent when there is no more. */
+  readonly next?: number
+}
+
+export interface BlockView {
+  readonly height: number
+  readonly term: number
+  readonly hash: string
+  readonly previous: string
+  readonly proposer: string
+  readonly time: string
+  readonly firstIndex: number
+  readonly count: number
+  readonly entriesRoot: string
+  /** Tree size and root after the block. */
+  readonly size: number
+  readonly root: string
+  /** Leaf hashes of the entries, in order. */
+  readonly entries: readonly string[]
+  readonly seal: JsonObject
+}
+
+export interface CheckpointView {
+  readonly origin: string
+  readonly size: number
+  /** base64, as in the checkpoint's own text. */
+  readonly root: string
+  readonly height: number
+  /** The certificate: a signed note that satisfies the policy. */
+  readonly note: string
+}
+
+export interface BundleFiles {
+  readonly id: string
+  /** File contents: canonical envelope, C2SP tlog-proof, C2SP tlog-policy. */
+  readonly entry: string
+  readonly proof: string
+  readonly policy: string
+}
+
+export interface NodeStatus {
+  readonly name: string
+  readonly ledger: string
+  readonly genesis: string
+  readonly version: string
+  readonly role: string
+  readonly leader?: string
+  readonly term: number
+  readonly height: number
+  readonly size: number
+  /** Size of the newest certificate, 0 if none. */
+  readonly finalSize: number
+  readonly pending: number
+  readonly peers: readonly string[]
+}
+
+export interface ClusterStatus {
+  readonly ledger: string
+  readonly leader?: string
+  readonly term: number
+  readonly cosigners: number
+  /** This node and what the others last announced. `seenMs` is the age of the announcement. */
+  readonly nodes: readonly (Pick<
+    NodeStatus,
+    'name' | 'role' | 'height' | 'size' | 'finalSize' | 'pending'
+  > & {
+    readonly online: boolean
+    readonly seenMs?: number
+  })[]
+}
+
+/** What subscribers are told of. */
+export type LedgerEvent =
+  | { readonly topic: 'blocks'; readonly block: BlockView }
+  | { readonly topic: 'checkpoints'; readonly checkpoint: CheckpointView }
+  | { readonly topic: 'entries'; readonly entry: EntryView }
+
+/** An answer that is no result: the request was understood, and this is why it has none. */
+export class ServiceError extends QatError<
+  'not-found' | 'not-final' | 'overloaded' | 'unavailable' | 'unauthorized'
+> {}
+
+/** Whoever a bearer token stands for, and what it may log. */
+export interface Principal {
+  readonly name: string
+  readonly sources: readonly string[]
+  readonly types: readonly string[]
+}
+
+export interface LedgerService {
+  /** Admits a signed entry and waits until it is at `stage` or `timeoutMs` has passed; answers how far it is. */
+  submit(entry: Entry, stage: Stage, timeoutMs: number): Promise<Submission>
+  /** The gateway signs events for a sender known by its token: one event, or several as one batch entry. */
+  submitEvents(
+    events: readonly JsonObject[],
+    principal: Principal,
+    stage: Stage,
+    timeoutMs: number,
+  ): Promise<Submission>
+  /** Throws ServiceError not-found for an id this node has never seen. */
+  submission(id: string, stage: Stage, timeoutMs: number): Promise<Submission>
+  entry(by: { readonly id: string } | { readonly index: number }): Promise<EntryView>
+  query(query: EntryQuery): Promise<QueryPage>
+  block(height: number): Promise<BlockView>
+  /** Throws ServiceError not-final before there is a certificate. */
+  checkpoint(): Promise<CheckpointView>
+  /** Hashes in hex. Sizes are bounded by the applied tree. */
+  inclusion(index: number, size: number): Promise<readonly string[]>
+  consistency(from: number, to: number): Promise<readonly string[]>
+  /** Throws ServiceError not-final while no certificate covers the entry. */
+  bundle(id: string): Promise<BundleFiles>
+  policy(): string
+  status(): NodeStatus
+  cluster(): ClusterStatus
+  /** Calls `listener` for each event from now on; returns the function that ends it. */
+  subscribe(listener: (event: LedgerEvent) => void): () => void
+}

@@ -1,0 +1,53 @@
+/**
+ * The key space of a node's store: every key there is, in one table. A first byte that was ever used is never
+ * given another meaning; a change of layout raises STORE_VERSION, and other versions are refused.
+ *
+ * | first byte | key | value |
+ * |---|---|---|
+ * | M | name | one of META |
+ * | B | height u64 | block bytes; also blocks that are not committed yet |
+ * | H | height u64 | facts of an applied block: block-facts.ts |
+ * | I | index of the block's first leaf u64 | height u64 |
+ * | L | leaf hash (32) | leaf index u64 |
+ * | T | tile level u8, tile index u64 | hashes of a full or partial tile (C2SP tlog-tiles, height 8) |
+ * | E | SHA-256 of JSON [source, id] (32) | leaf index u64 of the entry that carries this CloudEvent |
+ * | S, Y, J | first 16 bytes of SHA-256 of a source, type, subject; leaf index u64 | empty |
+ * | P | leaf hash (32) | bytes of an entry that was acknowledged as pending and is in no block yet |
+ */
+import { concat, u64, utf8 } from '../../src/bytes.ts'
+import { sha256 } from '../../src/crypto/hash.ts'
+
+export const STORE_VERSION = 1
+
+export const META = {
+  /** STORE_VERSION and the genesis block hash, JSON. */
+  version: key('M', utf8('version')),
+  /** Raft's term and vote, JSON. */
+  hardState: key('M', utf8('hard-state')),
+  /** Height of the last applied block, u64. */
+  applied: key('M', utf8('applied')),
+  /** Size and root of the newest checkpoint this node has cosigned: u64, 32 bytes. */
+  cosigned: key('M', utf8('cosigned')),
+  /** The newest certificate: text of the signed note. */
+  certificate: key('M', utf8('certificate')),
+} as const
+
+export const blockKey = (height: number) => key('B', u64(height))
+export const factsKey = (height: number) => key('H', u64(height))
+export const firstIndexKey = (index: number) => key('I', u64(index))
+export const leafKey = (hash: Uint8Array) => key('L', hash)
+export const tileKey = (level: number, index: number) => key('T', Uint8Array.of(level), u64(index))
+export const eventKey = (source: string, id: string) => key('E', sha256(utf8(JSON.stringify([source, id]))))
+export const pendingKey = (hash: Uint8Array) => key('P', hash)
+
+/** What entries can be found by; each has an index of its own. */
+export const INDEXED = { source: 'S', type: 'Y', subject: 'J' } as const
+export type IndexedAttribute = keyof typeof INDEXED
+
+export function indexKey(attribute: IndexedAttribute, value: string, index: number): Uint8Array {
+  return key(INDEXED[attribute], sha256(utf8(value)).subarray(0, 16), u64(index))
+}
+
+function key(prefix: string, ...parts: Uint8Array[]): Uint8Array {
+  return concat(utf8(prefix), ...parts)
+}

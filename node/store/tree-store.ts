@@ -1,0 +1,130 @@
+/** The Merkle tree on disk: hash tiles that grow at the right edge, and the nodes that proofs need. */
+import { concat } from '../../src/bytes.ts'
+import { invariant } from '../../src/errors.ts'
+import { HASH_BYTES } from '../../src/limits.ts'
+import { Frontier } from '../../src/merkle/frontier.ts'
+import type { NodeId } from '../../src/merkle/geometry.ts'
+import {
+  consistencyNodes,
+  foldPath,
+  inclusionNodes,
+  type ProofPlan,
+  rootNodes,
+} from '../../src/merkle/proof.ts'
+import { nodeFromTile, nodeTile, TILE_HEIGHT, TILE_WIDTH } from '../../src/merkle/tiles.ts'
+import { tileKey } from './keys.ts'
+import type { Kv, KvWrite } from './kv.ts'
+
+/** The tiles at the right edge that are not full: for each stored level the bytes so far. */
+type Edge = ReadonlyMap<number, Uint8Array>
+
+export class TreeStore {
+  readonly #kv: Kv
+  #frontier: Frontier
+  #edge: Edge
+
+  private constructor(kv: Kv, frontier: Frontier, edge: Edge) {
+    this.#kv = kv
+    this.#frontier = frontier
+    this.#edge = edge
+  }
+
+  /** Opens the tree of `size` leaves, reading only its right edge. */
+  static async open(kv: Kv, size: number): Promise<TreeStore> {
+    const edge = new Map<number, Uint8Array>()
+    for (let level = 0; TILE_WIDTH ** level <= size; level++) {
+      const hashes = Math.floor(size / TILE_WIDTH ** level)
+      const width = hashes % TILE_WIDTH
+      if (width === 0) continue
+      const tile = await kv.get(tileKey(level, Math.floor(hashes / TILE_WIDTH)))
+      invariant(tile && tile.length >= width * HASH_BYTES, 'A tile at the edge of the tree is missing.', {
+        level,
+      })
+      edge.set(level, tile.slice(0, width * HASH_BYTES))
+    }
+    const nodes = await new TreeStore(kv, new Frontier(), new Map()).#read([rootNodes(size)])
+    return new TreeStore(kv, new Frontier(size, nodes.flat()), edge)
+  }
+
+  get size(): number {
+    return this.#frontier.size
+  }
+
+  /**
+   * Appends leaf hashes without touching this tree: returns the writes, the root after each of `boundaries`
+   * (tree sizes, ascending), and a function that adopts the result once the writes are on disk.
+   */
+  append(leafHashes: readonly Uint8Array[], boundaries: readonly number[]) {
+    const frontier = this.#frontier.clone()
+    const edge = new Map(this.#edge)
+    const added = new Map<number, Uint8Array[]>()
+    const roots: Uint8Array[] = []
+    const writes: KvWrite[] = []
+    const flush = (level: number, hashesAfter: number) => {
+      const hashes = added.get(level) ?? []
+      if (hashes.length === 0) return
+      const tile = concat(edge.get(level) ?? new Uint8Array(0), ...hashes)
+      writes.push({ key: tileKey(level, Math.ceil(hashesAfter / TILE_WIDTH) - 1), value: tile })
+      if (tile.length === TILE_WIDTH * HASH_BYTES) edge.delete(level)
+      else edge.set(level, tile)
+      added.set(level, [])
+    }
+    for (const leafHash of leafHashes) {
+      frontier.append(leafHash, (nodeLevel, index, hash) => {
+        if (nodeLevel % TILE_HEIGHT !== 0) return
+        const level = nodeLevel / TILE_HEIGHT
+        const list = added.get(level) ?? []
+        list.push(hash)
+        added.set(level, list)
+        if ((index + 1) % TILE_WIDTH === 0) flush(level, index + 1)
+      })
+      if (frontier.size === boundaries[roots.length]) roots.push(frontier.root())
+    }
+    for (const level of added.keys()) flush(level, Math.floor(frontier.size / TILE_WIDTH ** level))
+    const adopt = () => {
+      this.#frontier = frontier
+      this.#edge = edge
+    }
+    return { writes, roots, adopt }
+  }
+
+  /** The RFC 6962 audit path of leaf `index` in the tree of `size` leaves. */
+  async inclusionPath(index: number, size: number): Promise<Uint8Array[]> {
+    return this.#path(inclusionNodes(index, size))
+  }
+
+  /** The RFC 6962 consistency proof from `size1` to `size2` leaves. */
+  async consistencyPath(size1: number, size2: number): Promise<Uint8Array[]> {
+    return this.#path(consistencyNodes(size1, size2))
+  }
+
+  async #path(plan: ProofPlan): Promise<Uint8Array[]> {
+    const hashes = await this.#read(plan)
+    const byPosition = new Map<string, Uint8Array>()
+    for (const [i, nodes] of plan.entries()) {
+      for (const [j, node] of nodes.entries()) byPosition.set(position(node), hashes[i]![j]!)
+    }
+    return foldPath(plan, (level, index) => byPosition.get(position({ level, index }))!)
+  }
+
+  /** The hashes of the nodes of a plan; each tile is read once. */
+  async #read(plan: ProofPlan): Promise<Uint8Array[][]> {
+    const slices = plan.map((nodes) => nodes.map(nodeTile))
+    const wanted = new Map(
+      slices.flat().map(({ level, index }) => [`${level}/${index}`, tileKey(level, index)]),
+    )
+    const values = await this.#kv.getMany([...wanted.values()])
+    const tiles = new Map([...wanted.keys()].map((name, i) => [name, values[i]]))
+    return slices.map((list) =>
+      list.map((slice) => {
+        const tile = tiles.get(`${slice.level}/${slice.index}`)
+        invariant(tile, 'A tile of the tree is missing on disk.', { level: slice.level, index: slice.index })
+        return nodeFromTile(tile, slice)
+      }),
+    )
+  }
+}
+
+function position({ level, index }: NodeId): string {
+  return `${level}/${index}`
+}

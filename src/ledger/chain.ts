@@ -1,0 +1,162 @@
+/**
+ * The rules by which one block follows another, as functions of values. Signatures are described, not
+ * checked, and duplicates are asked for, so that nothing here waits or looks anything up.
+ */
+
+import { fromHex, toHex } from '../bytes.ts'
+import { keyId } from '../crypto/keys.ts'
+import { FormatError, RefusedError } from '../errors.ts'
+import type { Block, SealPlace } from './block.ts'
+import { decodeEntry, type Entry, type SignatureCheck, signatureCheck } from './entry.ts'
+import type { Genesis, GenesisParameters } from './genesis.ts'
+import type { Membership } from './membership.ts'
+import { matches } from './pattern.ts'
+import { SUBMITTED } from './payload-types.ts'
+
+/** All that checking the next block needs to know of the chain so far. */
+export interface ChainState {
+  readonly parameters: GenesisParameters
+  readonly membership: Membership
+  readonly height: number
+  readonly term: number
+  /** Block hash in hex. */
+  readonly hash: string
+  /** Leaves so far: the index of the next leaf. */
+  readonly size: number
+  /** Milliseconds since 1970. */
+  readonly time: number
+}
+
+export function genesisState(genesis: Genesis): ChainState {
+  const { parameters, membership, block } = genesis
+  return { parameters, membership, ...tipOf(block) }
+}
+
+/** The state after `block`, which must have passed `checkBlock`. */
+export function extend(state: ChainState, block: Block): ChainState {
+  return { ...state, ...tipOf(block) }
+}
+
+function tipOf(block: Block) {
+  const { seal } = block
+  return {
+    height: seal.height,
+    term: seal.term,
+    hash: block.id,
+    size: seal.firstIndex + seal.count + 1,
+    time: seal.time,
+  }
+}
+
+/** What the seal of the next block must say. Time never runs backwards, whatever the proposer's clock does. */
+export function nextPlace(state: ChainState, term: number, proposer: string, now: number): SealPlace {
+  return {
+    ledger: state.parameters.ledger,
+    height: state.height + 1,
+    term,
+    proposer,
+    previous: fromHex(state.hash),
+    firstIndex: state.size,
+    time: Math.max(now, state.time),
+  }
+}
+
+export interface CheckedBlock {
+  readonly entries: readonly Entry[]
+  /** The seal's signature and one for each entry: the block is valid only if all verify. */
+  readonly signatures: readonly SignatureCheck[]
+}
+
+/**
+ * Everything about `block` as successor of `state` but signatures. Throws RefusedError or FormatError.
+ * @param now this node's clock in ms, against seals from the future; Infinity when re-reading the past
+ * @param decode turns leaf bytes into an entry; a node hands in a cache of entries it has read already
+ * @param seen whether a leaf with this id stands earlier in the chain
+ */
+export function checkBlock(
+  state: ChainState,
+  block: Block,
+  now: number,
+  seen: (id: string) => boolean,
+  decode: (bytes: Uint8Array, id: string) => Entry = decodeEntry,
+): CheckedBlock {
+  const { seal, sealEnvelope } = block
+  const { ledger, limits } = state.parameters
+  if (seal.ledger !== ledger)
+    throw new RefusedError('wrong-ledger', `The block belongs to ledger ${seal.ledger}.`)
+  if (
+    seal.height !== state.height + 1 ||
+    toHex(seal.previous) !== state.hash ||
+    seal.firstIndex !== state.size
+  ) {
+    throw new RefusedError('bad-chain', `Block ${seal.height} does not follow block ${state.height}.`)
+  }
+  if (seal.term < state.term)
+    throw new RefusedError('bad-chain', "The term of a block is lower than its predecessor's.")
+  if (seal.time < state.time) throw new RefusedError('bad-time', 'The block is older than its predecessor.')
+  if (seal.time > now + limits.clockSkewMs) {
+    throw new RefusedError(
+      'bad-time',
+      `The block's time lies more than ${limits.clockSkewMs} ms in the future.`,
+    )
+  }
+  if (block.bytes.length > limits.blockBytes || seal.count > limits.blockEntries) {
+    throw new FormatError('too-large', 'The block exceeds the limits of this ledger.')
+  }
+  const proposer = state.membership.validatorByName.get(seal.proposer)
+  if (!proposer) throw new RefusedError('not-a-member', `The proposer ${seal.proposer} is no validator.`)
+  if (sealEnvelope.signatures.length !== 1 || sealEnvelope.signatures[0]!.keyid !== keyId(proposer.nodeKey)) {
+    throw new RefusedError('unknown-key', 'The seal is not signed by its proposer.')
+  }
+  const ids = new Set<string>()
+  const signatures = [signatureCheck(sealEnvelope, 0, proposer.nodeKey)]
+  const entries = block.leaves.slice(0, -1).map((leaf, i) => {
+    const id = toHex(block.leafHashes[i]!)
+    if (ids.has(id) || seen(id))
+      throw new RefusedError('duplicate-entry', `Entry ${id} stands in the chain already.`)
+    ids.add(id)
+    const entry = decode(leaf, id)
+    signatures.push(checkEntry(state, entry))
+    return entry
+  })
+  return { entries, signatures }
+}
+
+/**
+ * Whether this ledger takes an entry: known submitter key, that may speak for each source and type it claims,
+ * bound to no other ledger. Returns the signature still to be verified. Throws RefusedError.
+ */
+export function checkEntry(
+  state: Pick<ChainState, 'parameters' | 'membership'>,
+  entry: Entry,
+): SignatureCheck {
+  const { envelope, claims } = entry
+  if (!SUBMITTED.includes(envelope.payloadType)) {
+    throw new RefusedError('reserved-payload-type', `Submitters may not send ${envelope.payloadType}.`)
+  }
+  if (envelope.signatures.length !== 1) {
+    throw new RefusedError('bad-signature', "An entry carries exactly one signature, its submitter's.")
+  }
+  const { keyid } = envelope.signatures[0]!
+  const submitter = state.membership.submitterByKeyId.get(keyid)
+  if (!submitter) {
+    throw new RefusedError('unknown-key', `No submitter of this ledger has the key ${keyid}.`, { keyid })
+  }
+  for (const { source, type, ledger } of claims) {
+    if (ledger !== undefined && ledger !== state.parameters.ledger) {
+      throw new RefusedError('wrong-ledger', `The event was signed for ledger ${ledger}.`, { ledger })
+    }
+    const may =
+      submitter.sources.some((pattern) => matches(pattern, source)) &&
+      submitter.types.some((pattern) => matches(pattern, type))
+    if (!may) {
+      const facts = { submitter: submitter.name, source, type }
+      throw new RefusedError(
+        'not-permitted',
+        `${submitter.name} may not log type ${type} from ${source}.`,
+        facts,
+      )
+    }
+  }
+  return signatureCheck(envelope, 0, submitter.key)
+}

@@ -1,0 +1,123 @@
+/**
+ * DSSE v1 envelopes (secure-systems-lab/dsse), in one spelling: the RFC 8785 form of
+ * `{payload, payloadType, signatures: [{keyid, sig}]}`. Those bytes are the leaf of the tree.
+ *
+ * The payload bytes stay exactly as their producer signed them.
+ */
+import { concat, fromBase64, toBase64, utf8 } from '../bytes.ts'
+import type { Signer } from '../crypto/suite.ts'
+import { ML_DSA } from '../crypto/suite.ts'
+import { FormatError } from '../errors.ts'
+import { array, fields, type Json, parseJson, text } from '../json.ts'
+import { ENTRY_BYTES_MAX, ENVELOPE_SIGNATURES_MAX } from '../limits.ts'
+
+export interface EnvelopeSignature {
+  /** RFC 7638 thumbprint of the signer's AKP key: 43 characters of base64url. */
+  readonly keyid: string
+  readonly sig: Uint8Array
+}
+
+export interface Envelope {
+  readonly payload: Uint8Array
+  readonly payloadType: string
+  readonly signatures: readonly EnvelopeSignature[]
+}
+
+const SIGNATURE_SIZES = new Set(Object.values(ML_DSA).map((sizes) => sizes.signature))
+
+/** Pre-authentication encoding: what is signed. `DSSEv1 SP len(type) SP type SP len(body) SP body`. */
+export function pae(payloadType: string, payload: Uint8Array): Uint8Array {
+  const type = utf8(payloadType)
+  return concat(utf8(`DSSEv1 ${type.length} `), type, utf8(` ${payload.length} `), payload)
+}
+
+/** Signs `payload` once with each signer; `keyid` names each key. */
+export async function signEnvelope(
+  payloadType: string,
+  payload: Uint8Array,
+  signers: readonly { keyid: string; signer: Signer }[],
+): Promise<Envelope> {
+  const message = pae(payloadType, payload)
+  const signatures = await Promise.all(
+    signers.map(async ({ keyid, signer }) => ({ keyid, sig: await signer.sign(message) })),
+  )
+  return { payload, payloadType, signatures }
+}
+
+/** The canonical bytes of an envelope; refuses one whose bytes would exceed a leaf. */
+export function encodeEnvelope(envelope: Envelope): Uint8Array {
+  const spelled = spell(
+    toBase64(envelope.payload),
+    envelope.payloadType,
+    envelope.signatures.map(({ keyid, sig }) => ({ keyid, sig: toBase64(sig) })),
+  )
+  if (spelled.length > ENTRY_BYTES_MAX) {
+    throw new FormatError(
+      'too-large',
+      `The entry would be ${spelled.length} bytes; ${ENTRY_BYTES_MAX} is the most. Log large evidence by its SHA-256.`,
+      { bytes: spelled.length },
+    )
+  }
+  return utf8(spelled)
+}
+
+/** Reads canonical envelope bytes; every other spelling of the same envelope is refused. */
+export function decodeEnvelope(bytes: Uint8Array): Envelope {
+  const value = parseJson(bytes, ENTRY_BYTES_MAX)
+  const envelope = envelopeFromJson(value)
+  const raw = value as { payload: string; signatures: { keyid: string; sig: string }[] }
+  const canonical = spell(raw.payload, envelope.payloadType, raw.signatures)
+  // Every character of the canonical form is ASCII, so equal length and equal code units are equal bytes.
+  if (canonical.length !== bytes.length || !asciiEquals(canonical, bytes)) {
+    throw new FormatError('json-not-canonical', 'The envelope is not in canonical form (RFC 8785).')
+  }
+  return envelope
+}
+
+/** Reads an envelope from parsed JSON, in whatever order its members stood. */
+export function envelopeFromJson(value: Json | undefined): Envelope {
+  const envelope = fields(value, 'The envelope', ['payload', 'payloadType', 'signatures'])
+  if (typeof envelope.payload !== 'string')
+    throw new FormatError('bad-field', '"payload" must be a base64 text.')
+  const payloadType = text(envelope.payloadType, '"payloadType"', 128)
+  if (!/^[a-z0-9][a-z0-9.+-]*\/[a-z0-9][a-z0-9.+-]*$/.test(payloadType)) {
+    throw new FormatError('bad-field', '"payloadType" must be a lower-case media type without parameters.')
+  }
+  const signatures = array(envelope.signatures, '"signatures"', 1, ENVELOPE_SIGNATURES_MAX).map(
+    signatureFromJson,
+  )
+  if (new Set(signatures.map(({ keyid }) => keyid)).size !== signatures.length) {
+    throw new FormatError('bad-field', 'Two signatures name the same key.')
+  }
+  return { payload: fromBase64(envelope.payload), payloadType, signatures }
+}
+
+function signatureFromJson(value: Json): EnvelopeSignature {
+  const { keyid, sig } = fields(value, 'A signature', ['keyid', 'sig'])
+  if (typeof keyid !== 'string' || !/^[A-Za-z0-9_-]{43}$/.test(keyid)) {
+    throw new FormatError('bad-field', '"keyid" must be an RFC 7638 thumbprint: 43 characters of base64url.')
+  }
+  if (typeof sig !== 'string') throw new FormatError('bad-field', '"sig" must be a base64 text.')
+  const bytes = fromBase64(sig)
+  if (!SIGNATURE_SIZES.has(bytes.length)) {
+    throw new FormatError('bad-field', `No ML-DSA signature has ${bytes.length} bytes.`, {
+      bytes: bytes.length,
+    })
+  }
+  return { keyid, sig: bytes }
+}
+
+/** RFC 8785 by hand: member names are in order, and no value needs escaping (checked when read). */
+function spell(
+  payload: string,
+  payloadType: string,
+  signatures: readonly { keyid: string; sig: string }[],
+): string {
+  const list = signatures.map(({ keyid, sig }) => `{"keyid":"${keyid}","sig":"${sig}"}`).join(',')
+  return `{"payload":"${payload}","payloadType":"${payloadType}","signatures":[${list}]}`
+}
+
+function asciiEquals(ascii: string, bytes: Uint8Array): boolean {
+  for (let i = 0; i < bytes.length; i++) if (ascii.charCodeAt(i) !== bytes[i]) return false
+  return true
+}

@@ -1,0 +1,131 @@
+/**
+ * What an entry says happened: CloudEvents 1.0 in JSON (single or batch) or an in-toto Statement v1, read
+ * strictly, and reduced to the claims that the ledger checks permissions and answers queries by.
+ */
+import { fromBase64 } from '../bytes.ts'
+import { FormatError } from '../errors.ts'
+import { array, type Json, type JsonObject, object, parseJson, text } from '../json.ts'
+import { ATTRIBUTE_BYTES_MAX, BATCH_EVENTS_MAX, ENTRY_BYTES_MAX } from '../limits.ts'
+import { PAYLOAD_TYPES } from './payload-types.ts'
+
+/** One thing that an entry claims. The ledger proves that it was claimed, by whom and when; not that it is true. */
+export interface Claim {
+  readonly source: string
+  readonly type: string
+  readonly subject: string
+  /** CloudEvents id; `source` and `id` together name an event once. In-toto statements have none. */
+  readonly id?: string
+  /** When the producer says it happened, as it was spelled. */
+  readonly time?: string
+  /** The ledger's origin, if the producer bound the event to one (extension attribute `ledger`). */
+  readonly ledger?: string
+}
+
+/** In-toto statements name no source; permissions and queries see them under this one. */
+export const IN_TOTO_SOURCE = 'in-toto'
+
+const REQUIRED = ['specversion', 'id', 'source', 'type', 'subject', 'time', 'datacontenttype'] as const
+
+/** Reads a submitted payload of the given type. Throws FormatError; returns at least one claim. */
+export function readClaims(payloadType: string, payload: Uint8Array): readonly Claim[] {
+  switch (payloadType) {
+    case PAYLOAD_TYPES.event:
+      return [readEvent(parseJson(payload, ENTRY_BYTES_MAX))]
+    case PAYLOAD_TYPES.batch:
+      return readBatch(parseJson(payload, ENTRY_BYTES_MAX))
+    case PAYLOAD_TYPES.inToto:
+      return readStatement(parseJson(payload, ENTRY_BYTES_MAX))
+    default:
+      throw new FormatError(
+        'unknown-payload-type',
+        `Entries of type ${payloadType} are not known to this ledger.`,
+      )
+  }
+}
+
+/**
+ * A CloudEvents 1.0 event. Beyond the specification's required attributes we ask for `subject`, `time` and
+ * `datacontenttype`: an audit record without them cannot be found or read years later.
+ */
+export function readEvent(value: Json): Claim {
+  const event = object(value, 'The event')
+  for (const name of REQUIRED) {
+    if (!Object.hasOwn(event, name))
+      throw new FormatError('missing-field', `The event lacks "${name}".`, { name })
+  }
+  for (const [name, attribute] of Object.entries(event)) checkAttribute(name, attribute)
+  if (event.specversion !== '1.0') throw new FormatError('bad-event', '"specversion" must be "1.0".')
+  if (Object.hasOwn(event, 'data') && Object.hasOwn(event, 'data_base64')) {
+    throw new FormatError('bad-event', 'An event has "data" or "data_base64", not both.')
+  }
+  return {
+    id: attributeText(event, 'id'),
+    source: attributeText(event, 'source'),
+    type: attributeText(event, 'type'),
+    subject: attributeText(event, 'subject'),
+    time: timestamp(event.time),
+    ...(event.ledger === undefined ? {} : { ledger: attributeText(event, 'ledger') }),
+  }
+}
+
+function readBatch(value: Json): Claim[] {
+  const claims = array(value, 'The batch', 1, BATCH_EVENTS_MAX).map(readEvent)
+  const names = new Set(claims.map(({ source, id }) => JSON.stringify([source, id])))
+  if (names.size !== claims.length)
+    throw new FormatError('bad-event', 'Two events of the batch share source and id.')
+  return claims
+}
+
+/** https://in-toto.io/Statement/v1: one claim for each subject, found by its name or digest. */
+function readStatement(value: Json): Claim[] {
+  const statement = object(value, 'The statement')
+  if (statement._type !== 'https://in-toto.io/Statement/v1') {
+    throw new FormatError('bad-event', '"_type" must be "https://in-toto.io/Statement/v1".')
+  }
+  const type = attributeText(statement, 'predicateType')
+  return array(statement.subject, '"subject"', 1, BATCH_EVENTS_MAX).map((item) => {
+    const subject = object(item, 'A subject')
+    const digests = Object.entries(object(subject.digest, 'A subject\'s "digest"'))
+    if (digests.length === 0) throw new FormatError('bad-event', 'A subject needs at least one digest.')
+    for (const [algorithm, digest] of digests)
+      text(digest, `The ${algorithm.slice(0, 32)} digest`, ATTRIBUTE_BYTES_MAX)
+    const [algorithm, digest] = digests[0]!
+    const name = subject.name === undefined ? `${algorithm}:${digest}` : attributeText(subject, 'name')
+    return { source: IN_TOTO_SOURCE, type, subject: name }
+  })
+}
+
+function checkAttribute(name: string, value: Json): void {
+  if (name === 'data') return
+  if (name === 'data_base64') {
+    if (typeof value !== 'string') throw new FormatError('bad-event', '"data_base64" must be a base64 text.')
+    fromBase64(value)
+    return
+  }
+  if (!/^[a-z0-9]{1,64}$/.test(name)) {
+    throw new FormatError(
+      'unknown-field',
+      `${JSON.stringify(name.slice(0, 64))} is no CloudEvents attribute name.`,
+    )
+  }
+  if (
+    typeof value === 'boolean' ||
+    (typeof value === 'number' && Number.isInteger(value) && Math.abs(value) < 2 ** 31)
+  )
+    return
+  text(value, `"${name}"`, ATTRIBUTE_BYTES_MAX)
+}
+
+function attributeText(holder: JsonObject, name: string): string {
+  return text(holder[name], `"${name}"`, ATTRIBUTE_BYTES_MAX)
+}
+
+/** RFC 3339; kept as spelled. */
+function timestamp(value: Json | undefined): string {
+  const spelled = text(value, '"time"', 64)
+  const rfc3339 = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)$/
+  if (!rfc3339.test(spelled) || Number.isNaN(Date.parse(spelled))) {
+    throw new FormatError('bad-event', '"time" must be an RFC 3339 time such as 2026-01-31T12:00:00Z.')
+  }
+  return spelled
+}

@@ -1,0 +1,136 @@
+/**
+ * Member records: who may order, sign, administer and read. Each is one leaf of its own, canonical JSON in an
+ * envelope that the admin quorum signs.
+ */
+import { publicKeyFromJwk, publicKeyToJwk } from '../crypto/keys.ts'
+import type { MlDsaAlg, PublicKey } from '../crypto/suite.ts'
+import { FormatError } from '../errors.ts'
+import { canonicalJson, fields, type Json, oneOf, parseCanonicalJson, text, texts } from '../json.ts'
+import { ATTRIBUTE_BYTES_MAX, ENTRY_BYTES_MAX } from '../limits.ts'
+
+interface Common {
+  /** Unique in the ledger: lower-case letters, digits, hyphens. */
+  readonly name: string
+  readonly team: string
+}
+
+/** Orders blocks and cosigns checkpoints. */
+export interface Validator extends Common {
+  readonly kind: 'validator'
+  /** ML-DSA-65: seals, announcements, link handshakes. */
+  readonly nodeKey: PublicKey
+  /** ML-DSA-44, as C2SP type 0x06 demands: cosignatures. */
+  readonly cosignerKey: PublicKey
+  /** libp2p peer id (a classical key: it names the connection, nothing rests on it alone). */
+  readonly peerId: string
+  /** libp2p multiaddrs. */
+  readonly addresses: readonly string[]
+  /** Where its JSON-RPC and proofs are served; stands in the policy file, where C2SP parsers demand one. */
+  readonly url: string
+}
+
+/** Signs membership. */
+export interface Admin extends Common {
+  readonly kind: 'admin'
+  readonly key: PublicKey
+}
+
+/** May sign entries whose source and type match one of its patterns (`*` stands for any run of characters). */
+export interface Submitter extends Common {
+  readonly kind: 'submitter'
+  readonly key: PublicKey
+  readonly sources: readonly string[]
+  readonly types: readonly string[]
+}
+
+export type Member = Validator | Admin | Submitter
+
+const PATTERNS_MAX = 64
+const ADDRESSES_MAX = 8
+
+/** The canonical payload of a member record. */
+export function encodeMember(member: Member): Uint8Array {
+  return canonicalJson(memberToJson(member))
+}
+
+export function decodeMember(payload: Uint8Array): Member {
+  return memberFromJson(parseCanonicalJson(payload, ENTRY_BYTES_MAX))
+}
+
+export function memberToJson(member: Member): Json {
+  const { kind, name, team } = member
+  switch (member.kind) {
+    case 'validator': {
+      const { peerId, url } = member
+      const keys = {
+        nodeKey: { ...publicKeyToJwk(member.nodeKey) },
+        cosignerKey: { ...publicKeyToJwk(member.cosignerKey) },
+      }
+      return { kind, name, team, ...keys, peerId, addresses: [...member.addresses], url }
+    }
+    case 'admin':
+      return { kind, name, team, key: { ...publicKeyToJwk(member.key) } }
+    case 'submitter': {
+      const patterns = { sources: [...member.sources], types: [...member.types] }
+      return { kind, name, team, key: { ...publicKeyToJwk(member.key) }, ...patterns }
+    }
+  }
+}
+
+const FIELDS = {
+  validator: ['kind', 'name', 'team', 'nodeKey', 'cosignerKey', 'peerId', 'addresses', 'url'],
+  admin: ['kind', 'name', 'team', 'key'],
+  submitter: ['kind', 'name', 'team', 'key', 'sources', 'types'],
+} as const
+
+export function memberFromJson(value: Json): Member {
+  const kinds = Object.keys(FIELDS) as (keyof typeof FIELDS)[]
+  const kind = oneOf((value as { kind?: Json } | null)?.kind, 'A member\'s "kind"', kinds)
+  const found = fields(value, `The ${kind} record`, FIELDS[kind])
+  const name = memberName(found.name)
+  const team = text(found.team, '"team"', 128)
+  switch (kind) {
+    case 'validator':
+      return {
+        kind,
+        name,
+        team,
+        nodeKey: key(found.nodeKey, 'ML-DSA-65'),
+        cosignerKey: key(found.cosignerKey, 'ML-DSA-44'),
+        peerId: text(found.peerId, '"peerId"', 128),
+        addresses: texts(found.addresses, '"addresses"', 1, ADDRESSES_MAX, 256),
+        url: httpUrl(found.url),
+      }
+    case 'admin':
+      return { kind, name, team, key: key(found.key) }
+    case 'submitter': {
+      const patterns = (list: Json | undefined, what: string) =>
+        texts(list, what, 1, PATTERNS_MAX, ATTRIBUTE_BYTES_MAX)
+      const sources = patterns(found.sources, '"sources"')
+      const types = patterns(found.types, '"types"')
+      return { kind, name, team, key: key(found.key), sources, types }
+    }
+  }
+}
+
+function memberName(value: Json | undefined): string {
+  const name = text(value, '"name"', 63)
+  if (!/^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/.test(name)) {
+    throw new FormatError('bad-field', 'A member name is made of a-z, 0-9 and inner hyphens.')
+  }
+  return name
+}
+
+function key(value: Json | undefined, alg?: MlDsaAlg): PublicKey {
+  const found = publicKeyFromJwk(value ?? null)
+  if (alg !== undefined && found.alg !== alg)
+    throw new FormatError('bad-key', `Expected an ${alg} key, got ${found.alg}.`)
+  return found
+}
+
+function httpUrl(value: Json | undefined): string {
+  const url = text(value, '"url"', 256)
+  if (!/^https?:\/\/[^\s]+$/.test(url))
+    throw new FormatError('bad-field', '"url" must be an http or https URL.')
+  return url
+}

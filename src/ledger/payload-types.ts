@@ -1,0 +1,14 @@
+/** The media types that an entry's payload may have. Each fixes how the payload is read; there are no others. */
+export const PAYLOAD_TYPES = {
+  event: 'application/cloudevents+json',
+  batch: 'application/cloudevents-batch+json',
+  inToto: 'application/vnd.in-toto+json',
+  genesis: 'application/vnd.quantum-audit-trail.genesis+json',
+  member: 'application/vnd.quantum-audit-trail.member+json',
+  seal: 'application/vnd.quantum-audit-trail.seal+json',
+  /** Never a leaf: what a node tells its peers of itself, over gossip. */
+  status: 'application/vnd.quantum-audit-trail.status+json',
+} as const
+
+/** What submitters may send; all others are the ledger's own and come from genesis or a block's proposer. */
+export const SUBMITTED: readonly string[] = [PAYLOAD_TYPES.event, PAYLOAD_TYPES.batch, PAYLOAD_TYPES.inToto]
