@@ -28,12 +28,12 @@ export function fromPem(label: string, text: string): Uint8Array {
   if (found === undefined)
     throw new FormatError('bad-key', `Expected PEM, beginning "-----BEGIN ${label}-----".`)
   if (found !== label) throw new FormatError('bad-key', `Expected PEM of a ${label}, got a ${found}.`)
-  const lines = text.replaceAll('\r\n', '\n').split('\n')
-  const bytes = fromBase64(lines.slice(1, -2).join(''))
-  if (toPem(label, bytes) !== lines.join('\n')) {
+  const lines = text.replaceAll('\r\n', '\n').replace(/\n$/, '').split('\n')
+  const bytes = fromBase64(lines.slice(1, -1).join(''))
+  if (toPem(label, bytes) !== `${lines.join('\n')}\n`) {
     throw new FormatError(
       'bad-key',
-      'The PEM is not in strict form: 64 columns, one newline after the last line.',
+      'The PEM is not in strict form: 64 columns, and nothing around its lines.',
     )
   }
   return bytes
