@@ -1,0 +1,153 @@
+/**
+ * Makes a new ledger: keys and a folder for each node, an admin key, genesis, the policy that verifiers need.
+ *
+ * All private keys are made in one place here. Teams that want to keep their own from the start make them
+ * with `qat keygen` and have only public member records in genesis; `createGenesis` takes those as well.
+ */
+import { randomBytes } from 'node:crypto'
+import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { toHex, utf8 } from '../src/bytes.ts'
+import type { MlDsaAlg, Signer } from '../src/crypto/suite.ts'
+import { createGenesis, DEFAULT_LIMITS } from '../src/ledger/genesis.ts'
+import type { Member, Submitter, Validator } from '../src/ledger/member.ts'
+import { defaultCosigners, policyOf } from '../src/ledger/membership.ts'
+import { printPolicy } from '../src/notes/policy.ts'
+import { generateSeed, writeKeyFile } from './crypto/keyfile.ts'
+import { opensslSuite, sha256 } from './crypto/openssl.ts'
+import { FILES, FolderError, peerSeedOf, type TokenRecord, writeNodeFolder } from './folder.ts'
+import { peerIdOf } from './net/libp2p-network.ts'
+
+export interface ClusterNode {
+  readonly name: string
+  readonly team: string
+  /** Where peers reach it: a host name or an IP address. */
+  readonly host: string
+  readonly peerPort: number
+  /** Address the JSON-RPC server binds; its URL for others uses `host`. */
+  readonly rpcHost: string
+  readonly rpcPort: number
+}
+
+export interface ClusterOptions {
+  readonly dir: string
+  /** The ledger's name, a schema-less URL such as `audit.example/payments`. */
+  readonly ledger: string
+  readonly nodes: readonly ClusterNode[]
+  /** Cosignatures for a certificate; n − ⌊(n−1)/3⌋ if not given. */
+  readonly cosigners?: number
+  /** Encrypts every private key. */
+  readonly passphrase?: string
+  /** Makes a bearer token that every node's gateway accepts, and writes it to DIR/token. */
+  readonly token?: {
+    readonly name: string
+    readonly sources: readonly string[]
+    readonly types: readonly string[]
+  }
+  /** Further submitters whose keys already exist. */
+  readonly submitters?: readonly Submitter[]
+}
+
+export interface Cluster {
+  readonly genesisId: string
+  readonly policy: string
+  readonly token?: string
+  readonly nodes: readonly { name: string; dir: string; rpcUrl: string }[]
+}
+
+/** Creates the cluster's files in `dir`, which must be empty or absent. */
+export async function initCluster(options: ClusterOptions): Promise<Cluster> {
+  const { dir, ledger, passphrase } = options
+  await claimFolder(dir)
+  const key = async (folder: string, file: string, alg: MlDsaAlg) => {
+    const seed = generateSeed()
+    await writeKeyFile(join(folder, file), alg, seed, passphrase)
+    return { seed, signer: opensslSuite.signer(alg, seed) }
+  }
+  const admin = await key(dir, 'admin.key', 'ML-DSA-65')
+  const members: Member[] = [{ kind: 'admin', name: 'admin', team: 'founders', key: admin.signer.publicKey }]
+  for (const node of options.nodes) members.push(...(await nodeMembers(join(dir, node.name), node, key)))
+  members.push(...(options.submitters ?? []))
+
+  const parameters = {
+    ledger,
+    time: Date.now(),
+    cosigners: options.cosigners ?? defaultCosigners(options.nodes.length),
+    adminQuorum: 1,
+    limits: DEFAULT_LIMITS,
+  }
+  const genesis = await createGenesis(parameters, members, [admin.signer])
+  admin.seed.fill(0)
+  const policy = printPolicy(policyOf(ledger, genesis.membership, parameters.cosigners))
+  await writeFile(join(dir, FILES.genesis), genesis.block.bytes)
+  await writeFile(join(dir, 'policy'), policy)
+
+  const token = options.token && `qat_${randomBytes(24).toString('base64url')}`
+  const tokens: TokenRecord[] = []
+  if (token !== undefined && options.token) {
+    tokens.push({ ...options.token, sha256: toHex(sha256(utf8(token))) })
+    await writeFile(join(dir, 'token'), `${token}\n`, { mode: 0o600 })
+  }
+  const nodes = []
+  for (const node of options.nodes) {
+    const folder = join(dir, node.name)
+    const listen = [multiaddrOf(node.rpcHost, node.peerPort)]
+    const config = { name: node.name, listen, rpc: { host: node.rpcHost, port: node.rpcPort } }
+    await writeNodeFolder(folder, config, genesis.block.bytes, tokens)
+    nodes.push({ name: node.name, dir: folder, rpcUrl: urlOf(node) })
+  }
+  return { genesisId: genesis.block.id, policy, ...(token === undefined ? {} : { token }), nodes }
+}
+
+/** A validator and the gateway that signs for senders who cannot. */
+async function nodeMembers(
+  folder: string,
+  node: ClusterNode,
+  key: (folder: string, file: string, alg: MlDsaAlg) => Promise<{ seed: Uint8Array; signer: Signer }>,
+): Promise<[Validator, Submitter]> {
+  await mkdir(folder, { mode: 0o700 })
+  const nodeKey = await key(folder, FILES.nodeKey, 'ML-DSA-65')
+  const cosigner = await key(folder, FILES.cosignerKey, 'ML-DSA-44')
+  const gateway = await key(folder, FILES.gatewayKey, 'ML-DSA-65')
+  const peerSeed = peerSeedOf(nodeKey.seed)
+  const peerId = await peerIdOf(peerSeed)
+  for (const seed of [peerSeed, nodeKey.seed, cosigner.seed, gateway.seed]) seed.fill(0)
+  const { name, team } = node
+  return [
+    {
+      kind: 'validator',
+      name,
+      team,
+      nodeKey: nodeKey.signer.publicKey,
+      cosignerKey: cosigner.signer.publicKey,
+      peerId,
+      addresses: [multiaddrOf(node.host, node.peerPort)],
+      url: urlOf(node),
+    },
+    {
+      kind: 'submitter',
+      name: `gateway-${name}`,
+      team,
+      key: gateway.signer.publicKey,
+      sources: ['*'],
+      types: ['*'],
+    },
+  ]
+}
+
+async function claimFolder(dir: string): Promise<void> {
+  await mkdir(dir, { recursive: true, mode: 0o700 })
+  if ((await readdir(dir)).length > 0) {
+    throw new FolderError('folder-not-empty', `${dir} is not empty. A new ledger needs a folder of its own.`)
+  }
+  await chmod(dir, 0o700)
+}
+
+function multiaddrOf(host: string, port: number): string {
+  const kind = /^[0-9.]+$/.test(host) ? 'ip4' : host.includes(':') ? 'ip6' : 'dns4'
+  return `/${kind}/${host}/tcp/${port}`
+}
+
+function urlOf({ host, rpcPort }: ClusterNode): string {
+  return `http://${host.includes(':') ? `[${host}]` : host}:${rpcPort}`
+}
