@@ -25,16 +25,14 @@ export function fromPem(label: string, text: string): Uint8Array {
     throw new FormatError('too-large', `A PEM key has at most ${PEM_CHARS_MAX} characters.`)
   }
   const found = pemLabel(text)
-  if (found === undefined)
+  if (found === undefined) {
     throw new FormatError('bad-key', `Expected PEM, beginning "-----BEGIN ${label}-----".`)
+  }
   if (found !== label) throw new FormatError('bad-key', `Expected PEM of a ${label}, got a ${found}.`)
   const lines = text.replaceAll('\r\n', '\n').replace(/\n$/, '').split('\n')
   const bytes = fromBase64(lines.slice(1, -1).join(''))
   if (toPem(label, bytes) !== `${lines.join('\n')}\n`) {
-    throw new FormatError(
-      'bad-key',
-      'The PEM is not in strict form: 64 columns, and nothing around its lines.',
-    )
+    throw new FormatError('bad-key', 'The PEM is not in strict form: 64 columns, nothing around its lines.')
   }
   return bytes
 }
