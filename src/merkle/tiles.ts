@@ -4,7 +4,7 @@
  */
 import { concat } from '../bytes.ts'
 import { FormatError } from '../errors.ts'
-import { BLOCK_ENTRIES_MAX, ENTRY_BYTES_MAX, HASH_BYTES, INDEX_MAX } from '../limits.ts'
+import { ENTRY_BYTES_MAX, HASH_BYTES, INDEX_MAX } from '../limits.ts'
 import type { NodeId } from './geometry.ts'
 import { nodeHash } from './hash.ts'
 
@@ -108,10 +108,10 @@ export function encodeEntryBundle(entries: readonly Uint8Array[]): Uint8Array {
 }
 
 /**
- * The entries of a bundle, as copies. A tile's bundle has at most 256; the default allows the longest run that
- * the ledger stores, a block with its seal. Throws FormatError truncated, or too-large beyond `max` entries.
+ * The entries of a bundle, as copies: at most 256 in a tile's bundle, `max` where the same layout serves for
+ * another run of entries. Throws FormatError truncated, or too-large beyond `max` entries.
  */
-export function decodeEntryBundle(bytes: Uint8Array, max = BLOCK_ENTRIES_MAX + 1): Uint8Array[] {
+export function decodeEntryBundle(bytes: Uint8Array, max = TILE_WIDTH): Uint8Array[] {
   const truncated = () => new FormatError('truncated', 'The bundle ends within an entry.')
   const entries: Uint8Array[] = []
   for (let at = 0; at < bytes.length; ) {

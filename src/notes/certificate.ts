@@ -1,0 +1,116 @@
+/**
+ * Certificates: a checkpoint whose note carries a line by the log itself and cosignatures that satisfy the
+ * policy. From then on the entries below it are final.
+ */
+import type { SignatureSuite } from '../crypto/suite.ts'
+import { FormatError, ProofError } from '../errors.ts'
+import { type Checkpoint, parseCheckpoint, printCheckpoint } from './checkpoint.ts'
+import { verifyCosignature } from './cosignature.ts'
+import { type NoteSignature, parseNote, printNote } from './note.ts'
+import { type Policy, satisfied } from './policy.ts'
+import { COSIGNATURE_TYPE, type VerifierKey } from './vkey.ts'
+
+export interface Cosigner {
+  /** The witness's name in the policy. */
+  readonly name: string
+  /** Seconds since 1970, by the cosigner's own clock. */
+  readonly timestamp: number
+}
+
+export interface Certificate {
+  readonly checkpoint: Checkpoint
+  /** The witnesses of the policy that cosigned, in the order of the note's lines, each once. */
+  readonly cosigners: readonly Cosigner[]
+  /** Seconds since 1970, of the log's first line. */
+  readonly logTimestamp: number
+}
+
+/**
+ * Verifies a certificate. Lines by keys that the policy does not name are ignored, as signed-note demands; one
+ * bad signature by a key that it does name refuses the whole note. Throws ProofError wrong-origin,
+ * bad-signature, no-log-signature or quorum-not-met, and FormatError for a malformed note.
+ */
+export async function verifyCertificate(
+  suite: SignatureSuite,
+  policy: Policy,
+  noteText: string,
+): Promise<Certificate> {
+  const certificate = await verifyCheckpointNote(suite, policy, noteText)
+  const names = certificate.cosigners.map(({ name }) => name)
+  if (!satisfied(policy, new Set(names))) {
+    throw new ProofError('quorum-not-met', `The cosignatures do not satisfy the quorum ${policy.quorum}.`, {
+      quorum: policy.quorum,
+      cosigners: names,
+    })
+  }
+  return certificate
+}
+
+/** As `verifyCertificate`, without asking for the quorum: what a witness checks before it cosigns. */
+export async function verifyCheckpointNote(
+  suite: SignatureSuite,
+  policy: Policy,
+  noteText: string,
+): Promise<Certificate> {
+  const { text, signatures } = parseNote(noteText)
+  const { extensions, ...checkpoint } = parseCheckpoint(text)
+  if (extensions.length > 0) {
+    throw new FormatError(
+      'bad-checkpoint',
+      'The checkpoint has extension lines, which no cosignature covers.',
+    )
+  }
+  const logs = policy.logs.filter(({ key }) => key.name === checkpoint.origin)
+  if (logs.length === 0) {
+    const { origin } = checkpoint
+    throw new ProofError('wrong-origin', `The policy does not name the log ${origin}.`, { origin })
+  }
+  const [logLines, cosignatures] = await Promise.all([
+    verifyLines(suite, logs, checkpoint, signatures),
+    verifyLines(suite, policy.witnesses, checkpoint, signatures),
+  ])
+  const [logLine] = logLines
+  if (logLine === undefined) {
+    throw new ProofError('no-log-signature', 'The note carries no line by the log itself.', {
+      origin: checkpoint.origin,
+    })
+  }
+  const cosigners = new Map<string, Cosigner>()
+  for (const { by, timestamp } of cosignatures) {
+    if (!cosigners.has(by.name)) cosigners.set(by.name, { name: by.name, timestamp })
+  }
+  return { checkpoint, cosigners: [...cosigners.values()], logTimestamp: logLine.timestamp }
+}
+
+/** The lines that claim to be by one of `signers`, every one of them verified, in the order of the note. */
+function verifyLines<S extends { readonly key: VerifierKey }>(
+  suite: SignatureSuite,
+  signers: readonly S[],
+  checkpoint: Checkpoint,
+  lines: readonly NoteSignature[],
+): Promise<{ by: S; timestamp: number }[]> {
+  const claims = lines.flatMap((line) =>
+    signers
+      .filter(({ key }) => key.type === COSIGNATURE_TYPE && key.name === line.name && key.id === line.keyId)
+      .map((by) => ({ by, line })),
+  )
+  return Promise.all(
+    claims.map(async ({ by, line }) => ({
+      by,
+      timestamp: await verifyCosignature(suite, by.key, checkpoint, line),
+    })),
+  )
+}
+
+/**
+ * The note of a checkpoint with these lines, in the one order that we write: lines named as the origin first,
+ * the others by name. Lines are not verified; two by the same key are FormatError bad-note.
+ */
+export function assembleCertificate(checkpoint: Checkpoint, lines: readonly NoteSignature[]): string {
+  const rank = ({ name, keyId }: NoteSignature) => `${name === checkpoint.origin ? 0 : 1} ${name} ${keyId}`
+  const ranked = new Map(lines.map((line) => [rank(line), line]))
+  if (ranked.size < lines.length)
+    throw new FormatError('bad-note', 'One key has two lines in the certificate.')
+  const signatures = [...ranked.keys()].sort().map((key) => ranked.get(key)!)
+  return printNote({ text: printCheckpoint(checkpoint), signatures })
+}
