@@ -1,0 +1,174 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import fc from 'fast-check'
+import { opensslSuite } from '../../node/crypto/openssl.ts'
+import { fromUtf8, toHex, utf8 } from '../../src/bytes.ts'
+import { nobleSuite } from '../../src/crypto/noble.ts'
+import { BUNDLE_FILES, type Bundle, makeBundle } from '../../src/light/bundle.ts'
+import { type Verdict, verifyBundle } from '../../src/light/verify.ts'
+import { leafHash } from '../../src/merkle/hash.ts'
+import { printPolicy } from '../../src/notes/policy.ts'
+import { certified, entriesOf, ORIGIN, policyOf, TIME, VALIDATORS, type Validator } from '../notes/fixture.ts'
+
+const [ada, bob, cyd, dee] = VALIDATORS
+const INDEX = 5
+
+/** A ledger of 11 entries, the proof of one of them, and exactly as many cosigners as the quorum asks for. */
+async function bundleOf(cosigners: readonly Validator[] = [ada, bob, cyd], threshold = 3): Promise<Bundle> {
+  const entries = entriesOf(11)
+  const { certificate, path } = await certified(entries, cosigners)
+  const proof = { index: INDEX, path: path(INDEX), checkpoint: certificate }
+  return makeBundle(entries[INDEX]!, proof, policyOf(threshold))
+}
+
+const codeOf = (verdict: Verdict) => (verdict.ok ? 'ok' : verdict.code)
+
+describe('the light client', () => {
+  let bundle: Bundle
+  before(async () => {
+    bundle = await bundleOf()
+  })
+
+  it('says what a bundle proves, with either implementation of ML-DSA', async () => {
+    for (const suite of [opensslSuite, nobleSuite]) {
+      const verdict = await verifyBundle(suite, bundle)
+      assert.ok(verdict.ok)
+      const { root, ...proves } = verdict.proves
+      assert.deepEqual(proves, {
+        origin: ORIGIN,
+        index: INDEX,
+        size: 11,
+        leafHash: toHex(leafHash(bundle.entry)),
+        cosigners: [ada, bob, cyd].map(({ name }, i) => ({ name, timestamp: TIME + 1 + i })),
+        recordedBy: TIME + 3,
+      })
+      assert.match(root, /^[0-9a-f]{64}$/)
+    }
+  })
+
+  it('takes the time at which the quorum was complete, not that of the last line', async () => {
+    const verdict = await verifyBundle(opensslSuite, await bundleOf([ada, bob, cyd, dee], 2))
+    assert.ok(verdict.ok)
+    assert.equal(verdict.proves.recordedBy, TIME + 2)
+    assert.equal(verdict.proves.cosigners.length, 4)
+  })
+
+  it('names the step that fails', async () => {
+    const proof = fromUtf8(bundle.proof)
+    const cases: [Partial<Bundle>, string][] = [
+      [{ entry: utf8('another entry') }, 'bad-inclusion'],
+      [{ entry: new Uint8Array(65_536) }, 'too-large'],
+      [{ proof: new Uint8Array(262_145) }, 'too-large'],
+      [{ proof: new Uint8Array(0) }, 'bad-proof'],
+      [{ proof: Uint8Array.of(0xff) }, 'bad-utf8'],
+      [{ proof: utf8(proof.replace('index 5', 'index 4')) }, 'bad-inclusion'],
+      [{ proof: utf8(proof.replace('index 5', 'index 11')) }, 'out-of-range'],
+      [{ proof: utf8(proof.replace('\n11\n', '\n12\n')) }, 'bad-signature'],
+      [{ proof: utf8(proof.replace(`\n${ORIGIN}\n`, '\nelsewhere\n')) }, 'wrong-origin'],
+      [{ proof: utf8(proof.replace(`\u2014 ${ORIGIN} `, '\u2014 elsewhere ')) }, 'no-log-signature'],
+      [{ policy: utf8(printPolicy(policyOf(4))) }, 'quorum-not-met'],
+      [{ policy: utf8(printPolicy(policyOf(1, [dee]))) }, 'no-log-signature'],
+      [{ policy: new Uint8Array(0) }, 'bad-policy'],
+    ]
+    for (const [changed, code] of cases) {
+      assert.equal(codeOf(await verifyBundle(opensslSuite, { ...bundle, ...changed })), code)
+    }
+  })
+
+  it('refuses a bundle with any byte of the entry or the proof changed', async () => {
+    // Every byte of the entry, the header, the path and the checkpoint; every 29th of the long signature lines.
+    const lines = fromUtf8(bundle.proof).indexOf('\u2014')
+    const start = utf8(fromUtf8(bundle.proof).slice(0, lines)).length + 60
+    const sampled = (length: number, dense: number) =>
+      Array.from({ length }, (_, at) => at).filter((at) => at < dense || at % 29 === 0 || at > length - 60)
+    for (const [part, dense] of [
+      ['entry', Number.POSITIVE_INFINITY],
+      ['proof', start],
+    ] as const) {
+      for (const at of sampled(bundle[part].length, dense)) {
+        const bytes = bundle[part].slice()
+        bytes[at]! ^= 1 << (at % 8)
+        const verdict = await verifyBundle(opensslSuite, { ...bundle, [part]: bytes })
+        assert.ok(!verdict.ok, `${part}, byte ${at}`)
+        assert.notEqual(verdict.code, 'internal', `${part}, byte ${at}: ${verdict.reason}`)
+      }
+    }
+  })
+
+  it('refuses a bundle with a byte missing or added', async () => {
+    for (const part of ['entry', 'proof'] as const) {
+      const bytes = bundle[part]
+      for (const at of [0, 1, 22, 30, 80, bytes.length - 1]) {
+        const shorter = new Uint8Array([...bytes.subarray(0, at), ...bytes.subarray(at + 1)])
+        const longer = new Uint8Array([...bytes.subarray(0, at), 0x0a, ...bytes.subarray(at)])
+        for (const changed of [shorter, longer]) {
+          assert.ok(
+            !(await verifyBundle(opensslSuite, { ...bundle, [part]: changed })).ok,
+            `${part}, byte ${at}`,
+          )
+        }
+      }
+    }
+  })
+
+  it('gives a verdict on any bytes whatever', async () => {
+    const noise = fc.uint8Array({ maxLength: 200 })
+    const cut = (bytes: () => Uint8Array) => fc.nat().map((n) => bytes().subarray(0, n % bytes().length))
+    const bundles = fc.record({
+      entry: noise,
+      proof: fc.oneof(
+        noise,
+        cut(() => bundle.proof),
+      ),
+      policy: fc.oneof(
+        noise,
+        cut(() => bundle.policy),
+      ),
+    })
+    await fc.assert(
+      fc.asyncProperty(bundles, async (given) => {
+        const verdict = await verifyBundle(opensslSuite, given)
+        assert.ok(!verdict.ok && verdict.code !== 'internal')
+      }),
+      { numRuns: 500 },
+    )
+    const broken = { ...opensslSuite, verify: () => Promise.reject(new Error('the key server is away')) }
+    assert.deepEqual(await verifyBundle(broken, bundle), {
+      ok: false,
+      code: 'internal',
+      reason: 'the key server is away',
+    })
+  })
+
+  it('agrees with a verifier that was written from the specifications alone', async function () {
+    const tool = fileURLToPath(new URL('../../../shared/tools/verify-bundle.mjs', import.meta.url))
+    if (!existsSync(tool)) {
+      console.log('    skipped: ../shared/tools/verify-bundle.mjs is not here')
+      this.skip()
+    }
+    const folder = await mkdtemp(join(tmpdir(), 'qat-bundle-'))
+    const judge = async (given: Bundle) => {
+      for (const part of ['entry', 'proof', 'policy'] as const) {
+        await writeFile(join(folder, BUNDLE_FILES[part]), given[part])
+      }
+      const run = promisify(execFile)(process.execPath, [tool, folder])
+      const { stdout } = await run.catch((error: { stdout: string }) => error)
+      return JSON.parse(stdout) as { ok: boolean; why?: string; index?: string; cosigners?: string[] }
+    }
+    try {
+      const verdict = await judge(bundle)
+      assert.equal(verdict.ok, true, verdict.why)
+      assert.equal(verdict.index, String(INDEX))
+      assert.deepEqual(verdict.cosigners, ['ada', 'bob', 'cyd'])
+      assert.equal((await judge({ ...bundle, policy: utf8(printPolicy(policyOf(4))) })).ok, false)
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  })
+})
