@@ -61,11 +61,10 @@ export interface AppendReject {
   readonly hint: { readonly height: number; readonly term: number }
 }
 
+/** I still lead. Its reply tells the leader whether an append is needed to bring news or to heal a loss. */
 export interface Heartbeat {
   readonly kind: 'heartbeat'
   readonly term: number
-  /** min(match, commit): never beyond what the receiver has acknowledged. */
-  readonly commit: number
 }
 
 /** Also the answer to a leader whose term is over: the higher `term` makes it step down. */

@@ -1,0 +1,131 @@
+/**
+ * The state that the role functions (election.ts, leader.ts, follower.ts) share. Internal to this layer:
+ * the outside sees `Raft`.
+ */
+import { invariant } from '../src/errors.ts'
+import { checkConfig } from './config.ts'
+import { Log } from './log.ts'
+import type { Envelope, Message } from './messages.ts'
+import { Progress } from './progress.ts'
+import type { NodeId, RaftConfig, RaftLimits, Role } from './types.ts'
+
+export class Core {
+  readonly id: NodeId
+  readonly limits: RaftLimits
+  readonly electionTicks: number
+  readonly heartbeatTicks: number
+  readonly log: Log
+  /** Replaced as a whole when membership changes. */
+  voters: readonly NodeId[]
+
+  term: number
+  votedFor: NodeId | undefined
+  role: Role = 'follower'
+  leader: NodeId | undefined
+
+  /** Answers to our candidacy, empty unless (pre-)candidate. */
+  votes = new Map<NodeId, boolean>()
+  /** One for every other voter, empty unless leader. */
+  progress = new Map<NodeId, Progress>()
+  /** A block of our own term is in the log: the term is open for proposals. Meaningful while leader. */
+  opened = false
+  /** To whom leadership is being handed, and for how many ticks already. */
+  transfer: { to: NodeId; ticks: number } | undefined
+  /** Ticks since we heard from a leader or voted; for a leader, since it last counted its quorum. */
+  electionElapsed = 0
+  heartbeatElapsed = 0
+  /** Drawn anew for each term, from [electionTicks, 2 × electionTicks). */
+  electionTimeout: number
+  /** Height to be pulled from peers, told to the driver once. */
+  behind: number | undefined
+
+  /** Messages that wait until what they rest on is durable. */
+  outbox: Envelope[] = []
+  /** A leader's messages, which need not wait. */
+  early: Envelope[] = []
+  readonly #random: () => number
+
+  constructor(config: RaftConfig) {
+    checkConfig(config)
+    this.id = config.id
+    this.limits = config.limits
+    this.electionTicks = config.electionTicks
+    this.heartbeatTicks = config.heartbeatTicks
+    this.voters = config.voters
+    this.term = config.hardState.term
+    this.votedFor = config.hardState.votedFor
+    this.log = new Log(config.log.blocks, config.log.commit, config.limits)
+    this.#random = config.random
+    this.electionTimeout = this.#drawTimeout()
+  }
+
+  get isVoter(): boolean {
+    return this.voters.includes(this.id)
+  }
+
+  /** A leader of this term is known and was heard within the shortest election timeout (thesis 6.4.1). */
+  get leaderIsLive(): boolean {
+    return this.leader !== undefined && this.electionElapsed < this.electionTicks
+  }
+
+  #drawTimeout(): number {
+    return this.electionTicks + Math.floor(this.#random() * this.electionTicks)
+  }
+
+  send(to: NodeId, message: Message): void {
+    const queue = this.role === 'leader' ? this.early : this.outbox
+    queue.push({ to, message })
+  }
+
+  /** To every other voter. */
+  broadcast(message: Message): void {
+    for (const to of this.voters) if (to !== this.id) this.send(to, message)
+  }
+
+  /** Leaves the roles of candidate and leader, in this term or a later one. */
+  becomeFollower(term: number, leader: NodeId | undefined): void {
+    this.#enter('follower', term, leader)
+  }
+
+  /** Asks for a vote of the next term without entering it: term and vote stay as they are (thesis 9.6). */
+  becomePreCandidate(): void {
+    invariant(this.role !== 'leader', 'A leader does not stand for election.')
+    this.#enter('pre-candidate', this.term, undefined)
+  }
+
+  becomeCandidate(): void {
+    invariant(this.role !== 'leader', 'A leader does not stand for election.')
+    this.#enter('candidate', this.term + 1, undefined)
+    this.votedFor = this.id
+  }
+
+  becomeLeader(): void {
+    invariant(this.role === 'candidate' && this.votedFor === this.id, 'Only a candidate becomes leader.')
+    this.#enter('leader', this.term, this.id)
+    this.opened = this.log.tail.term === this.term
+    for (const voter of this.voters) {
+      if (voter === this.id) continue
+      this.progress.set(voter, new Progress(this.log.tail.height + 1, this.limits.inflightAppendsMax))
+    }
+  }
+
+  #enter(role: Role, term: number, leader: NodeId | undefined): void {
+    invariant(term >= this.term, 'A term never falls.', { from: this.term, to: term })
+    if (term > this.term) {
+      this.term = term
+      this.votedFor = undefined
+      // What was queued speaks for a term that is over. Dropped, every message of a Ready is of its hard state.
+      this.outbox = []
+      this.early = []
+    }
+    this.role = role
+    this.leader = leader
+    this.votes = new Map()
+    this.progress = new Map()
+    this.opened = false
+    this.transfer = undefined
+    this.electionElapsed = 0
+    this.heartbeatElapsed = 0
+    this.electionTimeout = this.#drawTimeout()
+  }
+}

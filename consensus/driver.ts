@@ -1,0 +1,214 @@
+/**
+ * The loop around a Raft, the same in a node and in the simulator, and the only asynchronous file here. It
+ * keeps the order that safety rests on: the leader's own messages leave at once; term, vote and blocks become
+ * durable; only then do the other messages leave; committed blocks are applied in order, while the next write
+ * is already under way. It holds no timer: whoever owns the clock calls `tick`.
+ */
+import { FormatError, RefusedError } from '../src/errors.ts'
+import type { Append, Message } from './messages.ts'
+import type { Raft } from './raft.ts'
+import type {
+  Block,
+  BlockRef,
+  NodeId,
+  ProposeResult,
+  Ready,
+  SoftState,
+  Status,
+  TransferResult,
+} from './types.ts'
+
+/** Appends of one peer that may wait for their turn to be checked. More are dropped; Raft sends them again. */
+const APPENDS_QUEUED_MAX = 32
+
+/** Empty only in parts: at least one of the three asks for something. */
+export type Write = Pick<Ready, 'hardState' | 'truncateFrom' | 'blocks'>
+
+export interface DriverPorts {
+  /**
+   * One atomic, fsynced batch: delete blocks from `truncateFrom` up, put `blocks`, put `hardState`. Never
+   * called before the previous call has resolved. A rejection stops the driver.
+   */
+  persist(write: Write): Promise<void>
+  /** Fire and forget; may lose, never blocks. */
+  send(to: NodeId, message: Message): void
+  /** Makes committed blocks part of the ledger. Never called before the previous call has resolved. */
+  apply(blocks: readonly Block[]): Promise<void>
+  /**
+   * The ledger's verdict on blocks that would follow `parent`. False, or a RefusedError or FormatError, drops
+   * the append and blames its sender; anything else thrown stops the driver.
+   */
+  check(blocks: readonly Block[], parent: BlockRef): Promise<boolean>
+  onSoftState(state: SoftState): void
+  /** Pull committed blocks up to this height from any peer, and `install` them. */
+  onBehind(height: number): void
+  onBadMessage(from: NodeId, error: RefusedError | FormatError): void
+  /** Called once. The driver has stopped; the process must not go on as a validator. */
+  onFatal(error: unknown): void
+}
+
+interface AppendQueue {
+  waiting: Append[]
+  busy: boolean
+}
+
+export class Driver {
+  readonly #raft: Raft
+  readonly #ports: DriverPorts
+  readonly #queues = new Map<NodeId, AppendQueue>()
+  #stopped = false
+  #running = false
+  #writing: Promise<void> = Promise.resolve()
+  #applying: Promise<void> = Promise.resolve()
+
+  constructor(raft: Raft, ports: DriverPorts) {
+    this.#raft = raft
+    this.#ports = ports
+  }
+
+  get raft(): Pick<
+    Raft,
+    'id' | 'term' | 'role' | 'leader' | 'tail' | 'commit' | 'needsOpening' | 'canPropose'
+  > {
+    return this.#raft
+  }
+
+  status(): Status {
+    return this.#raft.status()
+  }
+
+  tick(): void {
+    this.#enter(() => this.#raft.tick())
+  }
+
+  campaign(): void {
+    this.#enter(() => this.#raft.campaign())
+  }
+
+  propose(block: Block): ProposeResult {
+    return this.#enter(() => this.#raft.propose(block)) ?? { ok: false, reason: 'not-leader' }
+  }
+
+  /** `blocks` are proven committed by a certificate, and begin at or below `raft.commit + 1`. */
+  install(blocks: readonly Block[]): void {
+    this.#enter(() => this.#raft.install(blocks))
+  }
+
+  transfer(to?: NodeId): TransferResult {
+    return this.#enter(() => this.#raft.transfer(to)) ?? { ok: false, reason: 'not-leader' }
+  }
+
+  /**
+   * Takes a message from a peer whose identity the link has proven. Appends of one peer are checked and stepped
+   * one after the other; everything else goes straight in, so that a leader's heartbeats are heard while one of
+   * its blocks is being verified. Raft tolerates that overtaking: no other message says where the log ends.
+   */
+  deliver(from: NodeId, message: Message): void {
+    if (message.kind !== 'append') {
+      this.#step(from, message)
+      return
+    }
+    let queue = this.#queues.get(from)
+    if (queue === undefined) {
+      queue = { waiting: [], busy: false }
+      this.#queues.set(from, queue)
+    }
+    if (queue.waiting.length >= APPENDS_QUEUED_MAX) return
+    queue.waiting.push(message)
+    if (!queue.busy) void this.#drain(from, queue)
+  }
+
+  /** Takes no more work; resolves when what is being written and applied is done. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    await Promise.allSettled([this.#writing, this.#applying])
+  }
+
+  async #drain(from: NodeId, queue: AppendQueue): Promise<void> {
+    queue.busy = true
+    for (let append = queue.waiting.shift(); append !== undefined; append = queue.waiting.shift()) {
+      if (this.#stopped) break
+      try {
+        const rest = this.#raft.unchecked(append)
+        if (rest !== undefined && !(await this.#ports.check(rest.blocks, rest.prev))) {
+          throw new RefusedError('bad-chain', 'The ledger refuses a block.', { height: rest.prev.height + 1 })
+        }
+        this.#step(from, rest ?? append)
+      } catch (error) {
+        this.#blame(from, error)
+      }
+    }
+    queue.busy = false
+  }
+
+  #step(from: NodeId, message: Message): void {
+    this.#enter(() => {
+      try {
+        this.#raft.step(from, message)
+      } catch (error) {
+        this.#blame(from, error)
+      }
+    })
+  }
+
+  #blame(from: NodeId, error: unknown): void {
+    if (error instanceof RefusedError || error instanceof FormatError) this.#ports.onBadMessage(from, error)
+    else this.#fail(error)
+  }
+
+  /** Every call into Raft passes here: nothing after the stop, and the loop sees what the call left to do. */
+  #enter<T>(call: () => T): T | undefined {
+    if (this.#stopped) return undefined
+    try {
+      const result = call()
+      if (!this.#running) void this.#run()
+      return result
+    } catch (error) {
+      this.#fail(error)
+      return undefined
+    }
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true
+    try {
+      while (!this.#stopped && this.#raft.hasReady()) {
+        const ready = this.#raft.ready()
+        for (const { to, message } of ready.early) this.#ports.send(to, message)
+        if (ready.softState !== undefined) this.#ports.onSoftState(ready.softState)
+        if (ready.behind !== undefined) this.#ports.onBehind(ready.behind)
+        if (needsWrite(ready)) {
+          this.#writing = this.#ports.persist(ready)
+          await this.#writing
+          if (this.#stopped) break
+        }
+        for (const { to, message } of ready.messages) this.#ports.send(to, message)
+        this.#apply(ready.committed)
+        this.#raft.advance(ready)
+      }
+    } catch (error) {
+      this.#fail(error)
+    }
+    this.#running = false
+  }
+
+  /** Raft hands out no further blocks before `applied`, so at most one call is under way. */
+  #apply(blocks: readonly Block[]): void {
+    const last = blocks.at(-1)
+    if (last === undefined) return
+    this.#applying = this.#ports.apply(blocks).then(
+      () => this.#enter(() => this.#raft.applied(last.height)),
+      (error: unknown) => this.#fail(error),
+    )
+  }
+
+  #fail(error: unknown): void {
+    if (this.#stopped) return
+    this.#stopped = true
+    this.#ports.onFatal(error)
+  }
+}
+
+function needsWrite(ready: Ready): boolean {
+  return ready.hardState !== undefined || ready.truncateFrom !== undefined || ready.blocks.length > 0
+}

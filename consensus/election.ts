@@ -1,0 +1,70 @@
+/** Standing for election and voting (Raft sections 5.2 and 5.4.1; PreVote: thesis 9.6; lease: thesis 6.4.1). */
+import type { Core } from './core.ts'
+import { startLeading } from './leader.ts'
+import type { PreVote, PreVoteReply, Vote, VoteReply } from './messages.ts'
+import { tally } from './quorum.ts'
+import type { NodeId } from './types.ts'
+
+/** A tick of anyone who does not lead: too long without a leader, and a voter stands. */
+export function tickElection(core: Core): void {
+  core.electionElapsed++
+  if (core.isVoter && core.electionElapsed >= core.electionTimeout) preCampaign(core)
+}
+
+export function preCampaign(core: Core): void {
+  core.becomePreCandidate()
+  core.votes.set(core.id, true)
+  const { height, term } = core.log.tail
+  core.broadcast({ kind: 'pre-vote', term: core.term + 1, tail: { height, term } })
+  count(core)
+}
+
+/** Raises the term and asks for votes. `transfer`: the leader told us to, so voters need not wait for its end. */
+export function campaign(core: Core, transfer: boolean): void {
+  core.becomeCandidate()
+  core.votes.set(core.id, true)
+  const { height, term } = core.log.tail
+  core.broadcast({ kind: 'vote', term: core.term, tail: { height, term }, transfer })
+  count(core)
+}
+
+function count(core: Core): void {
+  const result = tally(core.voters, core.votes)
+  if (result === 'won' && core.role === 'pre-candidate') campaign(core, false)
+  else if (result === 'won') startLeading(core)
+  else if (result === 'lost') core.becomeFollower(core.term, undefined)
+}
+
+/** Grants nothing that must last: a pre-vote binds nobody. */
+export function onPreVote(core: Core, from: NodeId, message: PreVote): void {
+  const granted = message.term > core.term && core.log.isUpToDate(message.tail)
+  core.send(from, { kind: 'pre-vote-reply', term: granted ? message.term : core.term, granted })
+}
+
+/** One vote a term, first come first served, only for a log at least as up to date as ours. */
+export function onVote(core: Core, from: NodeId, message: Vote): void {
+  const free = core.votedFor === undefined && core.leader === undefined
+  const granted = (free || core.votedFor === from) && core.log.isUpToDate(message.tail)
+  if (granted) {
+    core.votedFor = from
+    core.electionElapsed = 0
+  }
+  core.send(from, { kind: 'vote-reply', term: core.term, granted })
+}
+
+export function onPreVoteReply(core: Core, from: NodeId, message: PreVoteReply): void {
+  if (core.role !== 'pre-candidate') return
+  if (message.granted && message.term !== core.term + 1) return
+  vote(core, from, message.granted)
+}
+
+export function onVoteReply(core: Core, from: NodeId, message: VoteReply): void {
+  if (core.role === 'candidate') vote(core, from, message.granted)
+}
+
+/** The first answer of a voter counts; repeated ones are the network's doing. */
+function vote(core: Core, from: NodeId, granted: boolean): void {
+  if (core.votes.has(from)) return
+  core.votes.set(from, granted)
+  count(core)
+}

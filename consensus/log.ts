@@ -1,0 +1,227 @@
+/**
+ * The blocks that this node holds in memory: a run without gaps that begins at an applied block (the base)
+ * and ends at the tail. Four marks move over it:
+ *
+ *     base <= applied <= commit <= tail        applied <= handed <= min(commit, stable)
+ *
+ * `stable` (durable on disk) may lag behind `commit`: a majority of others can commit what our disk is still
+ * writing. Blocks at or below `commit` are never replaced.
+ */
+import { InvariantError, invariant, RefusedError } from '../src/errors.ts'
+import type { Block, BlockRef, RaftLimits } from './types.ts'
+
+/** Do `blocks` follow `prev` without a gap, terms never falling and none above `term`? */
+export function chains(prev: BlockRef, blocks: readonly Block[], term: number): boolean {
+  let before: BlockRef = prev
+  for (const block of blocks) {
+    if (block.height !== before.height + 1 || block.prev !== before.hash) return false
+    if (block.term < before.term) return false
+    before = block
+  }
+  return before.term <= term
+}
+
+export function refOf(block: BlockRef): BlockRef {
+  return { height: block.height, term: block.term, hash: block.hash }
+}
+
+export class Log {
+  readonly #blocks: Block[]
+  readonly #limits: RaftLimits
+  #bytes = 0
+  #commit: number
+  /** Commit height learnt from a leader or as a leader, not from `install`: no later leader can lack it. */
+  #ordered: number
+  #handed: number
+  #applied: number
+  #stable: number
+  /** Last height of the write under way, undefined when none is. */
+  #writing: number | undefined
+  /** Lowest height removed since the last write was taken, if the disk holds or is about to hold it. */
+  #truncated: number | undefined
+
+  constructor(blocks: readonly Block[], commit: number, limits: RaftLimits) {
+    const first = blocks[0]!
+    invariant(
+      chains(first, blocks.slice(1), Number.POSITIVE_INFINITY),
+      'The blocks handed in do not form a chain.',
+    )
+    this.#blocks = [...blocks]
+    for (const block of blocks) this.#bytes += block.body.length
+    this.#limits = limits
+    this.#commit = this.#handed = this.#applied = commit
+    this.#ordered = first.height
+    this.#stable = this.tail.height
+    this.#trim()
+  }
+
+  get base(): BlockRef {
+    return this.#blocks[0]!
+  }
+  get tail(): BlockRef {
+    return this.#blocks.at(-1)!
+  }
+  get commit(): number {
+    return this.#commit
+  }
+  get applied(): number {
+    return this.#applied
+  }
+  get stable(): number {
+    return this.#stable
+  }
+
+  /** The block at `height` if it is in memory. */
+  at(height: number): Block | undefined {
+    return this.#blocks[height - this.base.height]
+  }
+
+  has(ref: BlockRef): boolean {
+    return this.at(ref.height)?.hash === ref.hash
+  }
+
+  /** Blocks from `height` on, as many as the limits of one append allow, and always at least one if it exists. */
+  batch(height: number): Block[] {
+    const out: Block[] = []
+    let bytes = 0
+    for (let block = this.at(height); block !== undefined; block = this.at(height + out.length)) {
+      bytes += block.body.length
+      if (
+        out.length > 0 &&
+        (bytes > this.#limits.appendBytesMax || out.length >= this.#limits.appendBlocksMax)
+      )
+        break
+      out.push(block)
+    }
+    return out
+  }
+
+  /** Up-to-date rule of Raft section 5.4.1: a later last term wins, then the longer log. */
+  isUpToDate(tail: { height: number; term: number }): boolean {
+    return tail.term > this.tail.term || (tail.term === this.tail.term && tail.height >= this.tail.height)
+  }
+
+  /**
+   * The highest block, at or below `height`, whose term is not above `term`. It is never below the commit
+   * height of a node whose log this is compared with, so it finds the fork in few round trips (one per term).
+   */
+  lastAtOrBelow(height: number, term: number): { height: number; term: number } {
+    for (let h = Math.min(height, this.tail.height); h > this.base.height; h--) {
+      const block = this.at(h)!
+      if (block.term <= term) return { height: h, term: block.term }
+    }
+    return { height: this.base.height, term: this.base.term }
+  }
+
+  /** Appends the leader's own block on top of the tail. */
+  append(block: Block): void {
+    invariant(chains(this.tail, [block], block.term), 'A block was proposed that does not follow the tail.')
+    this.#blocks.push(block)
+    this.#bytes += block.body.length
+  }
+
+  /**
+   * Merges what a leader sent: blocks already held are skipped, an uncommitted suffix that differs gives way.
+   * The caller has checked that `blocks` chain and that their predecessor is in this log or below its base.
+   * Throws an InvariantError if a block that Raft itself committed would change, and a RefusedError if one
+   * that arrived with a certificate would: then the sender leads a term that a majority has already left.
+   */
+  merge(blocks: readonly Block[]): void {
+    for (const [i, block] of blocks.entries()) {
+      if (block.height < this.base.height) continue
+      const own = this.at(block.height)
+      if (own?.hash === block.hash) continue
+      if (own !== undefined) this.#truncate(block)
+      for (const rest of blocks.slice(i)) this.append(rest)
+      return
+    }
+  }
+
+  /** Throws if `ref` lies at or below the commit height, is in memory, and is another block there. */
+  assertAgrees(ref: BlockRef): void {
+    const own = this.at(ref.height)
+    if (ref.height > this.#commit || own === undefined || own.hash === ref.hash) return
+    const facts = { height: ref.height, committed: own.hash, offered: ref.hash, offeredTerm: ref.term }
+    if (ref.height <= this.#ordered) throw new InvariantError('A committed block would be replaced.', facts)
+    throw new RefusedError('bad-chain', 'The sender contradicts a block that is proven committed.', facts)
+  }
+
+  #truncate(offered: BlockRef): void {
+    this.assertAgrees(offered)
+    invariant(offered.height > this.#commit, 'A committed block would be removed.')
+    const onDisk = Math.max(this.#stable, this.#writing ?? 0)
+    if (offered.height <= onDisk) {
+      this.#truncated = Math.min(this.#truncated ?? offered.height, offered.height)
+    }
+    this.#stable = Math.min(this.#stable, offered.height - 1)
+    for (const block of this.#blocks.splice(offered.height - this.base.height)) {
+      this.#bytes -= block.body.length
+    }
+  }
+
+  /** Raises the commit height; lower values are old news. `ordered` says that Raft, not a certificate, told us. */
+  commitTo(height: number, ordered: boolean): void {
+    invariant(height <= this.tail.height, 'Blocks are committed that this log has lost.', {
+      commit: height,
+      tail: this.tail.height,
+    })
+    this.#commit = Math.max(this.#commit, height)
+    if (ordered) this.#ordered = Math.max(this.#ordered, height)
+  }
+
+  hasWrite(): boolean {
+    return this.#truncated !== undefined || this.#stable < this.tail.height
+  }
+
+  /** What must be written next; `written` acknowledges it. One write at a time. */
+  takeWrite(): { truncateFrom: number | undefined; blocks: Block[] } {
+    invariant(this.#writing === undefined, 'A write was taken while another is under way.')
+    const write = {
+      truncateFrom: this.#truncated,
+      blocks: this.#blocks.slice(this.#stable + 1 - this.base.height),
+    }
+    this.#truncated = undefined
+    this.#writing = this.tail.height
+    return write
+  }
+
+  /** The write taken last is durable, save what was truncated in the meantime. */
+  written(): void {
+    invariant(this.#writing !== undefined, 'A write was acknowledged that nobody took.')
+    this.#stable = Math.min(this.#writing, (this.#truncated ?? Number.POSITIVE_INFINITY) - 1)
+    this.#writing = undefined
+  }
+
+  hasCommitted(): boolean {
+    return this.#handed === this.#applied && this.#handed < Math.min(this.#commit, this.#stable)
+  }
+
+  /** Blocks to apply next: committed and durable. Nothing more is handed out before `appliedTo` answers. */
+  takeCommitted(): Block[] {
+    if (!this.hasCommitted()) return []
+    const from = this.#handed + 1
+    this.#handed = Math.min(this.#commit, this.#stable)
+    return this.#blocks.slice(from - this.base.height, this.#handed + 1 - this.base.height)
+  }
+
+  appliedTo(height: number): void {
+    invariant(height === this.#handed, 'Applied blocks differ from those handed out.', {
+      height,
+      handed: this.#handed,
+    })
+    this.#applied = height
+    this.#trim()
+  }
+
+  /** Forgets applied blocks beyond the memory limits, always keeping one as the base. */
+  #trim(): void {
+    const { memoryBlocks, memoryBytes } = this.#limits
+    const excess = this.#applied - this.base.height
+    let drop = Math.max(0, excess - memoryBlocks + 1)
+    let bytes = this.#bytes
+    for (let i = 0; i < drop; i++) bytes -= this.#blocks[i]!.body.length
+    for (; drop < excess && bytes > memoryBytes; drop++) bytes -= this.#blocks[drop]!.body.length
+    this.#blocks.splice(0, drop)
+    this.#bytes = bytes
+  }
+}
