@@ -101,6 +101,11 @@ describe('the light client', () => {
     }
   })
 
+  it('is not handed bundles that could not be verified', () => {
+    const proof = { index: 0, path: [], checkpoint: 'x' }
+    assert.throws(() => makeBundle(new Uint8Array(65_536), proof, policyOf(3)), { code: 'too-large' })
+  })
+
   it('refuses a bundle with a byte missing or added', async () => {
     for (const part of ['entry', 'proof'] as const) {
       const bytes = bundle[part]

@@ -133,6 +133,45 @@ function* altered(hashes: readonly Uint8Array[], at: number): Generator<Uint8Arr
   yield replaced(new Uint8Array([...hashes[i]!, 0]))
 }
 
+describe('proofs made to deceive', () => {
+  const [a, b, spare] = ['a', 'b', 'spare'].map((text) => leafHash(utf8(text))) as [
+    Uint8Array,
+    Uint8Array,
+    Uint8Array,
+  ]
+  const bytes = (...parts: Uint8Array[]) => new Uint8Array(parts.flatMap((part) => [...part]))
+
+  it('may not move the border between two hashes', () => {
+    const [head, tail] = [b.slice(0, 1), b.slice(1)]
+    const root = nodeHash(a, b)
+    assert.deepEqual(nodeHash(bytes(a, head), tail), root)
+    assert.throws(
+      () => verifyInclusion({ index: 0, size: 2, leafHash: bytes(a, head), path: [tail], root }),
+      {
+        code: 'bad-inclusion',
+      },
+    )
+    const consistency = { size1: 1, size2: 2, root1: bytes(a, head), root2: root, path: [tail] }
+    assert.throws(() => verifyConsistency(consistency), { code: 'bad-consistency' })
+  })
+
+  it('may not climb above the root, even where that leads to the root they give', () => {
+    const root = nodeHash(a, b)
+    const above = nodeHash(spare, root)
+    assert.throws(() => verifyInclusion({ index: 0, size: 2, leafHash: a, path: [b, spare], root: above }), {
+      code: 'bad-inclusion',
+    })
+    // From 3 leaves to 4: the third leaf, its sibling, and the node over the first two.
+    const path = [a, b, root, spare]
+    const [root1, root2] = [nodeHash(root, a), nodeHash(root, nodeHash(a, b))]
+    verifyConsistency({ size1: 3, size2: 4, root1, root2, path: path.slice(0, 3) })
+    const roots = { root1: nodeHash(spare, root1), root2: nodeHash(spare, root2) }
+    assert.throws(() => verifyConsistency({ size1: 3, size2: 4, ...roots, path }), {
+      code: 'bad-consistency',
+    })
+  })
+})
+
 describe('Frontier', () => {
   it('is a value: restored from its nodes, or cloned, it goes on alike and apart', () => {
     const { tree, read } = grow(leaves(37))

@@ -136,6 +136,8 @@ describe('certificates', () => {
     const again = await signCosignature(bob.signer, `${ORIGIN}/bob`, checkpoint, TIME + 9)
     const twice = printNote({ ...note, signatures: [...note.signatures, again] })
     await assert.rejects(verify(twice), { code: 'quorum-not-met' })
+    const { cosigners } = await verifyCheckpointNote(opensslSuite, policy, twice)
+    assert.deepEqual(cosigners[1], { name: 'bob', timestamp: TIME + 2 }, 'the first line of a key counts')
     // The log's line is no cosignature, though the same key made it.
     const logLines = await Promise.all(
       VALIDATORS.map(({ signer }) => signCosignature(signer, ORIGIN, checkpoint, TIME)),

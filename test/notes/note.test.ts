@@ -4,7 +4,7 @@ import { QatError } from '../../src/errors.ts'
 import { parseCheckpoint, printCheckpoint } from '../../src/notes/checkpoint.ts'
 import { parseNote, parseSignatureLine, printNote } from '../../src/notes/note.ts'
 import { parseTlogProof, printTlogProof } from '../../src/notes/tlog-proof.ts'
-import { noteKeyId, parseVkey, printVkey } from '../../src/notes/vkey.ts'
+import { checkKeyName, noteKeyId, parseVkey, printVkey } from '../../src/notes/vkey.ts'
 import { certified, entriesOf, VALIDATORS } from './fixture.ts'
 
 const refuses = (run: () => unknown, code?: string) =>
@@ -108,7 +108,11 @@ describe('verifier keys', () => {
     const id = ours.slice(2, 10)
     refuses(() => parseVkey(`y+${id}+${ours.slice(11)}`), 'bad-key')
     refuses(() => parseVkey(`x+00000000+${ours.slice(11)}`), 'bad-key')
-    refuses(() => parseVkey(`x+${id}+BgAA`), 'bad-key')
+    const short = new Uint8Array(2)
+    refuses(
+      () => parseVkey(printVkey({ name: 'x', type: 6, id: noteKeyId('x', 6, short), bytes: short })),
+      'bad-key',
+    )
   })
 
   it('have no other spelling', () => {
@@ -126,6 +130,7 @@ describe('verifier keys', () => {
     for (const bad of ['a b+00000000+AQE=', 'a\n+00000000+AQE=', 'a+00000000+AQ==']) {
       refuses(() => parseVkey(bad), 'bad-key')
     }
+    for (const name of ['', 'a b', 'a+b', 'a\u0001', '\ud800']) refuses(() => checkKeyName(name), 'bad-key')
     refuses(() => parseVkey('a+00000000+AQF='), 'bad-base64')
     fuzz(ed25519, (text) => printVkey(parseVkey(text)))
   })
@@ -177,7 +182,7 @@ describe('checkpoints', () => {
 
   it('are not printed if they could not be read', () => {
     const checkpoint = parseCheckpoint(CHECKPOINT)
-    for (const origin of ['', 'a\nb', '\n']) {
+    for (const origin of ['', 'a\nb', '\n', CHECKPOINT.trimEnd(), `${CHECKPOINT}b`]) {
       assert.throws(() => printCheckpoint({ ...checkpoint, origin }), { name: 'FormatError' })
     }
     refuses(() => printCheckpoint({ ...checkpoint, size: 1.5 }), 'bad-integer')
