@@ -1,4 +1,4 @@
-/** The light client: what a bundle proves, from its bytes and the policy alone. Runs unchanged in a browser. */
+/** The light client: what a bundle proves, by its bytes and the policy alone. Runs unchanged in a browser. */
 import { fromUtf8, toHex } from '../bytes.ts'
 import type { SignatureSuite } from '../crypto/suite.ts'
 import { errorCode, errorMessage } from '../errors.ts'
@@ -31,9 +31,9 @@ export type Verdict =
   | { readonly ok: false; readonly code: string; readonly reason: string }
 
 /**
- * Verifies a bundle. Every failure is a verdict, whatever the bytes: this never throws. An `ok` says nothing of
- * the submitter: the ledger's validators admitted the entry, and whoever knows the submitter's key can check the
- * entry's own signature besides.
+ * Verifies a bundle. Every failure is a verdict, whatever the bytes: this never throws. An `ok` takes the leaf
+ * as opaque bytes: the ledger's validators admitted the entry, and whoever knows the submitter's key can check
+ * the entry's own signature besides.
  */
 export async function verifyBundle(suite: SignatureSuite, bundle: Bundle): Promise<Verdict> {
   try {

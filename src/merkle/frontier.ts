@@ -39,7 +39,7 @@ export class Frontier {
     return [...this.#nodes]
   }
 
-  /** Adds one leaf by its leaf hash; O(1) hashes on average. FormatError bad-integer beyond 2^53 - 1 leaves. */
+  /** Adds one leaf by its hash; O(1) hashes on average. FormatError bad-integer beyond 2^53 - 1 leaves. */
   append(leafHash: Uint8Array, onNode?: OnNode): void {
     invariant(leafHash.length === HASH_BYTES, 'A leaf hash has 32 bytes.', { length: leafHash.length })
     checkIndex(this.#size + 1)

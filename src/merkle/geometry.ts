@@ -11,7 +11,7 @@ export interface NodeId {
   readonly index: number
 }
 
-/** A leaf index or a tree size: a whole number from 0 to 2^53 - 1. Anything else is FormatError bad-integer. */
+/** Refuses what is no leaf index or tree size, 0 to 2^53 - 1, with FormatError bad-integer. */
 export function checkIndex(value: number): void {
   if (!Number.isInteger(value) || value < 0 || value > INDEX_MAX) {
     throw new FormatError('bad-integer', 'A leaf index or tree size is a whole number from 0 to 2^53 - 1.', {

@@ -25,7 +25,7 @@ export function rootNodes(size: number): NodeId[] {
 }
 
 /**
- * PATH(index, D[size]) of RFC 6962 section 2.1.1: the plan of the inclusion proof of a leaf, its sibling first.
+ * PATH(index, D[size]) of RFC 6962 section 2.1.1: the plan of a leaf's inclusion proof, sibling first.
  * Throws ProofError out-of-range unless index < size.
  */
 export function inclusionNodes(index: number, size: number): ProofPlan {

@@ -95,7 +95,7 @@ export function parseTilePath(path: string): TileId {
   throw new FormatError('bad-field', 'This is not the path of a tile (c2sp.org/tlog-tiles).')
 }
 
-/** An entry bundle: each entry's length (u16, big-endian), then its bytes. FormatError too-large over 65,535. */
+/** An entry bundle: each entry's length (u16 BE), then its bytes; FormatError too-large over 65,535. */
 export function encodeEntryBundle(entries: readonly Uint8Array[]): Uint8Array {
   return concat(
     ...entries.flatMap((entry) => {

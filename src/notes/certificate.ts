@@ -26,8 +26,8 @@ export interface Certificate {
 }
 
 /**
- * Verifies a certificate. Lines by keys that the policy does not name are ignored, as signed-note demands; one
- * bad signature by a key that it does name refuses the whole note. Throws ProofError wrong-origin,
+ * Verifies a certificate. Lines by keys that the policy does not name are ignored, as signed-note demands;
+ * one bad signature by a key that it does name refuses the whole note. Throws ProofError wrong-origin,
  * bad-signature, no-log-signature or quorum-not-met, and FormatError for a malformed note.
  */
 export async function verifyCertificate(

@@ -61,8 +61,9 @@ export async function signCosignature(
 }
 
 /**
- * The time in seconds since 1970 of a cosignature on a checkpoint by this key. Throws ProofError bad-signature
- * if the line is another key's or does not verify, FormatError bad-cosignature or bad-integer if it is malformed.
+ * The time in seconds since 1970 of a cosignature on a checkpoint by this key. Throws ProofError
+ * bad-signature if the line is another key's or does not verify, and FormatError bad-cosignature or
+ * bad-integer if it is malformed.
  */
 export async function verifyCosignature(
   suite: SignatureSuite,
@@ -89,7 +90,7 @@ export async function verifyCosignature(
   return timestamp
 }
 
-// Time 0 means that the signer does not vouch for having seen no larger tree; a ledger's cosigner always does.
+// Time 0 means that the signer does not vouch for having seen no larger tree; our cosigners always do.
 function checkTimestamp(timestamp: number): void {
   if (timestamp === 0) throw new FormatError('bad-cosignature', 'The time of a cosignature is not 0.')
 }

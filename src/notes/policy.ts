@@ -50,8 +50,8 @@ export function satisfied(policy: Policy, witnesses: ReadonlySet<string>): boole
 }
 
 /**
- * Reads a policy of at most POLICY_BYTES_MAX bytes. Stricter than the specification in one point: text that is
- * not ASCII must be UTF-8. Throws FormatError bad-policy, bad-key, bad-base64, bad-integer or too-large.
+ * Reads a policy of at most POLICY_BYTES_MAX bytes. Stricter than the specification in one point: text that
+ * is not ASCII must be UTF-8. Throws FormatError bad-policy, bad-key, bad-base64, bad-integer or too-large.
  */
 export function parsePolicy(text: string): Policy {
   checkCharacters(text)
@@ -63,7 +63,7 @@ export function parsePolicy(text: string): Policy {
   return draft.finish()
 }
 
-/** The policy's text, one line for each log, witness and group, and the quorum. Throws as `parsePolicy` does. */
+/** The policy's text: a line for each log, witness and group, then the quorum. Throws as `parsePolicy` does. */
 export function printPolicy(policy: Policy): string {
   const text = render(policy)
   // Whatever the names and URLs hold, no text leaves that would be read as another policy, or not at all.

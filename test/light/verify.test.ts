@@ -82,7 +82,7 @@ describe('the light client', () => {
   })
 
   it('refuses a bundle with any byte of the entry or the proof changed', async () => {
-    // Every byte of the entry, the header, the path and the checkpoint; every 29th of the long signature lines.
+    // Every byte of entry, header, path and checkpoint; every 29th of the long signature lines.
     const lines = fromUtf8(bundle.proof).indexOf('\u2014')
     const start = utf8(fromUtf8(bundle.proof).slice(0, lines)).length + 60
     const sampled = (length: number, dense: number) =>

@@ -118,7 +118,7 @@ function flipBit(bytes: Uint8Array, at: number): Uint8Array {
   return copy
 }
 
-/** The proof with one hash flipped, dropped, doubled, cut short, lengthened, and with one more at either end. */
+/** The proof with one hash flipped, dropped, doubled, cut, lengthened, and with one more at either end. */
 function* altered(hashes: readonly Uint8Array[], at: number): Generator<Uint8Array[]> {
   const spare = new Uint8Array(32).fill(at)
   yield [...hashes, spare]

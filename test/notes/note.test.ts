@@ -10,7 +10,7 @@ import { certified, entriesOf, VALIDATORS } from './fixture.ts'
 const refuses = (run: () => unknown, code?: string) =>
   assert.throws(run, (error) => error instanceof QatError && (code === undefined || error.code === code))
 
-/** Runs a parser on random text and on `sample` with bytes changed: only typed errors, and prints are equal. */
+/** Runs a parser on random text and on `sample` changed: only typed errors, and prints are equal. */
 function fuzz(sample: string, roundTrip: (text: string) => string): void {
   const mutated = fc
     .tuple(fc.nat(), fc.nat({ max: 3 }), fc.string({ unit: 'binary', maxLength: 3 }))

@@ -7,7 +7,8 @@ import { policyOf } from './fixture.ts'
 // Short keys of a type we do not check keep these texts readable; the rules are the same for all.
 const vkey = (n: number) => `k${n}+0000000${n}+AQ${'ABCDEFGH'[n]}A`
 const witnesses = (...names: string[]) => names.map((name, i) => `witness ${name} ${vkey(i)}\n`).join('')
-const TWO_LEVELS = `log ${vkey(7)} https://log.example/\n${witnesses('x1', 'x2', 'x3', 'y1', 'y2')}group x 2 x1 x2 x3
+const FIVE = witnesses('x1', 'x2', 'x3', 'y1', 'y2')
+const TWO_LEVELS = `log ${vkey(7)} https://log.example/\n${FIVE}group x 2 x1 x2 x3
 group y 1 y1 y2\ngroup both 2 x y\nquorum both\n`
 
 const verdict = (text: string, ...names: string[]) => satisfied(parsePolicy(text), new Set(names))
@@ -23,7 +24,8 @@ describe('trust policies', () => {
   })
 
   it('allow comments, empty lines, tabs, any order and the words all and any', () => {
-    const text = `# a comment\n\n \t \n  # another\n${witnesses('a', 'b')}\tgroup\tg  all a\tb \ngroup h any g\nquorum h\n`
+    const skipped = '# a comment\n\n \t \n  # another\n'
+    const text = `${skipped}${witnesses('a', 'b')}\tgroup\tg  all a\tb \ngroup h any g\nquorum h\n`
     const policy = parsePolicy(`${text}log ${vkey(7)}\n`)
     assert.deepEqual(
       policy.groups.map(({ threshold }) => threshold),

@@ -99,8 +99,8 @@ describe('reference tree of Certificate Transparency', () => {
   })
 })
 
-// Appendix C.1 of draft-ietf-plants-merkle-tree-certs: one rolling SHA-256 over a line for each case, on trees of
-// up to 130 leaves of which leaf i is the byte i. The third digest of that appendix, over the consistency of
+// Appendix C.1 of draft-ietf-plants-merkle-tree-certs: one rolling SHA-256 over a line for each case, on trees
+// of up to 130 leaves of which leaf i is the byte i. The third digest of that appendix, over the consistency of
 // subtrees that do not begin at 0, is left out: the ledger proves consistency of whole trees only.
 describe('accumulated vectors of Merkle Tree Certificates', () => {
   const LEAVES = 130
@@ -109,7 +109,7 @@ describe('accumulated vectors of Merkle Tree Certificates', () => {
   for (let i = 0; i < LEAVES; i++) {
     tree.append(leafHash(Uint8Array.of(i)), (level, index, hash) => nodes.set(`${level}/${index}`, hash))
   }
-  // A subtree is itself a tree whose leaves begin at `start`, which is a multiple of the width of all its nodes.
+  // A subtree is itself a tree whose leaves begin at `start`, a multiple of the width of all its nodes.
   const reader = (start: number) => (level: number, index: number) =>
     nodes.get(`${level}/${index + start / 2 ** level}`)!
 
