@@ -31,9 +31,9 @@ export type Verdict =
   | { readonly ok: false; readonly code: string; readonly reason: string }
 
 /**
- * Verifies a bundle. Every failure is a verdict, whatever the bytes: this never throws. An `ok` takes the leaf
- * as opaque bytes: the ledger's validators admitted the entry, and whoever knows the submitter's key can check
- * the entry's own signature besides.
+ * Verifies a bundle. Every failure is a verdict, whatever the bytes: this never throws. An `ok` takes the
+ * leaf as opaque bytes: the ledger's validators admitted the entry, and whoever knows the submitter's key can
+ * check the entry's own signature besides.
  */
 export async function verifyBundle(suite: SignatureSuite, bundle: Bundle): Promise<Verdict> {
   try {

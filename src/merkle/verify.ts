@@ -77,8 +77,8 @@ export function verifyInclusion(proof: Inclusion & { readonly root: Uint8Array }
 
 /**
  * Throws ProofError unless the tree of `size2` leaves with `root2` begins with the tree of `size1` leaves
- * with `root1`. `size1` = 0 is refused: every tree extends the empty one, and a caller who may meet that case (a
- * witness that sees a log for the first time) has to decide it knowingly.
+ * with `root1`. `size1` = 0 is refused: every tree extends the empty one, and a caller who may meet that case
+ * (a witness that sees a log for the first time) has to decide it knowingly.
  */
 export function verifyConsistency(proof: Consistency): void {
   const { size1, size2, root1, root2, path } = proof

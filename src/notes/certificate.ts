@@ -109,8 +109,7 @@ function verifyLines<S extends { readonly key: VerifierKey }>(
 export function assembleCertificate(checkpoint: Checkpoint, lines: readonly NoteSignature[]): string {
   const rank = ({ name, keyId }: NoteSignature) => `${name === checkpoint.origin ? 0 : 1} ${name} ${keyId}`
   const ranked = new Map(lines.map((line) => [rank(line), line]))
-  if (ranked.size < lines.length)
-    throw new FormatError('bad-note', 'One key has two lines in the certificate.')
+  if (ranked.size < lines.length) throw new FormatError('bad-note', 'One key has two lines in the note.')
   const signatures = [...ranked.keys()].sort().map((key) => ranked.get(key)!)
   return printNote({ text: printCheckpoint(checkpoint), signatures })
 }

@@ -63,7 +63,7 @@ export function parsePolicy(text: string): Policy {
   return draft.finish()
 }
 
-/** The policy's text: a line for each log, witness and group, then the quorum. Throws as `parsePolicy` does. */
+/** The policy's text: a line for each log, witness, group, and the quorum. Throws as `parsePolicy` does. */
 export function printPolicy(policy: Policy): string {
   const text = render(policy)
   // Whatever the names and URLs hold, no text leaves that would be read as another policy, or not at all.

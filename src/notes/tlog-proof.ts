@@ -15,7 +15,7 @@ export interface TlogProof {
   readonly unauthenticatedExtra?: Uint8Array
 }
 
-/** Reads a proof of up to NOTE_BYTES_MAX characters. FormatError bad-proof, bad-integer, bad-base64, too-large. */
+/** Reads a proof of at most NOTE_BYTES_MAX characters. FormatError with the code of what is wrong. */
 export function parseTlogProof(text: string): TlogProof {
   if (text.length > NOTE_BYTES_MAX) {
     throw new FormatError('too-large', `A proof has at most ${NOTE_BYTES_MAX} characters.`, {

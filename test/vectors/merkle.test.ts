@@ -100,8 +100,8 @@ describe('reference tree of Certificate Transparency', () => {
 })
 
 // Appendix C.1 of draft-ietf-plants-merkle-tree-certs: one rolling SHA-256 over a line for each case, on trees
-// of up to 130 leaves of which leaf i is the byte i. The third digest of that appendix, over the consistency of
-// subtrees that do not begin at 0, is left out: the ledger proves consistency of whole trees only.
+// of up to 130 leaves of which leaf i is the byte i. The third digest there, over the consistency of subtrees
+// that do not begin at 0, is left out: the ledger proves consistency of whole trees only.
 describe('accumulated vectors of Merkle Tree Certificates', () => {
   const LEAVES = 130
   const nodes = new Map<string, Uint8Array>()
