@@ -2,6 +2,7 @@
 import { invariant } from '../src/errors.ts'
 import { BLOCK_BYTES_MAX, VALIDATORS_MAX } from '../src/limits.ts'
 import type { RaftConfig, RaftLimits } from './types.ts'
+import { APPEND_BLOCKS_MAX } from './wire.ts'
 
 /** Sizes that suit blocks of up to 4 MiB on links of 100 Mbit/s and more. */
 export const DEFAULT_LIMITS: RaftLimits = {
@@ -26,7 +27,10 @@ export function checkConfig(config: RaftConfig): void {
   for (const [name, value] of Object.entries(limits)) {
     invariant(Number.isSafeInteger(value) && value >= 1, `The limit ${name} must be a positive whole number.`)
   }
-  invariant(limits.appendBlocksMax <= 1024, 'An append carries at most 1024 blocks.')
+  invariant(
+    limits.appendBlocksMax <= APPEND_BLOCKS_MAX,
+    `An append carries at most ${APPEND_BLOCKS_MAX} blocks.`,
+  )
   invariant(
     limits.appendBytesMax <= BLOCK_BYTES_MAX,
     'An append carries at most the bytes of one full block.',

@@ -81,7 +81,8 @@ export function install(core: Core, blocks: readonly Block[]): void {
   // A leader has every committed block: lacking this one, we were deposed. And a candidate must not win with
   // another log than the one that its voters judged.
   if (core.role !== 'follower' && !log.has(last)) core.becomeFollower(core.term, undefined)
-  log.merge(above)
+  // Queued acknowledgements of a suffix that gave way would no longer be true.
+  if (log.merge(above)) core.outbox = []
   log.commitTo(last.height, false)
   if (core.leader !== undefined && core.role === 'follower') {
     core.send(core.leader, { kind: 'append-reply', term: core.term, match: log.commit })

@@ -125,16 +125,18 @@ export class Log {
    * The caller has checked that `blocks` chain and that their predecessor is in this log or below its base.
    * Throws an InvariantError if a block that Raft itself committed would change, and a RefusedError if one
    * that arrived with a certificate would: then the sender leads a term that a majority has already left.
+   * Says whether a suffix gave way.
    */
-  merge(blocks: readonly Block[]): void {
+  merge(blocks: readonly Block[]): boolean {
     for (const [i, block] of blocks.entries()) {
       if (block.height < this.base.height) continue
       const own = this.at(block.height)
       if (own?.hash === block.hash) continue
       if (own !== undefined) this.#truncate(block)
       for (const rest of blocks.slice(i)) this.append(rest)
-      return
+      return own !== undefined
     }
+    return false
   }
 
   /** Throws if `ref` lies at or below the commit height, is in memory, and is another block there. */
