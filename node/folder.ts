@@ -9,8 +9,9 @@ import { hkdfSync } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorMessage, QatError } from '../src/errors.ts'
-import { array, count, fields, type Json, object, parseJson, text, texts } from '../src/json.ts'
+import { count, fields, type Json, object, parseJson, text, texts } from '../src/json.ts'
 import { readGenesis } from '../src/ledger/genesis.ts'
+import { type TokenRecord, tokensFromJson } from './rpc/tokens.ts'
 
 export class FolderError extends QatError<'folder-missing' | 'folder-damaged' | 'folder-not-empty'> {}
 
@@ -19,15 +20,6 @@ export interface NodeConfig {
   /** libp2p multiaddrs to listen on. */
   readonly listen: readonly string[]
   readonly rpc: { readonly host: string; readonly port: number }
-}
-
-export interface TokenRecord {
-  /** Who the token stands for; recorded in the events it submits. */
-  readonly name: string
-  /** SHA-256 of the token in hex: the token itself is stored nowhere. */
-  readonly sha256: string
-  readonly sources: readonly string[]
-  readonly types: readonly string[]
 }
 
 export const FILES = {
@@ -63,7 +55,9 @@ export async function writeNodeFolder(
 export async function readNodeFolder(dir: string) {
   const config = await readPart(dir, FILES.config, (bytes) => readConfig(parseJson(bytes, CONFIG_BYTES_MAX)))
   const genesis = await readPart(dir, FILES.genesis, (bytes) => readGenesis(new Uint8Array(bytes)))
-  const tokens = await readPart(dir, FILES.tokens, (bytes) => readTokens(parseJson(bytes, CONFIG_BYTES_MAX)))
+  const tokens = await readPart(dir, FILES.tokens, (bytes) =>
+    tokensFromJson(parseJson(bytes, CONFIG_BYTES_MAX)),
+  )
   return { config, genesis, tokens }
 }
 
@@ -96,18 +90,6 @@ function readConfig(value: Json): NodeConfig {
     listen: texts(config.listen, '"listen"', 1, 8, 256),
     rpc: { host: text(rpc.host, '"host"', 255), port: count(rpc.port, '"port"') },
   }
-}
-
-function readTokens(value: Json): TokenRecord[] {
-  return array(value, 'tokens.json', 0, 10_000).map((item) => {
-    const token = fields(item, 'A token', ['name', 'sha256', 'sources', 'types'])
-    return {
-      name: text(token.name, '"name"', 128),
-      sha256: text(token.sha256, '"sha256"', 64),
-      sources: texts(token.sources, '"sources"', 1, 64, 1024),
-      types: texts(token.types, '"types"', 1, 64, 1024),
-    }
-  })
 }
 
 function print(value: Json): string {

@@ -15,8 +15,9 @@ import { defaultCosigners, policyOf } from '../src/ledger/membership.ts'
 import { printPolicy } from '../src/notes/policy.ts'
 import { generateSeed, writeKeyFile } from './crypto/keyfile.ts'
 import { opensslSuite, sha256 } from './crypto/openssl.ts'
-import { FILES, FolderError, peerSeedOf, type TokenRecord, writeNodeFolder } from './folder.ts'
+import { FILES, FolderError, peerSeedOf, writeNodeFolder } from './folder.ts'
 import { peerIdOf } from './net/libp2p-network.ts'
+import type { TokenRecord } from './rpc/tokens.ts'
 
 export interface ClusterNode {
   readonly name: string

@@ -210,7 +210,6 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
           const from = nameOf(peer)
           return VERDICTS[from === undefined ? 'reject' : await given.gossip(from, topic, message.data)]
         })
-        libp2p.services.pubsub.subscribe(names.topic(topic))
       }
       libp2p.addEventListener('peer:connect', (event) => {
         const name = nameOf(event.detail)
@@ -221,6 +220,7 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
       } catch (error) {
         throw listenError(options.listen, error)
       }
+      for (const topic of TOPICS) libp2p.services.pubsub.subscribe(names.topic(topic))
       dialMissing()
       redial = setInterval(dialMissing, REDIAL_MS)
     },

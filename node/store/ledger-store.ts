@@ -10,6 +10,8 @@ import { type Block, decodeBlock } from '../../src/ledger/block.ts'
 import { type ChainState, genesisState } from '../../src/ledger/chain.ts'
 import type { Entry } from '../../src/ledger/entry.ts'
 import { type Genesis, readGenesis } from '../../src/ledger/genesis.ts'
+import { decodeEntryBundle } from '../../src/merkle/tiles.ts'
+import { BLOCK_ENTRIES_MAX } from '../../src/limits.ts'
 import { type BlockFacts, decodeFacts, encodeFacts } from './block-facts.ts'
 import {
   blockKey,
@@ -39,11 +41,15 @@ export interface Checkpointed {
   readonly root: Uint8Array
 }
 
+const LEAVES_CACHED_BLOCKS = 8
+
 export class LedgerStore {
   readonly tree: TreeStore
   readonly genesis: Genesis
   readonly #kv: Kv
   #tip: BlockFacts
+  /** Leaves of blocks read lately: neighbours are often asked for together. */
+  readonly #leaves = new Map<number, Uint8Array[]>()
 
   private constructor(kv: Kv, genesis: Genesis, tree: TreeStore, tip: BlockFacts) {
     this.#kv = kv
@@ -181,6 +187,21 @@ export class LedgerStore {
   /** Bytes of an applied block. */
   async blockBytes(height: number): Promise<Uint8Array | undefined> {
     return height > this.#tip.height ? undefined : this.#kv.get(blockKey(height))
+  }
+
+  /** Bytes of an applied leaf. */
+  async leaf(index: number): Promise<Uint8Array | undefined> {
+    const facts = await this.factsOfLeaf(index)
+    if (!facts) return undefined
+    let leaves = this.#leaves.get(facts.height)
+    if (!leaves) {
+      const bytes = await this.blockBytes(facts.height)
+      invariant(bytes, 'An applied block is missing on disk.', { height: facts.height })
+      leaves = decodeEntryBundle(bytes, BLOCK_ENTRIES_MAX + 1)
+      if (this.#leaves.size >= LEAVES_CACHED_BLOCKS) this.#leaves.clear()
+      this.#leaves.set(facts.height, leaves)
+    }
+    return leaves[index - facts.firstIndex]
   }
 
   async leafIndex(hash: Uint8Array): Promise<number | undefined> {

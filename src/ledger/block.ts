@@ -8,8 +8,8 @@ import { FormatError } from '../errors.ts'
 import { BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX } from '../limits.ts'
 import { Frontier } from '../merkle/frontier.ts'
 import { leafHash } from '../merkle/hash.ts'
+import { decodeEntryBundle, encodeEntryBundle } from '../merkle/tiles.ts'
 import { decodeEnvelope, type Envelope, encodeEnvelope, signEnvelope } from './dsse.ts'
-import { joinLeaves, splitLeaves } from './leaves.ts'
 import { PAYLOAD_TYPES } from './payload-types.ts'
 import { decodeSeal, encodeSeal, type Seal } from './seal.ts'
 
@@ -32,7 +32,7 @@ export function decodeBlock(bytes: Uint8Array): Block {
       bytes: bytes.length,
     })
   }
-  const leaves = splitLeaves(bytes, BLOCK_ENTRIES_MAX + 1)
+  const leaves = decodeEntryBundle(bytes, BLOCK_ENTRIES_MAX + 1)
   const sealBytes = leaves.at(-1)
   if (sealBytes === undefined) throw new FormatError('bad-block', 'A block without a seal.')
   const sealEnvelope = decodeEnvelope(sealBytes)
@@ -69,7 +69,7 @@ export async function sealBlock(
   const sealHash = leafHash(sealBytes)
   const all = [...leaves.map(({ bytes }) => bytes), sealBytes]
   return {
-    bytes: joinLeaves(all),
+    bytes: encodeEntryBundle(all),
     leaves: all,
     leafHashes: [...hashes, sealHash],
     seal,

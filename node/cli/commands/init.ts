@@ -1,0 +1,102 @@
+/** `qat init`: the founding of a ledger. */
+import { type Command, InvalidArgumentError } from 'commander'
+import { VALIDATORS_MAX } from '../../../src/limits.ts'
+import { DEVNET_PORT, localNodes, PEER_PORT_OFFSET } from '../../devnet/layout.ts'
+import { type ClusterNode, initCluster } from '../../init.ts'
+import { CliError } from '../exit.ts'
+import { type GlobalOptions, wholeNumber } from '../options.ts'
+import { factSheet, printJson, printText, table } from '../output.ts'
+
+interface Options extends GlobalOptions {
+  readonly dir: string
+  readonly ledger: string
+  readonly nodes?: number
+  readonly node?: readonly NamedNode[]
+  readonly port: number
+  readonly bind: string
+  readonly cosigners?: number
+  readonly token?: string
+}
+
+type NamedNode = Pick<ClusterNode, 'name' | 'team' | 'host'> & Partial<Pick<ClusterNode, 'rpcPort'>>
+
+const EXAMPLES = `
+Examples:
+  qat init --dir ledger --ledger audit.example/payments --nodes 4
+  qat init --dir ledger --ledger audit.example/payments \\
+    --node risk/alpha=ledger.risk.example --node ops/bravo=10.0.0.7:8490 --token ci
+
+Then give each team its node's folder (DIR/<name>), run "qat start --dir <folder>" there, and give everybody
+the file DIR/policy: it is all that is needed to verify proofs. Keep DIR/admin.key offline.
+Private keys are encrypted if QAT_PASSPHRASE is set; the nodes then need it, too.
+`
+
+export function addInitCommand(program: Command): void {
+  program
+    .command('init')
+    .description('found a new ledger: keys, genesis block, policy, one folder for each node')
+    .requiredOption('--dir <dir>', 'a new or empty folder')
+    .requiredOption('--ledger <origin>', 'name of the ledger, a URL without scheme: audit.example/payments')
+    .option('--nodes <count>', 'that many nodes on this machine', wholeNumber(1, VALIDATORS_MAX))
+    .option('--node <[team/]name=host[:port]>', 'a node and where others reach it; repeat for each', addNode)
+    .option('--port <port>', `JSON-RPC port; peers use it + ${PEER_PORT_OFFSET}`, wholeNumber(1, 64_535), DEVNET_PORT)
+    .option('--bind <address>', 'address that the nodes given by --node listen on', '0.0.0.0')
+    .option('--cosigners <count>', 'cosignatures that make an entry final', wholeNumber(1, VALIDATORS_MAX))
+    .option('--token <name>', 'make a bearer token for senders that cannot sign, in DIR/token')
+    .addHelpText('after', EXAMPLES)
+    .action(async (_options, command: Command) => init(command.optsWithGlobals<Options>()))
+}
+
+async function init(options: Options): Promise<void> {
+  const { dir, ledger, cosigners, token, json } = options
+  const nodes = chosenNodes(options)
+  if (cosigners !== undefined && cosigners > nodes.length) {
+    throw new CliError('usage', `${cosigners} cosigners cannot be had from ${nodes.length} nodes.`)
+  }
+  const passphrase = process.env.QAT_PASSPHRASE
+  const made = await initCluster({
+    dir,
+    ledger,
+    nodes,
+    ...(cosigners !== undefined && { cosigners }),
+    ...(passphrase !== undefined && { passphrase }),
+    ...(token !== undefined && { token: { name: token, sources: ['*'], types: ['*'] } }),
+  })
+  if (json) {
+    printJson({ dir, ledger, genesis: made.genesisId, policy: `${dir}/policy`, nodes: made.nodes })
+    return
+  }
+  const facts = factSheet([
+    ['Ledger', ledger],
+    ['Genesis', made.genesisId],
+    ['Policy', `${dir}/policy`],
+    ['Admin key', `${dir}/admin.key`],
+    ['Token', token === undefined ? undefined : `${dir}/token`],
+  ])
+  const rows = made.nodes.map(({ name, rpcUrl, dir: folder }) => [name, rpcUrl, folder])
+  printText(`${facts}\n\n${table(['NODE', 'JSON-RPC', 'FOLDER'], rows)}`)
+}
+
+function chosenNodes({ nodes, node, port, bind }: Options): ClusterNode[] {
+  if ((nodes === undefined) === (node === undefined)) {
+    throw new CliError('usage', 'Give either --nodes or one --node for each node.')
+  }
+  if (nodes !== undefined) return localNodes(nodes, port)
+  return (node ?? []).map(({ rpcPort = port, ...named }) => {
+    return { ...named, rpcHost: bind, rpcPort, peerPort: rpcPort + PEER_PORT_OFFSET }
+  })
+}
+
+function addNode(value: string, earlier: readonly NamedNode[] = []): NamedNode[] {
+  const name = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?'
+  const pattern = new RegExp(`^(?:([^/=\\s]{1,64})/)?(${name})=(\\[[0-9a-fA-F:]+\\]|[^:\\s]+)(?::(\\d{1,5}))?$`)
+  const [, team, nodeName, host, port] = pattern.exec(value) ?? []
+  if (nodeName === undefined || host === undefined) {
+    throw new InvalidArgumentError('Expected [team/]name=host[:port]; a name is made of a-z, 0-9 and hyphens.')
+  }
+  if (earlier.some((node) => node.name === nodeName)) {
+    throw new InvalidArgumentError(`Two nodes are named ${nodeName}.`)
+  }
+  const rpcPort = port === undefined ? {} : { rpcPort: wholeNumber(1, 64_535)(port) }
+  return [...earlier, { name: nodeName, team: team ?? nodeName, host: host.replace(/^\[|\]$/g, ''), ...rpcPort }]
+}

@@ -1,0 +1,77 @@
+/** `qat prove`: the evidence for one entry, checked before it is handed over. */
+import type { Command } from 'commander'
+import { utf8 } from '../../../src/bytes.ts'
+import { type Bundle, BUNDLE_FILES } from '../../../src/light/bundle.ts'
+import { type Proven, verifyBundle } from '../../../src/light/verify.ts'
+import { opensslSuite } from '../../crypto/openssl.ts'
+import { refuseFilled, writeBundleFolder } from '../bundle-folder.ts'
+import { CliError } from '../exit.ts'
+import { type RpcOptions, rpcOption, timeoutOption } from '../options.ts'
+import { factSheet, printJson, printText } from '../output.ts'
+import { bundleTexts, entryView, readReply } from '../replies.ts'
+import { ask, askUntil, follow } from '../rpc.ts'
+import { entryName } from './get.ts'
+
+interface Options extends RpcOptions {
+  readonly out: string
+  readonly timeout: number
+}
+
+const EXAMPLES = `
+Examples:
+  qat prove 42 --out evidence
+  qat verify evidence --policy policy
+
+Writes ${Object.values(BUNDLE_FILES).join(', ')}. They verify offline, for ever.
+`
+
+export function addProveCommand(program: Command): void {
+  program
+    .command('prove')
+    .argument('<id>', 'id of the entry (64 hex digits) or its index')
+    .description('fetch the proof of one entry')
+    .addOption(rpcOption())
+    .requiredOption('--out <dir>', 'a new folder for the proof')
+    .addOption(timeoutOption(30))
+    .addHelpText('after', EXAMPLES)
+    .action(async (id: string, _options, command: Command) => prove(id, command.optsWithGlobals<Options>()))
+}
+
+async function prove(spelled: string, options: Options): Promise<void> {
+  const name = entryName(spelled)
+  await refuseFilled(options.out)
+  const { id } = readReply(await ask(options, 'entry.get', name), entryView)
+  await untilFinal(id, options)
+  const { entry, proof, policy } = readReply(await ask(options, 'entry.prove', { id }), bundleTexts)
+  const bundle = { entry: utf8(entry), proof: utf8(proof), policy: utf8(policy) }
+  let proven: Proven | undefined
+  await writeBundleFolder(options.out, bundle, async (written) => {
+    proven = await check(id, written)
+  })
+  if (options.json) {
+    printJson({ id, dir: options.out, files: Object.values(BUNDLE_FILES), index: proven?.index })
+  } else {
+    const files = Object.values(BUNDLE_FILES).join(', ')
+    const sheet = factSheet([
+      ['Entry', id],
+      ['Index', proven?.index],
+      ['Proof', `${options.out} (${files})`],
+    ])
+    printText(`${sheet}\n\nIt was verified as written. To verify it again, offline: qat verify ${options.out}`)
+  }
+}
+
+async function untilFinal(id: string, options: Options): Promise<void> {
+  const endMs = performance.now() + 1_000 * options.timeout
+  const latest = await follow(options, { id, status: 'pending' }, 'final', endMs)
+  if (latest.status === 'final') return
+  const message = `Entry ${id} is ${latest.status}, not yet final, after ${options.timeout} s: there is no proof yet.`
+  throw new CliError('timed-out', message, { ...latest })
+}
+
+async function check(id: string, bundle: Bundle): Promise<Proven> {
+  const verdict = await verifyBundle(opensslSuite, bundle)
+  const why = verdict.ok ? 'It proves another entry.' : verdict.reason
+  if (verdict.ok && verdict.proves.leafHash === id) return verdict.proves
+  throw new CliError('verification-failed', `The node's proof does not verify: ${why}`, { id })
+}

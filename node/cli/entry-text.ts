@@ -1,0 +1,80 @@
+/** Entries in words: what an envelope says happened, for tables, fact sheets and JSON output. */
+import { fromUtf8 } from '../../src/bytes.ts'
+import { type Json, type JsonObject, parseJson } from '../../src/json.ts'
+import { decodeEnvelope, type Envelope, envelopeFromJson } from '../../src/ledger/dsse.ts'
+import { type Claim, readClaims } from '../../src/ledger/event.ts'
+import { SUBMITTED } from '../../src/ledger/payload-types.ts'
+import { ENTRY_BYTES_MAX } from '../../src/limits.ts'
+import type { EntryView } from '../service.ts'
+import { counted, factSheet, printable } from './output.ts'
+
+export interface EntrySummary {
+  readonly payloadType: string
+  /** Key ids of the envelope's signatures. */
+  readonly keyids: readonly string[]
+  /** Empty for the ledger's own records: genesis, members, seals. */
+  readonly claims: readonly Claim[]
+  readonly payload: Json
+}
+
+export function summarize(envelope: Envelope): EntrySummary {
+  const { payloadType, payload, signatures } = envelope
+  return {
+    payloadType,
+    keyids: signatures.map(({ keyid }) => keyid),
+    claims: SUBMITTED.includes(payloadType) ? readClaims(payloadType, payload) : [],
+    payload: parseJson(fromUtf8(payload), ENTRY_BYTES_MAX),
+  }
+}
+
+export function summarizeJson(envelope: JsonObject): EntrySummary {
+  return summarize(envelopeFromJson(envelope))
+}
+
+export function summarizeBytes(leaf: Uint8Array): EntrySummary {
+  return summarize(decodeEnvelope(leaf))
+}
+
+/** What happened, one line for each event; several events are counted and the first ones shown. */
+export function claimLines({ claims, payloadType }: EntrySummary, shown = 5): string[] {
+  if (claims.length === 0) return [`a record of the ledger itself (${payloadType})`]
+  const lines = claims.slice(0, shown).map(({ source, type, subject, id, time }) => {
+    const when = time === undefined ? '' : `, at ${time} by its source's clock`
+    return `${type} on ${subject}, from ${source}${id === undefined ? '' : ` (id ${id})`}${when}`
+  })
+  return claims.length > shown ? [...lines, `and ${counted(claims.length - shown, 'further event')}`] : lines
+}
+
+/** One entry for people. */
+export function entrySheet(view: EntryView): string {
+  const summary = summarizeJson(view.entry)
+  const sheet = factSheet([
+    ['Entry', view.id],
+    ['Status', view.status],
+    ['Index', view.index],
+    ['Block', view.height],
+    ['Recorded', view.recorded],
+    ['Submitter', view.submitter],
+    ['Key id', summary.keyids.join(', ')],
+    ...claimLines(summary).map((line) => ['Event', line] as const),
+  ])
+  const payload = JSON.stringify(summary.payload, undefined, 2).split('\n').map(printable).join('\n')
+  return `${sheet}\n\n${payload}`
+}
+
+/** Cells of one entry: index, recorded, source, type, subject, id. A batch shows its first event. */
+export const ENTRY_COLUMNS = ['INDEX', 'RECORDED', 'SOURCE', 'TYPE', 'SUBJECT', 'ID'] as const
+
+export function entryCells(view: EntryView): string[] {
+  const { claims, payloadType } = summarizeJson(view.entry)
+  const [claim] = claims
+  const more = claims.length > 1 ? ` (+${claims.length - 1})` : ''
+  return [
+    view.index === undefined ? view.status : String(view.index),
+    view.recorded ?? '-',
+    claim?.source ?? '-',
+    claim?.type ?? payloadType,
+    `${claim?.subject ?? '-'}${more}`,
+    view.id,
+  ]
+}

@@ -1,0 +1,57 @@
+/** From anything thrown to one sentence, one stable code and one exit code. Stack traces only by QAT_DEBUG=1. */
+import { CommanderError } from 'commander'
+import { errorMessage, InvariantError, QatError } from '../../src/errors.ts'
+import { RpcError } from '../rpc/errors.ts'
+import { CliError, EXIT } from './exit.ts'
+import { printable, printJson } from './output.ts'
+
+export interface Failure {
+  readonly code: string
+  readonly message: string
+  readonly exit: number
+  readonly facts?: Readonly<Record<string, unknown>>
+}
+
+/** Answers of a node that say "later", not "no". */
+const TEMPORARY = new Set(['overloaded', 'unavailable', 'rate-limited', 'not-final', 'internal'])
+
+export function failureOf(error: unknown): Failure {
+  const message = errorMessage(error)
+  if (error instanceof CommanderError) {
+    return { code: 'usage', message: message.replace(/^error: /, ''), exit: EXIT.usage }
+  }
+  if (error instanceof QatError) {
+    return { code: error.code, message, exit: exitOf(error), facts: error.facts }
+  }
+  if (isSystemError(error)) return { code: 'system', message, exit: EXIT.refused }
+  return { code: 'internal', message: `Internal error: ${message}`, exit: EXIT.internal }
+}
+
+/** Reports the failure where the caller reads: a JSON line on standard output, else standard error. */
+export function report(failure: Failure, error: unknown, json: boolean): void {
+  if (json) {
+    const { code, message, facts } = failure
+    printJson({ error: { code, message, ...(facts && Object.keys(facts).length > 0 ? { facts } : {}) } })
+  } else {
+    process.stderr.write(`qat: ${printable(failure.message.trim())}\n`)
+  }
+  if (process.env.QAT_DEBUG === '1') process.stderr.write(`${stackOf(error)}\n`)
+}
+
+function exitOf(error: QatError): number {
+  if (error instanceof CliError) return error.exit
+  if (error instanceof InvariantError) return EXIT.internal
+  return error instanceof RpcError && TEMPORARY.has(error.code) ? EXIT.unreachable : EXIT.refused
+}
+
+/** Errors of the operating system, such as ENOSPC, name the call that failed. */
+function isSystemError(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error && 'code' in error
+}
+
+function stackOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return error.cause === undefined
+    ? String(error.stack)
+    : `${error.stack}\nCaused by: ${stackOf(error.cause)}`
+}

@@ -1,0 +1,58 @@
+/** Files that people name on the command line: read with a bound, and refused in one sentence. */
+import { open } from 'node:fs/promises'
+import { fromUtf8 } from '../../src/bytes.ts'
+import { errorMessage } from '../../src/errors.ts'
+import { type Json, parseJson } from '../../src/json.ts'
+import { CliError } from './exit.ts'
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EACCES: 'permission denied',
+  EISDIR: 'it is a folder',
+  ENOTDIR: 'a part of its path is not a folder',
+}
+
+/** The whole file, or all of standard input for `-`; more than `bytesMax` is refused. */
+export async function readInput(path: string, bytesMax: number): Promise<Uint8Array> {
+  const name = path === '-' ? 'standard input' : path
+  try {
+    const stream = path === '-' ? process.stdin : (await open(path)).createReadStream({ end: bytesMax })
+    const chunks: Buffer[] = []
+    let length = 0
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      chunks.push(chunk)
+      length += chunk.length
+      if (length > bytesMax) throw new CliError('file', `${name} has more than ${bytesMax} bytes.`)
+    }
+    return new Uint8Array(Buffer.concat(chunks))
+  } catch (cause) {
+    if (cause instanceof CliError) throw cause
+    throw new CliError('file', `${name} could not be read: ${reasonOf(cause)}.`, { path }, { cause })
+  }
+}
+
+/** As `readInput`, parsed as strict JSON. */
+export async function readJsonInput(path: string, bytesMax: number): Promise<Json> {
+  const bytes = await readInput(path, bytesMax)
+  return inFile(path, () => parseJson(bytes, bytesMax))
+}
+
+export async function readTextInput(path: string, bytesMax: number): Promise<string> {
+  const bytes = await readInput(path, bytesMax)
+  return inFile(path, () => fromUtf8(bytes))
+}
+
+/** Runs `read`; a failure names the file that it is about. */
+export function inFile<T>(path: string, read: () => T): T {
+  try {
+    return read()
+  } catch (cause) {
+    const name = path === '-' ? 'standard input' : path
+    throw new CliError('file', `${name} is not usable: ${errorMessage(cause)}`, { path }, { cause })
+  }
+}
+
+export function reasonOf(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  return REASONS[code] ?? errorMessage(error)
+}

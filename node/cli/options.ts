@@ -1,0 +1,87 @@
+/** Options that several commands share, and the strict reading of their values. */
+import { InvalidArgumentError, Option } from 'commander'
+import { parseDecimal } from '../../src/bytes.ts'
+import { STAGES, type Stage } from '../service.ts'
+
+const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)$/
+
+export const DEFAULT_RPC = 'http://127.0.0.1:8480'
+
+/** What every command understands, before or after its name. */
+export interface GlobalOptions {
+  readonly json?: true
+}
+
+export interface RpcOptions extends GlobalOptions {
+  readonly rpc: string
+}
+
+export function rpcOption(): Option {
+  return new Option('--rpc <url>', 'JSON-RPC address of a node')
+    .env('QAT_RPC')
+    .default(DEFAULT_RPC)
+    .argParser(httpUrl)
+}
+
+export function tokenOption(): Option {
+  return new Option('--token <token>', "bearer token for the node's gateway").env('QAT_TOKEN')
+}
+
+export function timeoutOption(seconds: number): Option {
+  return new Option('--timeout <seconds>', 'how long to try and to wait in all')
+    .default(seconds)
+    .argParser(positiveSeconds)
+}
+
+export function waitOption(stage: Stage): Option {
+  return new Option('--wait <stage>', 'return once the entry is this far').choices(STAGES).default(stage)
+}
+
+export function httpUrl(value: string): string {
+  const url = URL.parse(value)
+  if (url === null || !/^https?:$/.test(url.protocol)) {
+    throw new InvalidArgumentError('Expected an address such as http://127.0.0.1:8480.')
+  }
+  return value.replace(/\/+$/, '')
+}
+
+export function positiveSeconds(value: string): number {
+  const seconds = /^\d+(?:\.\d+)?$/.test(value) ? Number(value) : 0
+  if (seconds <= 0 || seconds > 86_400) {
+    throw new InvalidArgumentError('Expected a number of seconds, at most one day.')
+  }
+  return seconds
+}
+
+/** A reader of whole numbers from `min` to `max`. */
+export function wholeNumber(min: number, max: number): (value: string) => number {
+  return (value) => {
+    const number = decimal(value)
+    if (number === undefined || number < min || number > max) {
+      throw new InvalidArgumentError(`Expected a whole number from ${min} to ${max}.`)
+    }
+    return number
+  }
+}
+
+/** Milliseconds since 1970. */
+export function instantMs(value: string): number {
+  const ms = RFC_3339.test(value) ? Date.parse(value) : Number.NaN
+  if (Number.isNaN(ms)) {
+    throw new InvalidArgumentError('Expected an RFC 3339 time such as 2026-01-31T12:00:00Z.')
+  }
+  return ms
+}
+
+export function rfc3339(value: string): string {
+  instantMs(value)
+  return value
+}
+
+function decimal(value: string): number | undefined {
+  try {
+    return parseDecimal(value)
+  } catch {
+    return undefined
+  }
+}

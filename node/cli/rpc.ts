@@ -1,0 +1,110 @@
+/** Calls to a node as commands make them: what is no answer becomes one sentence, what is temporary is retried. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { errorMessage } from '../../src/errors.ts'
+import type { Json } from '../../src/json.ts'
+import { createClient } from '../rpc/client.ts'
+import { RpcError } from '../rpc/errors.ts'
+import { WAIT_MS_MAX } from '../rpc/limits.ts'
+import { STAGES, type Stage, type Submission } from '../service.ts'
+import { CliError } from './exit.ts'
+import { readReply, submission } from './replies.ts'
+
+export interface Target {
+  readonly rpc: string
+  readonly token?: string
+}
+
+/** A node that was asked to wait answers when the wait is over: this much later, the connection is dead. */
+const ANSWER_SLACK_MS = 2_000
+const QUESTION_MS = 10_000
+const BACKOFF_MS_MIN = 100
+const BACKOFF_MS_MAX = 2_000
+
+/** One question, answered or failed within `timeoutMs`. Throws RpcError for a refusal, else CliError. */
+export async function ask(
+  { rpc, token }: Target,
+  method: string,
+  params: Record<string, Json> = {},
+  timeoutMs = QUESTION_MS,
+): Promise<Json> {
+  try {
+    const client = createClient(rpc, { ...(token !== undefined && { token }), timeoutMs })
+    return await client.call(method, params)
+  } catch (cause) {
+    if (cause instanceof RpcError) throw cause
+    throw noAnswer(rpc, cause)
+  }
+}
+
+/**
+ * Asks until there is an answer that is not "later", or `budgetMs` is over: for questions that may be repeated.
+ * `params` learns how long the node itself may wait. The last failure is thrown.
+ */
+export async function askUntil(
+  target: Target,
+  method: string,
+  params: (waitMs: number) => Record<string, Json>,
+  budgetMs: number,
+): Promise<Json> {
+  const endMs = performance.now() + budgetMs
+  for (let backoffMs = BACKOFF_MS_MIN; ; backoffMs = Math.min(2 * backoffMs, BACKOFF_MS_MAX)) {
+    const waitMs = Math.min(WAIT_MS_MAX, Math.max(1, Math.round(endMs - performance.now())))
+    try {
+      return await ask(target, method, params(waitMs), waitMs + ANSWER_SLACK_MS)
+    } catch (error) {
+      const delayMs = retryDelayMs(error, backoffMs)
+      if (delayMs === undefined || performance.now() + delayMs >= endMs) throw error
+      await sleep(delayMs)
+    }
+  }
+}
+
+/** Waits until the submission is at `stage`; answers how far it is when `endMs` (performance.now) has passed. */
+export async function follow(
+  target: Target,
+  first: Submission,
+  stage: Stage,
+  endMs: number,
+): Promise<Submission> {
+  let latest = first
+  // A node waits a minute at most for one call, so a longer wait is several.
+  while (!reached(latest, stage) && performance.now() < endMs) {
+    const params = (timeoutMs: number) => ({ id: first.id, wait: stage, timeoutMs })
+    const reply = await askUntil(target, 'submission.status', params, endMs - performance.now())
+    latest = readReply(reply, submission)
+  }
+  return latest
+}
+
+export function reached({ status }: Submission, stage: Stage): boolean {
+  return STAGES.indexOf(status) >= STAGES.indexOf(stage)
+}
+
+/** How long to wait before the same question makes sense again; undefined if it never does. */
+function retryDelayMs(error: unknown, backoffMs: number): number | undefined {
+  if (error instanceof CliError) return error.code === 'unreachable' ? backoffMs : undefined
+  if (!(error instanceof RpcError)) return undefined
+  if (!['overloaded', 'rate-limited', 'unavailable'].includes(error.code)) return undefined
+  const { retryAfterMs } = error.facts
+  return typeof retryAfterMs === 'number' ? Math.max(retryAfterMs, BACKOFF_MS_MIN) : backoffMs
+}
+
+/** The failure that stands for a connection which gave no answer. */
+export function noAnswer(rpc: string, cause: unknown): CliError {
+  const reason = rootCause(cause)
+  if (reason instanceof Error && reason.name === 'TimeoutError') {
+    return new CliError('timed-out', `${rpc} did not answer in time.`, { rpc }, { cause })
+  }
+  const why = reasonOf(reason)
+  return new CliError('unreachable', `No node answers at ${rpc}${why}.`, { rpc }, { cause })
+}
+
+function rootCause(error: unknown): unknown {
+  return error instanceof Error && error.cause !== undefined ? rootCause(error.cause) : error
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof Error && 'code' in error) return ` (${String(error.code)})`
+  const message = errorMessage(error).replace(/\.$/, '')
+  return message === '' ? '' : ` (${message})`
+}

@@ -1,0 +1,41 @@
+/** Signing on the submitter's own machine: the private key stays there, and the node can only accept or refuse. */
+import { type Json, parseJson } from '../../src/json.ts'
+import { type Entry, signEntry } from '../../src/ledger/entry.ts'
+import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
+import { ENTRY_BYTES_MAX } from '../../src/limits.ts'
+import { canonicalJson, type JsonObject } from '../../src/json.ts'
+import type { Signer } from '../../src/crypto/suite.ts'
+import { readKeyFile } from '../crypto/keyfile.ts'
+import { opensslSuite } from '../crypto/openssl.ts'
+
+/** The signer of a key file, opened with QAT_PASSPHRASE if that is set. */
+export async function openSigner(path: string): Promise<Signer> {
+  const { alg, seed } = await readKeyFile(path, process.env.QAT_PASSPHRASE)
+  try {
+    return opensslSuite.signer(alg, seed)
+  } finally {
+    seed.fill(0)
+  }
+}
+
+/**
+ * Signs one event, or several as one batch entry. Each is bound to the ledger, so that nobody can submit it to
+ * another one as well.
+ */
+export function signEvents(events: readonly JsonObject[], ledger: string, signer: Signer): Promise<Entry> {
+  const bound = events.map((event) => ({ ledger, ...event }))
+  const [only] = bound
+  return bound.length === 1 && only !== undefined
+    ? signEntry(PAYLOAD_TYPES.event, canonicalJson(only), signer)
+    : signEntry(PAYLOAD_TYPES.batch, canonicalJson(bound), signer)
+}
+
+/** Signs an in-toto statement, byte for byte as its producer wrote it. */
+export function signStatement(statement: Uint8Array, signer: Signer): Promise<Entry> {
+  return signEntry(PAYLOAD_TYPES.inToto, statement, signer)
+}
+
+/** The entry as entry.submit takes it. */
+export function entryJson(entry: Entry): Json {
+  return parseJson(entry.bytes, ENTRY_BYTES_MAX)
+}

@@ -1,0 +1,110 @@
+/**
+ * Admission: what happens to an entry before it may stand in a block. The same door for entries that arrive
+ * by JSON-RPC and for those that another node forwards.
+ */
+
+import { equalBytes } from '../../src/bytes.ts'
+import type { SignatureSuite } from '../../src/crypto/suite.ts'
+import { type QatError, RefusedError } from '../../src/errors.ts'
+import { canonicalJson, parseJson } from '../../src/json.ts'
+import { checkEntry } from '../../src/ledger/chain.ts'
+import { decodeEntry, type Entry } from '../../src/ledger/entry.ts'
+import { ENTRY_BYTES_MAX } from '../../src/limits.ts'
+import { ServiceError } from '../service.ts'
+import type { LedgerStore } from '../store/ledger-store.ts'
+import type { Pool } from './pool.ts'
+
+/** When the pool is full: about the time in which a loaded cluster orders a good part of it. */
+export const RETRY_AFTER_MS = 500
+
+export type Admitted =
+  /** New, now in the pool. */
+  | { readonly outcome: 'admitted' }
+  /** The same leaf is in the pool or the chain already. */
+  | { readonly outcome: 'known' }
+  /** Another entry already carries the same CloudEvent with the same content. */
+  | { readonly outcome: 'duplicate'; readonly id: string }
+
+export class Admission {
+  readonly #store: LedgerStore
+  readonly #pool: Pool
+  readonly #suite: SignatureSuite
+
+  constructor(store: LedgerStore, pool: Pool, suite: SignatureSuite) {
+    this.#store = store
+    this.#pool = pool
+    this.#suite = suite
+  }
+
+  /** Checks an entry and puts it into the pool. Throws RefusedError, or ServiceError overloaded. */
+  async admit(entry: Entry): Promise<Admitted> {
+    const check = checkEntry(this.#store.state, entry)
+    if (this.#pool.get(entry.id)) return { outcome: 'known' }
+    const earlier = await this.#earlier(entry)
+    if (earlier) return earlier
+    if (this.#pool.full) throw overloaded()
+    if (!(await this.#suite.verify(check.key, check.message, check.signature))) {
+      throw new RefusedError('bad-signature', "The entry's signature does not verify.", { id: entry.id })
+    }
+    // Others were admitted meanwhile: look again at what can be looked at without waiting.
+    if (this.#pool.get(entry.id)) return { outcome: 'known' }
+    const rival = this.#inPool(entry)
+    if (rival) return sameEvents(entry, rival)
+    this.#pool.add(entry)
+    return { outcome: 'admitted' }
+  }
+
+  /** The same leaf, or an entry with one of the same CloudEvents, in the chain or the pool. */
+  async #earlier(entry: Entry): Promise<Admitted | undefined> {
+    if ((await this.#store.leafIndex(entry.hash)) !== undefined) return { outcome: 'known' }
+    const rival = this.#inPool(entry)
+    if (rival) return sameEvents(entry, rival)
+    const events = entry.claims.flatMap(({ source, id }) => (id === undefined ? [] : [{ source, id }]))
+    const index = (await this.#store.eventIndexes(events)).find((found) => found !== undefined)
+    if (index === undefined) return undefined
+    const leaf = await readLeaf(this.#store, index)
+    return sameEvents(entry, decodeEntry(leaf))
+  }
+
+  #inPool(entry: Entry): Entry | undefined {
+    for (const { source, id } of entry.claims) {
+      const rival = id === undefined ? undefined : this.#pool.withEvent(source, id)
+      if (rival) return rival
+    }
+    return undefined
+  }
+}
+
+/** The bytes of an applied leaf. */
+export async function readLeaf(store: LedgerStore, index: number): Promise<Uint8Array> {
+  const leaf = await store.leaf(index)
+  if (!leaf) throw new ServiceError('not-found', `There is no leaf ${index} in the tree yet.`)
+  return leaf
+}
+
+/** Retries of one submission differ in their signatures only; anything else is a conflict. */
+function sameEvents(entry: Entry, recorded: Entry): Admitted {
+  const same =
+    entry.envelope.payloadType === recorded.envelope.payloadType &&
+    equalBytes(canonicalPayload(entry), canonicalPayload(recorded))
+  if (same) return { outcome: 'duplicate', id: recorded.id }
+  throw new RefusedError(
+    'event-conflict',
+    'An event with this source and id is recorded with other content. Give each event an id of its own.',
+    { id: recorded.id },
+  )
+}
+
+function canonicalPayload(entry: Entry): Uint8Array {
+  return canonicalJson(parseJson(entry.envelope.payload, ENTRY_BYTES_MAX))
+}
+
+export function overloaded(): QatError {
+  return new ServiceError(
+    'overloaded',
+    'The node has as many entries waiting as it may hold. Try again shortly.',
+    {
+      retryAfterMs: RETRY_AFTER_MS,
+    },
+  )
+}

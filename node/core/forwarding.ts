@@ -1,0 +1,130 @@
+/**
+ * Entries on their way to the leader. They are kept until they are seen in a block, sent again when a new
+ * leader appears or nothing has happened for a while, and dropped only when the leader refuses them for good.
+ */
+import { fromUtf8, utf8 } from '../../src/bytes.ts'
+import { QatError, RefusedError } from '../../src/errors.ts'
+import { array, fields, parseJson, text } from '../../src/json.ts'
+import type { Entry } from '../../src/ledger/entry.ts'
+import { encodeEntryBundle } from '../../src/merkle/tiles.ts'
+import type { Clock } from '../clock.ts'
+import { FRAME, type Network } from '../net/network.ts'
+import { POOL_ENTRIES_MAX, type Pool } from './pool.ts'
+
+/** Longer than ordering takes under load; a frame that was lost is repeated after this time. */
+const RESEND_MS = 2_000
+/** One frame of forwarded entries. */
+const FRAME_ENTRIES_BYTES_MAX = 1_048_576
+
+/** What the leader answers to an entry that it will not order; silence means that it will. */
+export interface Refusal {
+  readonly id: string
+  readonly code: string
+  readonly message: string
+  /** The entry that already carries the same event. */
+  readonly duplicateOf?: string
+}
+
+export class Forwarding {
+  readonly #pool: Pool
+  readonly #network: Pick<Network, 'send'>
+  readonly #clock: Clock
+  /** Ids of pool entries not sent to the present leader yet, or to be sent again: when they were last sent. */
+  readonly #sent = new Map<string, number>()
+  readonly #waiting = new Set<string>()
+  #leader: string | undefined
+  #flushing = false
+
+  constructor(pool: Pool, network: Pick<Network, 'send'>, clock: Clock) {
+    this.#pool = pool
+    this.#network = network
+    this.#clock = clock
+  }
+
+  /** Entries from now on go to `leader`, and so do all that wait; undefined if nobody or this node leads. */
+  follow(leader: string | undefined): void {
+    this.#leader = leader
+    this.#sent.clear()
+    this.#waiting.clear()
+    if (leader !== undefined) for (const { id } of this.#pool.values()) this.#waiting.add(id)
+    this.#flushSoon()
+  }
+
+  /** A new entry is in the pool. */
+  add(entry: Entry): void {
+    if (this.#leader === undefined) return
+    this.#waiting.add(entry.id)
+    this.#flushSoon()
+  }
+
+  /** Called now and then: what was sent long ago and is still in the pool goes again. */
+  resend(): void {
+    if (this.#leader === undefined) return
+    const now = this.#clock.elapsed()
+    for (const [id, at] of this.#sent) {
+      if (!this.#pool.get(id)) this.#sent.delete(id)
+      else if (now - at >= RESEND_MS) {
+        this.#sent.delete(id)
+        this.#waiting.add(id)
+      }
+    }
+    this.#flushSoon()
+  }
+
+  /** All entries that arrive in one turn of the event loop travel in one frame. */
+  #flushSoon(): void {
+    if (this.#flushing || this.#waiting.size === 0) return
+    this.#flushing = true
+    this.#clock.soon(() => {
+      this.#flushing = false
+      this.#flush()
+    })
+  }
+
+  #flush(): void {
+    const leader = this.#leader
+    if (leader === undefined) return
+    while (this.#waiting.size > 0) {
+      const batch: Entry[] = []
+      let bytes = 0
+      for (const id of this.#waiting) {
+        const entry = this.#pool.get(id)
+        if (entry && bytes + entry.bytes.length > FRAME_ENTRIES_BYTES_MAX) break
+        this.#waiting.delete(id)
+        if (!entry) continue
+        batch.push(entry)
+        bytes += entry.bytes.length
+      }
+      if (batch.length === 0) continue
+      const now = this.#clock.elapsed()
+      this.#network.send(leader, FRAME.forward, encodeEntryBundle(batch.map((entry) => entry.bytes)))
+      for (const { id } of batch) this.#sent.set(id, now)
+    }
+  }
+}
+
+export function encodeRefusals(refusals: readonly Refusal[]): Uint8Array {
+  return utf8(JSON.stringify(refusals))
+}
+
+export function decodeRefusals(bytes: Uint8Array): Refusal[] {
+  return array(parseJson(fromUtf8(bytes), 4_194_304), 'The reply', 1, POOL_ENTRIES_MAX).map((item) => {
+    const refusal = fields(item, 'A refusal', ['id', 'code', 'message'], ['duplicateOf'])
+    return {
+      id: text(refusal.id, '"id"', 64),
+      code: text(refusal.code, '"code"', 64),
+      message: text(refusal.message, '"message"', 2048),
+      ...(refusal.duplicateOf === undefined
+        ? {}
+        : { duplicateOf: text(refusal.duplicateOf, '"duplicateOf"', 64) }),
+    }
+  })
+}
+
+/** The error that a waiting submitter gets for the leader's refusal; `facts.id` names the entry in its way. */
+export function refusalError({ code, message, duplicateOf }: Refusal): QatError {
+  const facts = duplicateOf === undefined ? {} : { id: duplicateOf }
+  return code === 'event-conflict'
+    ? new RefusedError(code, message, facts)
+    : new QatError(code, message, facts)
+}

@@ -1,0 +1,60 @@
+/**
+ * The gateway signs events for senders who cannot sign: it fills in what a plain sender leaves out, records how
+ * the sender was authenticated, and never lets the sender claim that for itself.
+ */
+import { randomUUID } from 'node:crypto'
+import { utf8 } from '../../src/bytes.ts'
+import type { Signer } from '../../src/crypto/suite.ts'
+import { FormatError, RefusedError } from '../../src/errors.ts'
+import { formatInstant, type JsonObject } from '../../src/json.ts'
+import { type Entry, signEntry } from '../../src/ledger/entry.ts'
+import { readEvent } from '../../src/ledger/event.ts'
+import { matches } from '../../src/ledger/pattern.ts'
+import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
+import type { Principal } from '../service.ts'
+
+/** The CloudEvents "Auth Context" extension, and our own binding to one ledger: set by the gateway alone. */
+const RESERVED = ['authtype', 'authid', 'authclaims', 'ledger']
+
+/** Signs one event, or several as one batch entry, for the holder of a bearer token. */
+export async function signForPrincipal(
+  events: readonly JsonObject[],
+  principal: Principal,
+  ledger: string,
+  now: number,
+  signer: Signer,
+): Promise<Entry> {
+  const stamped = events.map((event) => stamp(event, principal, ledger, now))
+  const [only] = stamped
+  if (only === undefined) throw new FormatError('missing-field', 'There is no event to log.')
+  return stamped.length === 1
+    ? signEntry(PAYLOAD_TYPES.event, utf8(JSON.stringify(only)), signer)
+    : signEntry(PAYLOAD_TYPES.batch, utf8(JSON.stringify(stamped)), signer)
+}
+
+function stamp(event: JsonObject, principal: Principal, ledger: string, now: number): JsonObject {
+  for (const name of RESERVED) {
+    if (Object.hasOwn(event, name)) {
+      throw new FormatError('bad-event', `"${name}" is set by the gateway; leave it out.`, { name })
+    }
+  }
+  const complete: JsonObject = {
+    specversion: '1.0',
+    id: randomUUID(),
+    time: formatInstant(now),
+    datacontenttype: 'application/json',
+    ...event,
+    authtype: 'api_key',
+    authid: principal.name,
+    ledger,
+  }
+  const { source, type } = readEvent(complete)
+  const may =
+    principal.sources.some((pattern) => matches(pattern, source)) &&
+    principal.types.some((pattern) => matches(pattern, type))
+  if (!may) {
+    const facts = { principal: principal.name, source, type }
+    throw new RefusedError('not-permitted', `This token may not log type ${type} from ${source}.`, facts)
+  }
+  return complete
+}

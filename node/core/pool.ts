@@ -1,0 +1,70 @@
+/** Admitted entries that are in no applied block yet, in the order of their admission. */
+import type { Entry } from '../../src/ledger/entry.ts'
+
+/** Enough for seconds of full load; beyond it submitters are asked to come back later. */
+export const POOL_ENTRIES_MAX = 16_384
+export const POOL_BYTES_MAX = 64 * 1024 * 1024
+
+export class Pool {
+  readonly #entries = new Map<string, Entry>()
+  readonly #events = new Map<string, string>()
+  #bytes = 0
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  get full(): boolean {
+    return this.#entries.size >= POOL_ENTRIES_MAX || this.#bytes >= POOL_BYTES_MAX
+  }
+
+  get(id: string): Entry | undefined {
+    return this.#entries.get(id)
+  }
+
+  /** The admitted entry that carries the CloudEvent with this source and id. */
+  withEvent(source: string, id: string): Entry | undefined {
+    const found = this.#events.get(eventName(source, id))
+    return found === undefined ? undefined : this.#entries.get(found)
+  }
+
+  /** Takes an entry whose signature and permissions have been checked; false if it is here already. */
+  add(entry: Entry): boolean {
+    if (this.#entries.has(entry.id)) return false
+    this.#entries.set(entry.id, entry)
+    this.#bytes += entry.bytes.length
+    for (const { source, id } of entry.claims)
+      if (id !== undefined) this.#events.set(eventName(source, id), entry.id)
+    return true
+  }
+
+  remove(id: string): void {
+    const entry = this.#entries.get(id)
+    if (!entry) return
+    this.#entries.delete(id)
+    this.#bytes -= entry.bytes.length
+    for (const { source, id } of entry.claims)
+      if (id !== undefined) this.#events.delete(eventName(source, id))
+  }
+
+  /** The oldest entries that `skip` does not name, up to a count and a sum of bytes. */
+  oldest(entriesMax: number, bytesMax: number, skip: (id: string) => boolean): Entry[] {
+    const chosen: Entry[] = []
+    let bytes = 0
+    for (const entry of this.#entries.values()) {
+      if (skip(entry.id)) continue
+      bytes += entry.bytes.length + 2
+      if (chosen.length === entriesMax || bytes > bytesMax) break
+      chosen.push(entry)
+    }
+    return chosen
+  }
+
+  values(): IterableIterator<Entry> {
+    return this.#entries.values()
+  }
+}
+
+function eventName(source: string, id: string): string {
+  return JSON.stringify([source, id])
+}

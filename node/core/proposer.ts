@@ -1,0 +1,89 @@
+/**
+ * The leader's work: turning what waits in the pool into blocks. While one block is being written the next one
+ * fills (group commit), so that blocks are small when little happens and large under load.
+ */
+import type { Driver } from '../../consensus/driver.ts'
+import type { Signer } from '../../src/crypto/suite.ts'
+import { invariant } from '../../src/errors.ts'
+import { sealBlock } from '../../src/ledger/block.ts'
+import { nextPlace } from '../../src/ledger/chain.ts'
+import type { Entry } from '../../src/ledger/entry.ts'
+import { ENTRY_BYTES_MAX } from '../../src/limits.ts'
+import { type LedgerStore, toRaftBlock } from '../store/ledger-store.ts'
+import type { Pool } from './pool.ts'
+import type { Unapplied } from './unapplied.ts'
+
+export interface ProposerPorts {
+  readonly name: string
+  readonly keyid: string
+  readonly signer: Signer
+  readonly driver: Driver
+  readonly pool: Pool
+  readonly unapplied: Unapplied
+  readonly store: LedgerStore
+  readonly now: () => number
+  readonly onFatal: (error: unknown) => void
+}
+
+export class Proposer {
+  readonly #ports: ProposerPorts
+  #working = false
+  #again = false
+
+  constructor(ports: ProposerPorts) {
+    this.#ports = ports
+  }
+
+  /** Something may be there to propose: a new entry, a new leadership, room in the window. */
+  kick(): void {
+    this.#again = true
+    if (!this.#working) void this.#work()
+  }
+
+  async #work(): Promise<void> {
+    this.#working = true
+    try {
+      while (this.#again) {
+        this.#again = false
+        while (await this.#proposeOne()) {
+          // As long as there is room and something to put into it.
+        }
+      }
+    } catch (error) {
+      this.#ports.onFatal(error)
+    }
+    this.#working = false
+  }
+
+  /** Builds, signs and offers one block; false if there is nothing to do now. */
+  async #proposeOne(): Promise<boolean> {
+    const { driver, unapplied, store, name, keyid, signer, now } = this.#ports
+    const { raft } = driver
+    // A new leader opens its term with an empty block, so that what came before it can commit.
+    const opening = raft.needsOpening
+    if (!raft.canPropose()) return false
+    const { tail, term } = raft
+    const entries = opening ? [] : await this.#choose(tail.hash)
+    if (!opening && entries.length === 0) return false
+    if (raft.tail.hash !== tail.hash || raft.term !== term) return true
+    const state = unapplied.stateAfter(tail.hash)
+    invariant(state, 'The tail of the log is unknown to the ledger.', { height: tail.height })
+    const block = await sealBlock(nextPlace(state, term, name, now()), entries, [{ keyid, signer }])
+    if (raft.tail.hash !== tail.hash || raft.term !== term) return true
+    invariant(store.tip.height <= tail.height, 'The chain has outgrown the log.')
+    unapplied.add(block, entries)
+    return driver.propose(toRaftBlock(block)).ok
+  }
+
+  /** The oldest entries that stand in no block of the branch that ends with `tail`. */
+  async #choose(tail: string): Promise<Entry[]> {
+    const { pool, unapplied, store } = this.#ports
+    const { blockEntries, blockBytes } = store.state.parameters.limits
+    const inFlight = (id: string) => unapplied.holds(tail, id)
+    const chosen = pool.oldest(blockEntries, blockBytes - ENTRY_BYTES_MAX, inFlight)
+    // An entry can come back into the pool, from a peer that has not seen its block, after it was applied.
+    const recorded = await store.hasLeaves(chosen.map(({ hash }) => hash))
+    for (const [i, entry] of chosen.entries()) if (recorded[i]) pool.remove(entry.id)
+    return chosen.filter((_, i) => !recorded[i])
+  }
+}

@@ -1,0 +1,104 @@
+/** Pulls committed blocks when this node has fallen behind, from one peer after another, until it has caught up. */
+import type { Driver } from '../../consensus/driver.ts'
+import { toHex } from '../../src/bytes.ts'
+import { errorMessage, InvariantError } from '../../src/errors.ts'
+import type { Clock } from '../clock.ts'
+import type { Logger } from '../logger.ts'
+import type { Network } from '../net/network.ts'
+import { type LedgerStore, toRaftBlock } from '../store/ledger-store.ts'
+import type { Certifier } from './certifier.ts'
+import { decodeSyncAnswer, encodeSyncRequest, proveCommitted } from './sync.ts'
+import type { Unapplied } from './unapplied.ts'
+
+const REQUEST_TIMEOUT_MS = 10_000
+const RETRY_MS = 500
+
+export interface PullerPorts {
+  readonly network: Pick<Network, 'peers' | 'request' | 'misbehaved'>
+  readonly driver: Driver
+  readonly store: LedgerStore
+  readonly unapplied: Unapplied
+  readonly certifier: Certifier
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly onFatal: (error: unknown) => void
+}
+
+export class Puller {
+  readonly #ports: PullerPorts
+  #target = 0
+  #pulling = false
+  #stopped = false
+  #turn = 0
+
+  constructor(ports: PullerPorts) {
+    this.#ports = ports
+  }
+
+  /** There are committed blocks up to `height`: get what is missing. */
+  pullTo(height: number): void {
+    this.#target = Math.max(this.#target, height)
+    if (!this.#pulling && !this.#stopped) void this.#pull()
+  }
+
+  /** Asks one peer for its certificate alone: this node holds the blocks but missed the cosignatures. */
+  async refreshCertificate(peer: string): Promise<void> {
+    try {
+      await this.#ask(peer)
+    } catch (error) {
+      this.#ports.logger.debug({ peer, error: errorMessage(error) }, 'no newer certificate')
+    }
+  }
+
+  stop(): void {
+    this.#stopped = true
+  }
+
+  async #pull(): Promise<void> {
+    const { driver, network, clock, logger, onFatal } = this.#ports
+    this.#pulling = true
+    try {
+      while (!this.#stopped && driver.raft.commit < this.#target) {
+        const peers = network.peers()
+        const peer = peers[this.#turn++ % Math.max(peers.length, 1)]
+        const before = driver.raft.commit
+        if (peer !== undefined) {
+          await this.#ask(peer).catch((error: unknown) => {
+            if (error instanceof InvariantError) throw error
+            logger.info(
+              { peer, error: errorMessage(error) },
+              'catching up failed with this peer; trying another',
+            )
+          })
+        }
+        if (driver.raft.commit === before)
+          await new Promise<void>((resolve) => clock.after(RETRY_MS, resolve))
+      }
+    } catch (error) {
+      onFatal(error)
+    }
+    this.#pulling = false
+  }
+
+  /** One question and answer: verify the certificate, prove and check the blocks, hand them to Raft, wait. */
+  async #ask(peer: string): Promise<void> {
+    const { network, driver, store, unapplied, certifier, clock } = this.#ports
+    const from = store.tip.height + 1
+    const answer = decodeSyncAnswer(
+      await network.request(peer, encodeSyncRequest({ from }), REQUEST_TIMEOUT_MS),
+    )
+    if (answer.certificate === '') return
+    const checkpoint = await certifier.receiveCertificate(answer.certificate)
+    const blocks = proveCommitted(answer, checkpoint).filter(({ seal }) => seal.height > store.tip.height)
+    const first = blocks[0]
+    const last = blocks.at(-1)
+    if (!first || !last) return
+    // What stands on this node's disk below is committed too, so blocks that do not follow it are a fork or a lie;
+    // the check refuses them.
+    await unapplied.check(toHex(first.seal.previous), blocks.map(toRaftBlock), Number.POSITIVE_INFINITY)
+    driver.install(blocks.map(toRaftBlock))
+    for (let waited = 0; store.tip.height < last.seal.height && waited < REQUEST_TIMEOUT_MS; waited += 5) {
+      await new Promise<void>((resolve) => clock.after(5, resolve))
+    }
+  }
+}

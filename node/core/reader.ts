@@ -1,0 +1,204 @@
+/** Answers from the applied chain: entries, blocks, queries, proofs. Reads only. */
+import { fromHex, fromUtf8, toBase64, toHex } from '../../src/bytes.ts'
+import { formatInstant, type JsonObject } from '../../src/json.ts'
+import { decodeBlock } from '../../src/ledger/block.ts'
+import { decodeEnvelope } from '../../src/ledger/dsse.ts'
+import { type Claim, readClaims } from '../../src/ledger/event.ts'
+import { SUBMITTED } from '../../src/ledger/payload-types.ts'
+import { HASH_BYTES } from '../../src/limits.ts'
+import { leafHash } from '../../src/merkle/hash.ts'
+import { parseCheckpoint } from '../../src/notes/checkpoint.ts'
+import { parseNote } from '../../src/notes/note.ts'
+import { type Policy, printPolicy } from '../../src/notes/policy.ts'
+import { printTlogProof } from '../../src/notes/tlog-proof.ts'
+import {
+  type BlockView,
+  type BundleFiles,
+  type CheckpointView,
+  type EntryQuery,
+  type EntryView,
+  type QueryPage,
+  ServiceError,
+} from '../service.ts'
+import type { BlockFacts } from '../store/block-facts.ts'
+import type { LedgerStore } from '../store/ledger-store.ts'
+import { readLeaf } from './admission.ts'
+import type { Certifier } from './certifier.ts'
+
+export class LedgerReader {
+  readonly #store: LedgerStore
+  readonly #certifier: Certifier
+  readonly #policy: string
+
+  constructor(store: LedgerStore, certifier: Certifier, policy: Policy) {
+    this.#store = store
+    this.#certifier = certifier
+    this.#policy = printPolicy(policy)
+  }
+
+  policy(): string {
+    return this.#policy
+  }
+
+  /** The index of the leaf with this id (leaf hash in hex), if it stands in the applied chain. */
+  async indexOf(id: string): Promise<number | undefined> {
+    return this.#store.leafIndex(fromHex(id, HASH_BYTES))
+  }
+
+  async place(index: number): Promise<BlockFacts> {
+    const facts = await this.#store.factsOfLeaf(index)
+    if (!facts) throw new ServiceError('not-found', `There is no leaf ${index} in the tree yet.`, { index })
+    return facts
+  }
+
+  async entryAt(index: number): Promise<EntryView> {
+    const facts = await this.place(index)
+    const { view } = this.#view(await readLeaf(this.#store, index), index, facts)
+    return view
+  }
+
+  async block(height: number): Promise<BlockView> {
+    const facts = await this.#store.facts(height)
+    const bytes = facts && (await this.#store.blockBytes(height))
+    if (!facts || !bytes) throw new ServiceError('not-found', `There is no block ${height} yet.`, { height })
+    return blockView(bytes, facts)
+  }
+
+  async checkpoint(): Promise<CheckpointView> {
+    const note = this.#certifier.note
+    if (note === undefined) throw notFinal('No checkpoint has been certified yet. Ask again in a moment.')
+    const { origin, size, root } = parseCheckpoint(parseNote(note).text)
+    const facts = await this.place(size - 1)
+    return { origin, size, root: toBase64(root), height: facts.height, note }
+  }
+
+  async inclusion(index: number, size: number): Promise<string[]> {
+    this.#checkSize(size)
+    return (await this.#store.tree.inclusionPath(index, size)).map(toHex)
+  }
+
+  async consistency(from: number, to: number): Promise<string[]> {
+    this.#checkSize(to)
+    return (await this.#store.tree.consistencyPath(from, to)).map(toHex)
+  }
+
+  /** The three files by which anyone can check the entry offline. */
+  async bundle(id: string): Promise<BundleFiles> {
+    const index = await this.indexOf(id)
+    if (index === undefined) throw notFound(id)
+    const checkpoint = this.#certifier.note
+    const size = this.#certifier.size
+    if (checkpoint === undefined || index >= size) {
+      throw notFinal(`Entry ${id} is recorded but no certificate covers it yet. Ask again in a moment.`)
+    }
+    const entry = fromUtf8(await readLeaf(this.#store, index))
+    const path = await this.#store.tree.inclusionPath(index, size)
+    return { id, entry, proof: printTlogProof({ index, path, checkpoint }), policy: this.#policy }
+  }
+
+  /**
+   * Entries by source, type, subject and time of recording. The rarest attribute's index leads, the others
+   * filter; time is turned into a range of leaves, since block times never run backwards.
+   */
+  async query(query: EntryQuery): Promise<QueryPage> {
+    const { order, limit, after } = query
+    let from = query.from === undefined ? 0 : await this.#firstLeafSince(query.from)
+    let to = query.to === undefined ? this.#store.tip.size : await this.#firstLeafSince(query.to + 1)
+    if (after !== undefined && order === 'asc') from = Math.max(from, after + 1)
+    if (after !== undefined && order === 'desc') to = Math.min(to, after)
+    const entries: EntryView[] = []
+    let last = 0
+    for await (const index of this.#candidates(query, from, to)) {
+      const facts = await this.place(index)
+      const { view, claims } = this.#view(await readLeaf(this.#store, index), index, facts)
+      if (!claims.some((claim) => fits(claim, query))) continue
+      if (entries.length === limit) return { entries, next: last }
+      entries.push(view)
+      last = index
+    }
+    return { entries }
+  }
+
+  async *#candidates(query: EntryQuery, from: number, to: number): AsyncIterable<number> {
+    const reverse = query.order === 'desc'
+    for (const attribute of ['subject', 'source', 'type'] as const) {
+      const value = query[attribute]
+      if (value !== undefined) return yield* this.#store.indexesWith(attribute, value, from, to, reverse)
+    }
+    for (let i = from; i < to; i++) yield reverse ? to - 1 - (i - from) : i
+  }
+
+  /** The first leaf of the first block sealed at or after `time`; the tree size if there is none. */
+  async #firstLeafSince(time: number): Promise<number> {
+    let low = 0
+    let high = this.#store.tip.height + 1
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2)
+      const facts = (await this.#store.facts(middle))!
+      if (facts.time < time) low = middle + 1
+      else high = middle
+    }
+    const facts = await this.#store.facts(low)
+    return facts ? facts.firstIndex : this.#store.tip.size
+  }
+
+  #view(leaf: Uint8Array, index: number, facts: BlockFacts): { view: EntryView; claims: readonly Claim[] } {
+    const envelope = decodeEnvelope(leaf)
+    const { submitterByKeyId } = this.#store.genesis.membership
+    const submitter = submitterByKeyId.get(envelope.signatures[0]!.keyid)
+    const claims = SUBMITTED.includes(envelope.payloadType)
+      ? readClaims(envelope.payloadType, envelope.payload)
+      : []
+    const view: EntryView = {
+      id: toHex(leafHash(leaf)),
+      status: index < this.#certifier.size ? 'final' : 'ordered',
+      index,
+      height: facts.height,
+      recorded: formatInstant(facts.time),
+      entry: JSON.parse(fromUtf8(leaf)) as JsonObject,
+      ...(submitter ? { submitter: submitter.name } : {}),
+    }
+    return { view, claims }
+  }
+
+  #checkSize(size: number): void {
+    if (size > this.#store.tip.size) {
+      throw new ServiceError('not-found', `The tree has ${this.#store.tip.size} leaves so far.`, { size })
+    }
+  }
+}
+
+export function blockView(bytes: Uint8Array, facts: BlockFacts): BlockView {
+  const { seal, id, leafHashes, leaves } = decodeBlock(bytes)
+  return {
+    height: seal.height,
+    term: seal.term,
+    hash: id,
+    previous: toHex(seal.previous),
+    proposer: seal.proposer,
+    time: formatInstant(seal.time),
+    firstIndex: seal.firstIndex,
+    count: seal.count,
+    entriesRoot: toHex(seal.entriesRoot),
+    size: facts.size,
+    root: toHex(facts.root),
+    entries: leafHashes.slice(0, -1).map(toHex),
+    seal: JSON.parse(fromUtf8(leaves.at(-1)!)) as JsonObject,
+  }
+}
+
+export function notFound(id: string): ServiceError {
+  return new ServiceError('not-found', `This node knows no entry ${id}.`, { id })
+}
+
+function notFinal(message: string): ServiceError {
+  return new ServiceError('not-final', message)
+}
+
+function fits(claim: Claim, { source, type, subject }: EntryQuery): boolean {
+  return (
+    (source === undefined || claim.source === source) &&
+    (type === undefined || claim.type === type) &&
+    (subject === undefined || claim.subject === subject)
+  )
+}

@@ -1,0 +1,122 @@
+/**
+ * Blocks that have passed every check but are not applied yet, each with the chain state after it. Checking a
+ * block needs its predecessor's state, and applying it needs what the check has read already.
+ */
+import type { Block as RaftBlock } from '../../consensus/types.ts'
+import { toHex } from '../../src/bytes.ts'
+import type { SignatureSuite } from '../../src/crypto/suite.ts'
+import { invariant, RefusedError } from '../../src/errors.ts'
+import { type Block, decodeBlock } from '../../src/ledger/block.ts'
+import { type ChainState, checkBlock, extend } from '../../src/ledger/chain.ts'
+import { decodeEntry, type Entry, verifyAll } from '../../src/ledger/entry.ts'
+import type { AppliedBlock, LedgerStore } from '../store/ledger-store.ts'
+import type { Pool } from './pool.ts'
+
+interface Known extends AppliedBlock {
+  readonly state: ChainState
+  readonly ids: ReadonlySet<string>
+}
+
+export class Unapplied {
+  readonly #store: LedgerStore
+  readonly #pool: Pool
+  readonly #suite: SignatureSuite
+  /** By block hash. Branches of former leaders may stand side by side; applying a height drops them all. */
+  readonly #known = new Map<string, Known>()
+
+  constructor(store: LedgerStore, pool: Pool, suite: SignatureSuite) {
+    this.#store = store
+    this.#pool = pool
+    this.#suite = suite
+  }
+
+  /** The chain state after the block with this hash: the applied tip or a block known here. */
+  stateAfter(hash: string): ChainState | undefined {
+    return this.#known.get(hash)?.state ?? (hash === this.#store.tip.hash ? this.#store.state : undefined)
+  }
+
+  /** Whether an entry stands in a block of the unapplied branch that ends with `hash`. */
+  holds(hash: string, id: string): boolean {
+    for (let at = this.#known.get(hash); at; at = this.#known.get(toHex(at.block.seal.previous))) {
+      if (at.ids.has(id)) return true
+    }
+    return false
+  }
+
+  /**
+   * Checks a run of blocks on top of the block with hash `parent`, signatures included, and remembers them.
+   * Throws RefusedError or FormatError, and then remembers none.
+   * @param now this node's clock in ms; Infinity for blocks that a certificate has proven committed
+   */
+  async check(parent: string, blocks: readonly RaftBlock[], now: number): Promise<void> {
+    let state = this.stateAfter(parent)
+    if (!state) throw new RefusedError('bad-chain', 'The blocks do not follow anything this node holds.')
+    const decoded = blocks.map((block) => decodeMatching(block))
+    const recorded = await this.#recorded(decoded)
+    const passed: Known[] = []
+    const signatures = []
+    for (const block of decoded) {
+      const earlier = passed
+      const previous = toHex(block.seal.previous)
+      const { entries, signatures: checks } = checkBlock(
+        state,
+        block,
+        now,
+        (id) => recorded.has(id) || this.holds(previous, id) || earlier.some(({ ids }) => ids.has(id)),
+        (bytes, id) => this.#pool.get(id) ?? decodeEntry(bytes),
+      )
+      // What this node admitted itself it has verified already.
+      signatures.push(...checks.filter((_, i) => i === 0 || !this.#pool.get(entries[i - 1]!.id)))
+      state = extend(state, block)
+      passed.push(known(block, entries, state))
+    }
+    if (!(await verifyAll(this.#suite, signatures))) {
+      throw new RefusedError('bad-signature', 'A block holds a signature that does not verify.')
+    }
+    for (const block of passed) this.#remember(block)
+  }
+
+  /** Remembers a block this node has made itself from entries of its pool. */
+  add(block: Block, entries: readonly Entry[]): void {
+    const parent = this.stateAfter(toHex(block.seal.previous))
+    invariant(parent, 'A proposal must follow the tail of the log.')
+    this.#remember(known(block, entries, extend(parent, block)))
+  }
+
+  #remember(block: Known): void {
+    if (block.state.height > this.#store.tip.height) this.#known.set(block.block.id, block)
+  }
+
+  /** The checked block with this hash, for applying. */
+  get(hash: string): AppliedBlock | undefined {
+    return this.#known.get(hash)
+  }
+
+  /** Forgets what stands at or below the applied height. */
+  prune(): void {
+    for (const [hash, { state }] of this.#known) {
+      if (state.height <= this.#store.tip.height) this.#known.delete(hash)
+    }
+  }
+
+  /** Ids of those leaves that stand in the applied chain already. */
+  async #recorded(blocks: readonly Block[]): Promise<Set<string>> {
+    const hashes = blocks.flatMap(({ leafHashes }) => leafHashes.slice(0, -1))
+    const found = await this.#store.hasLeaves(hashes)
+    return new Set(hashes.filter((_, i) => found[i]).map(toHex))
+  }
+}
+
+function known(block: Block, entries: readonly Entry[], state: ChainState): Known {
+  return { block, entries, state, ids: new Set(entries.map(({ id }) => id)) }
+}
+
+/** The block inside a Raft block, refused if Raft's header says anything else than the seal. */
+function decodeMatching({ height, term, hash, prev, body }: RaftBlock): Block {
+  const block = decodeBlock(body)
+  const { seal } = block
+  if (block.id !== hash || seal.height !== height || seal.term !== term || toHex(seal.previous) !== prev) {
+    throw new RefusedError('bad-chain', 'The header of a block does not agree with its seal.')
+  }
+  return block
+}

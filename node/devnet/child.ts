@@ -1,0 +1,74 @@
+/** One node as a child process. It ends with its parent: the channel between them closes, however that dies. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, openSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** After SIGTERM: as long as a node may take to hand over leadership and to close its store. */
+const STOP_MS = 10_000
+
+const QAT = fileURLToPath(
+  // Built, this file is dist/node/devnet/child.js; the launcher is plain JavaScript and stays where it is.
+  new URL(import.meta.url.endsWith('.ts') ? '../bin/qat.js' : '../../../node/bin/qat.js', import.meta.url),
+)
+
+export interface Exit {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
+export class NodeProcess {
+  readonly dir: string
+  readonly exited: Promise<Exit>
+  readonly #child: ChildProcess
+
+  /** Starts `qat start --dir <dir>`, its output appended to <dir>/log. */
+  constructor(dir: string, args: readonly string[] = []) {
+    this.dir = dir
+    const log = openSync(join(dir, 'log'), 'a')
+    try {
+      this.#child = spawn(process.execPath, [QAT, 'start', '--dir', dir, ...args], {
+        stdio: ['ignore', log, log, 'ipc'],
+        // A group of its own: Ctrl-C is for the parent, which stops its nodes in order.
+        detached: true,
+      })
+    } finally {
+      closeSync(log)
+    }
+    this.#child.channel?.unref()
+    this.exited = new Promise((resolve) => {
+      this.#child.once('exit', (code, signal) => resolve({ code, signal }))
+      this.#child.once('error', () => resolve({ code: null, signal: null }))
+    })
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid
+  }
+
+  get running(): boolean {
+    return this.#child.pid !== undefined && this.#child.exitCode === null && this.#child.signalCode === null
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal)
+  }
+
+  /** Asks it to stop; kills it if it has not within STOP_MS. */
+  async stop(): Promise<void> {
+    if (!this.running) return
+    const exit = once(this.#child, 'exit')
+    this.signal('SIGTERM')
+    const deadline = setTimeout(() => this.signal('SIGKILL'), STOP_MS)
+    await exit
+    clearTimeout(deadline)
+  }
+
+  /** The last line of its log: why it ended, if it could say. */
+  async lastWords(): Promise<string> {
+    const log = await readFile(join(this.dir, 'log'), 'utf8').catch(() => '')
+    return log.trimEnd().split('\n').at(-1) ?? ''
+  }
+}

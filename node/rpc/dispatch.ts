@@ -1,0 +1,149 @@
+/** JSON-RPC 2.0 (https://www.jsonrpc.org/specification): text in, text out, whatever the transport. */
+import { errorCode, errorMessage } from '../../src/errors.ts'
+import { fields, type Json, type JsonObject, parseJson } from '../../src/json.ts'
+import type { LedgerService } from '../service.ts'
+import { mapBounded } from './bounded.ts'
+import type { CallContext } from './context.ts'
+import { errorAnswer, internalError, publicError, type RpcError, rpcError } from './errors.ts'
+import { CALL_ID_CHARS_MAX, type RpcLimits } from './limits.ts'
+import { METHODS, type Method } from './methods.ts'
+import { compileParams, type ParamsCheck } from './validate.ts'
+
+/** Answers one message; undefined if it held notifications only. Never throws. */
+export type Dispatch = (message: Uint8Array | string, context: CallContext) => Promise<string | undefined>
+
+export interface DispatchOptions {
+  readonly service: LedgerService
+  readonly limits: RpcLimits
+  /** Told of every call: `method` is `none` where there is none of that name; `outcome` is `ok` or an error code. */
+  readonly onCall: (method: string, outcome: string) => void
+  /** Keeps an internal error where its operator finds it, and returns the reference to it. */
+  readonly onInternalError: (method: string, error: unknown) => string
+}
+
+type CallId = string | number | null
+
+interface Call {
+  /** Absent in a notification. */
+  readonly id?: CallId
+  readonly method: string
+  readonly params: Json | undefined
+}
+
+export function createDispatch({ service, limits, onCall, onInternalError }: DispatchOptions): Dispatch {
+  const table = new Map<string, Method & { check: ParamsCheck }>()
+  for (const method of METHODS) table.set(method.name, { ...method, check: compileParams(method.params) })
+
+  return async (text, context) => {
+    let message: Json
+    try {
+      message = parseJson(text, limits.bodyBytesMax)
+    } catch (error) {
+      return failure(rpcError('parse-error', errorMessage(error), { code: errorCode(error) }))
+    }
+    return Array.isArray(message) ? answerBatch(message, context) : answer(message, 0, context)
+  }
+
+  async function answerBatch(calls: readonly Json[], context: CallContext): Promise<string | undefined> {
+    if (calls.length === 0 || calls.length > limits.batchCallsMax) {
+      return failure(rpcError('invalid-request', `A batch holds 1 to ${limits.batchCallsMax} calls.`))
+    }
+    let chars = 0
+    const answers = await mapBounded(calls, limits.batchConcurrency, async (call, position) => {
+      const full = chars > limits.batchAnswerCharsMax
+      const text = full ? refuse(call) : await answer(call, position, context)
+      chars += text?.length ?? 0
+      return text
+    })
+    const spoken = answers.filter((text) => text !== undefined)
+    return spoken.length === 0 ? undefined : `[${spoken.join(',')}]`
+  }
+
+  function refuse(call: Json): string | undefined {
+    const error = rpcError('invalid-request', 'The answers before this one fill the batch: ask again.')
+    return isNotification(call) ? undefined : failure(error, callId(call))
+  }
+
+  async function answer(value: Json, position: number, context: CallContext): Promise<string | undefined> {
+    let call: Call
+    try {
+      call = readCall(value)
+    } catch (error) {
+      return failure(rpcError('invalid-request', errorMessage(error)), callId(value))
+    }
+    const method = table.get(call.method)
+    const name = method?.name ?? 'none'
+    try {
+      await context.admit(position)
+      const result = await run(method, call, context)
+      // Spelled here, so that a result without JSON form is an internal error of this call alone.
+      const text = JSON.stringify({ jsonrpc: '2.0', result, id: call.id })
+      onCall(name, 'ok')
+      return call.id === undefined ? undefined : text
+    } catch (thrown) {
+      const error = publicError(thrown) ?? internalError(onInternalError(name, thrown))
+      onCall(name, error.code)
+      return call.id === undefined ? undefined : errorAnswer(error, call.id)
+    }
+  }
+
+  async function run(
+    method: (Method & { check: ParamsCheck }) | undefined,
+    call: Call,
+    context: CallContext,
+  ): Promise<unknown> {
+    if (method === undefined) {
+      const name = JSON.stringify(call.method.slice(0, 64))
+      throw rpcError('method-not-found', `There is no method ${name}; rpc.discover lists all.`)
+    }
+    if (method.socketOnly && context.subscriptions === undefined) {
+      throw rpcError('method-not-found', `${method.name} works on a WebSocket: connect to /ws.`)
+    }
+    return method.handle(service, method.check(call.params), context)
+  }
+
+  function failure(error: RpcError, id: CallId = null): string {
+    onCall('none', error.code)
+    return errorAnswer(error, id)
+  }
+}
+
+/** A request object with exactly the members of the specification's section 4. Throws FormatError. */
+function readCall(value: Json): Call {
+  const call = fields(value, 'A call', ['jsonrpc', 'method'], ['params', 'id'])
+  if (call.jsonrpc !== '2.0') throw rpcError('invalid-request', '"jsonrpc" must be "2.0".')
+  if (typeof call.method !== 'string') throw rpcError('invalid-request', '"method" must be a text.')
+  if (call.params !== undefined && (typeof call.params !== 'object' || call.params === null)) {
+    throw rpcError('invalid-request', '"params" must be an object.')
+  }
+  const { method, params, id } = call
+  if (id === undefined) return { method, params }
+  if (!isCallId(id)) {
+    throw rpcError(
+      'invalid-request',
+      `"id" must be a text of at most ${CALL_ID_CHARS_MAX} characters, a number or null.`,
+    )
+  }
+  return { method, params, id }
+}
+
+/** Numbers beyond 2^53 would come back as other numbers. */
+function isCallId(id: Json): id is CallId {
+  if (typeof id === 'string') return id.length <= CALL_ID_CHARS_MAX
+  return id === null || (typeof id === 'number' && Math.abs(id) <= Number.MAX_SAFE_INTEGER)
+}
+
+/** The id of what may not be a call at all: null wherever it cannot be told (section 5). */
+function callId(value: Json): CallId {
+  if (!isObject(value) || !Object.hasOwn(value, 'id')) return null
+  const { id } = value
+  return id !== undefined && isCallId(id) ? id : null
+}
+
+function isNotification(value: Json): boolean {
+  return isObject(value) && !Object.hasOwn(value, 'id')
+}
+
+function isObject(value: Json): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,168 @@
+/**
+ * The routes: POST /rpc, GET /ws, and the three addresses that operators' tools ask. JSON-RPC errors are
+ * answered with status 200; what HTTP itself refuses has its HTTP status and a JSON-RPC error as its body.
+ */
+import { fastifyRateLimit, normalizeIP } from '@fastify/rate-limit'
+import { fastifyWebsocket } from '@fastify/websocket'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { Metrics } from '../metrics.ts'
+import { ServiceError } from '../service.ts'
+import type { Dispatch } from './dispatch.ts'
+import { errorAnswer, type RpcError, rpcError } from './errors.ts'
+import { httpError, httpRefusal } from './http-errors.ts'
+import type { RpcLimits } from './limits.ts'
+import { serveSocket } from './socket.ts'
+import type { Hub } from './subscriptions.ts'
+import type { TokenStore } from './tokens.ts'
+
+export interface RouteOptions {
+  readonly dispatch: Dispatch
+  readonly hub: Hub
+  readonly tokens: TokenStore
+  readonly limits: RpcLimits
+  readonly metrics: Metrics
+  readonly ready: () => boolean
+  readonly onCall: (method: string, outcome: string) => void
+  readonly onInternalError: (method: string, error: unknown) => string
+}
+
+const JSON_TYPE = 'application/json; charset=utf-8'
+/** RFC 6455 section 7.4.1. */
+const GOING_AWAY = 1001
+const NOT_POST = ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
+
+export async function addRoutes(app: FastifyInstance, options: RouteOptions): Promise<void> {
+  const { limits } = options
+  // Before all routes: an upgrade to any other address must end in a closed socket, too.
+  await app.register(fastifyWebsocket, {
+    // `ws` itself closes a socket that breaks the protocol, with the status that says why.
+    errorHandler: () => options.onCall('none', 'bad-frame'),
+    options: { maxPayload: limits.bodyBytesMax },
+    preClose: sayGoodbye,
+  })
+  addProbes(app, options)
+  // In a scope of its own: its errors and its body parser are not those of whatever else this node serves.
+  await app.register(async (scope) => {
+    scope.setErrorHandler((thrown, _request, reply) => {
+      const { status, error } = httpError(thrown, limits.bodyBytesMax, options.onInternalError)
+      options.onCall('none', error.code)
+      return reply.code(status).type(JSON_TYPE).send(errorAnswer(error))
+    })
+    await scope.register(fastifyRateLimit, {
+      max: limits.rateCallsMax,
+      timeWindow: limits.rateWindowMs,
+      keyGenerator: (request) => callerKey(request, options.tokens),
+      errorResponseBuilder: (_request, { ttl }) => rateLimited(ttl),
+      addHeaders: { 'x-ratelimit-limit': false, 'x-ratelimit-remaining': false, 'x-ratelimit-reset': false },
+      addHeadersOnExceeding: {
+        'x-ratelimit-limit': false,
+        'x-ratelimit-remaining': false,
+        'x-ratelimit-reset': false,
+      },
+    })
+    scope.removeAllContentTypeParsers()
+    // The bytes go on as they are: strict UTF-8 and duplicate names are the strict parser's business.
+    scope.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) =>
+      done(null, body),
+    )
+    addRpc(scope, options)
+    addSocket(scope, options)
+  })
+}
+
+function sayGoodbye(this: FastifyInstance, done: () => void): void {
+  for (const socket of this.websocketServer.clients) socket.close(GOING_AWAY, 'The node stops.')
+  this.websocketServer.close()
+  done()
+}
+
+function addProbes(app: FastifyInstance, { metrics, ready }: RouteOptions): void {
+  app.get('/healthz', (_request, reply) => reply.type('text/plain').send('ok\n'))
+  app.get('/readyz', (_request, reply) => {
+    const isReady = ready()
+    return reply
+      .code(isReady ? 200 : 503)
+      .type('text/plain')
+      .send(isReady ? 'ready\n' : 'not ready\n')
+  })
+  app.get('/metrics', async (_request, reply) =>
+    reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
+  )
+  app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'There is nothing here.' }))
+}
+
+function addRpc(scope: FastifyInstance, { dispatch, tokens }: RouteOptions): void {
+  const admit = admission(scope)
+  scope.post('/rpc', async (request, reply) => {
+    if (!(request.body instanceof Uint8Array)) throw httpRefusal('wrong-content-type')
+    const answer = await dispatch(request.body, {
+      principal: () => tokens.principalOf(request.headers.authorization),
+      // The request as a whole was counted before its body was read.
+      admit: (position) => (position === 0 ? undefined : admit(request)),
+    })
+    if (answer === undefined) return reply.code(204).send()
+    return reply.type(JSON_TYPE).send(answer)
+  })
+  scope.route({
+    method: [...NOT_POST],
+    url: '/rpc',
+    onRequest: async (_request, reply) => {
+      reply.header('allow', 'POST')
+      throw httpRefusal('method-not-allowed')
+    },
+    handler: () => undefined,
+  })
+}
+
+function addSocket(scope: FastifyInstance, options: RouteOptions): void {
+  const { dispatch, hub, tokens, limits, onCall } = options
+  const admit = admission(scope)
+  scope.route({
+    method: 'GET',
+    url: '/ws',
+    onRequest: async (request, reply) => {
+      if (!request.ws) {
+        reply.header('upgrade', 'websocket')
+        throw httpRefusal('upgrade-required')
+      }
+      if (!isSameOrigin(request)) throw httpRefusal('bad-origin')
+      if (scope.websocketServer.clients.size >= limits.socketsMax) {
+        throw new ServiceError('overloaded', `This node serves ${limits.socketsMax} WebSockets at most.`)
+      }
+    },
+    handler: () => undefined,
+    wsHandler: (socket, request) =>
+      serveSocket(socket, {
+        dispatch,
+        hub,
+        limits,
+        principal: () => tokens.principalOf(request.headers.authorization),
+        admit: () => admit(request),
+        onDropped: (code) => onCall('none', code),
+      }),
+  })
+}
+
+/** Counts one more call against the caller of `request`. */
+function admission(scope: FastifyInstance): (request: FastifyRequest) => Promise<void> {
+  const count = scope.createRateLimit()
+  return async (request) => {
+    const rate = await count(request)
+    if (!rate.isAllowed && rate.isExceeded) throw rateLimited(rate.ttl)
+  }
+}
+
+/** A token that is known, or else the address: a made-up token must not open a fresh account. */
+function callerKey(request: FastifyRequest, tokens: TokenStore): string {
+  const caller = tokens.find(request.headers.authorization)
+  return caller === undefined ? normalizeIP(request.ip) : `token ${caller.name}`
+}
+
+function rateLimited(retryAfterMs: number): RpcError {
+  return rpcError('rate-limited', 'Too many calls: wait, then go on.', { retryAfterMs })
+}
+
+/** Browsers do not hold other sites' pages back from WebSockets, and always say whose page it is. */
+function isSameOrigin({ headers: { origin, host } }: FastifyRequest): boolean {
+  return origin === undefined || (URL.canParse(origin) && new URL(origin).host === host)
+}

@@ -1,0 +1,184 @@
+/**
+ * The shapes of JSON-RPC parameters and results, as JSON Schema and as types in one. Result schemas mirror
+ * node/service.ts; the compiler holds the two together where methods.ts returns one for the other.
+ */
+import { type Static, type TProperties, Type } from 'typebox'
+import type { JsonObject } from '../../src/json.ts'
+import { ATTRIBUTE_BYTES_MAX, BATCH_EVENTS_MAX, INDEX_MAX } from '../../src/limits.ts'
+import { STAGES } from '../service.ts'
+import { QUERY_LIMIT_DEFAULT, QUERY_LIMIT_MAX, WAIT_MS_DEFAULT, WAIT_MS_MAX } from './limits.ts'
+import { TIME_PATTERN } from './params.ts'
+
+/** Parameters: unknown names are refused. */
+export const params = <P extends TProperties>(properties: P, options: object = {}) =>
+  Type.Object(properties, { additionalProperties: false, ...options })
+
+const { Optional } = Type
+
+export const Hash = Type.String({ pattern: '^[0-9a-f]{64}$', description: '32 bytes in lower-case hex' })
+export const Index = Type.Integer({ minimum: 0, maximum: INDEX_MAX })
+const Time = Type.String({ description: 'RFC 3339, UTC' })
+const Attribute = Type.String({ minLength: 1, maxLength: ATTRIBUTE_BYTES_MAX })
+const Stage = Type.Enum([...STAGES], {
+  description: 'received / committed by the cluster and applied here / covered by a certificate',
+})
+
+/** What is inside is read, and refused with narrower errors, by src/ledger. */
+export const Envelope = Type.Unsafe<JsonObject>({
+  type: 'object',
+  description: 'DSSE v1 envelope {payload, payloadType, signatures: [{keyid, sig}]} with ML-DSA signatures',
+})
+
+export const Events = Type.Unsafe<JsonObject | JsonObject[]>({
+  type: ['object', 'array'],
+  items: { type: 'object' },
+  minItems: 1,
+  maxItems: BATCH_EVENTS_MAX,
+  description: 'A CloudEvents 1.0 event, or several that become one batch entry',
+})
+
+/** How long to wait for how much. */
+export const waiting = (stage: (typeof STAGES)[number]) => ({
+  wait: Optional(Type.Enum([...STAGES], { default: stage, description: 'Answer once it is this far' })),
+  timeoutMs: Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: WAIT_MS_MAX,
+      default: WAIT_MS_DEFAULT,
+      description: 'Answer after this time, however far it is',
+    }),
+  ),
+})
+
+const filter = {
+  source: Optional(Attribute),
+  type: Optional(Attribute),
+  subject: Optional(Attribute),
+}
+
+const moment = (description: string) => Optional(Type.String({ pattern: TIME_PATTERN, description }))
+
+export const QueryParams = params({
+  ...filter,
+  from: moment('Recorded at this RFC 3339 time or later'),
+  to: moment('Recorded at this RFC 3339 time or earlier'),
+  order: Optional(Type.Enum(['asc', 'desc'], { default: 'desc', description: 'By position in the ledger' })),
+  limit: Optional(Type.Integer({ minimum: 1, maximum: QUERY_LIMIT_MAX, default: QUERY_LIMIT_DEFAULT })),
+  cursor: Optional(Type.String({ maxLength: 32, description: 'The `next` of the page before' })),
+})
+
+export const SubscribeParams = params({
+  topics: Type.Array(Type.Enum(['blocks', 'checkpoints', 'entries']), {
+    minItems: 1,
+    maxItems: 3,
+    uniqueItems: true,
+  }),
+  filter: Optional(params(filter, { description: 'Only entries with exactly these values' })),
+})
+
+const submission = {
+  id: Hash,
+  status: Stage,
+  index: Optional(Index),
+  height: Optional(Index),
+  duplicate: Optional(
+    Type.Boolean({ description: 'The same event had been recorded: this names its entry' }),
+  ),
+}
+
+export const Submission = Type.Object(submission)
+
+export const EntryView = Type.Object({
+  ...submission,
+  entry: Envelope,
+  recorded: Optional(Time),
+  submitter: Optional(Type.String()),
+})
+
+export const QueryPage = Type.Object({
+  entries: Type.Array(EntryView),
+  next: Optional(Type.String({ description: 'Cursor of the next page; absent when there is no more' })),
+})
+
+export const BlockView = Type.Object({
+  height: Index,
+  term: Index,
+  hash: Hash,
+  previous: Hash,
+  proposer: Type.String(),
+  time: Time,
+  firstIndex: Index,
+  count: Index,
+  entriesRoot: Hash,
+  size: Index,
+  root: Hash,
+  entries: Type.Array(Hash),
+  seal: Envelope,
+})
+
+export const CheckpointView = Type.Object({
+  origin: Type.String(),
+  size: Index,
+  root: Type.String({ description: 'base64, as in the checkpoint' }),
+  height: Index,
+  note: Type.String({ description: 'C2SP signed note that satisfies the policy' }),
+})
+
+export const BundleFiles = Type.Object({
+  id: Hash,
+  entry: Type.String({ description: 'Canonical envelope: the leaf' }),
+  proof: Type.String({ description: 'C2SP tlog-proof' }),
+  policy: Type.String({ description: 'C2SP tlog-policy' }),
+})
+
+/** RFC 6962 audit path or consistency proof. */
+export const Hashes = Type.Object({ hashes: Type.Array(Hash) })
+
+export const Policy = Type.Object({ policy: Type.String({ description: 'C2SP tlog-policy' }) })
+
+const progress = {
+  name: Type.String(),
+  role: Type.String(),
+  height: Index,
+  size: Index,
+  finalSize: Index,
+  pending: Index,
+}
+
+export const NodeStatus = Type.Object({
+  ...progress,
+  ledger: Type.String(),
+  genesis: Type.String(),
+  version: Type.String(),
+  leader: Optional(Type.String()),
+  term: Index,
+  peers: Type.Array(Type.String()),
+})
+
+export const ClusterStatus = Type.Object({
+  ledger: Type.String(),
+  leader: Optional(Type.String()),
+  term: Index,
+  cosigners: Index,
+  nodes: Type.Array(
+    Type.Object({ ...progress, online: Type.Boolean(), seenMs: Optional(Type.Number({ minimum: 0 })) }),
+  ),
+})
+
+export const Subscription = Type.Object({ subscription: Type.String({ minLength: 1, maxLength: 32 }) })
+
+/** The `event` of a `subscription` notification: what LedgerEvent is on the wire. */
+export const SubscriptionEvent = Type.Union([
+  Type.Object({ topic: Type.Literal('blocks'), block: BlockView }),
+  Type.Object({ topic: Type.Literal('checkpoints'), checkpoint: CheckpointView }),
+  Type.Object({ topic: Type.Literal('entries'), entry: EntryView }),
+])
+
+/** Results may be read-only all the way down: they are written to the wire and never changed. */
+export type Result<S extends Parameters<typeof Type.Array>[0]> = DeepReadonly<Static<S>>
+
+type DeepReadonly<T> = T extends readonly (infer Item)[]
+  ? readonly DeepReadonly<Item>[]
+  : T extends object
+    ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
+    : T

@@ -1,0 +1,81 @@
+/** The node's front door: JSON-RPC over HTTP and WebSocket, and the probes of operators. */
+import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fastify } from 'fastify'
+import { errorMessage, QatError } from '../../src/errors.ts'
+import type { Logger } from '../logger.ts'
+import type { Metrics } from '../metrics.ts'
+import type { LedgerService } from '../service.ts'
+import { createDispatch } from './dispatch.ts'
+import { addRoutes } from './http.ts'
+import { RPC_LIMITS, type RpcLimits } from './limits.ts'
+import { createHub } from './subscriptions.ts'
+import type { TokenStore } from './tokens.ts'
+
+export class ListenError extends QatError<'port-taken' | 'cannot-listen'> {}
+
+export interface ServerOptions {
+  readonly service: LedgerService
+  readonly tokens: TokenStore
+  readonly metrics: Metrics
+  readonly logger: Logger
+  /** Whether the node can serve: what /readyz says. */
+  readonly ready: () => boolean
+  readonly limits?: Partial<RpcLimits>
+}
+
+export interface Server {
+  /** Port 0 takes a free one. Returns the base URL. Throws ListenError. */
+  listen(address: { readonly host: string; readonly port: number }): Promise<string>
+  /** Takes no more calls, lets running ones end for a short while, then closes every connection. */
+  close(): Promise<void>
+}
+
+/** Receiving one request, head and body, may take this long. */
+const REQUEST_MS_MAX = 30_000
+
+export async function createServer(options: ServerOptions): Promise<Server> {
+  const { service, metrics, logger } = options
+  const limits = { ...RPC_LIMITS, ...options.limits }
+
+  const onCall = (method: string, outcome: string) => metrics.rpcRequests.inc({ method, outcome })
+  const onInternalError = (method: string, error: unknown) => {
+    const reference = randomUUID()
+    logger.error({ reference, method, err: error }, 'a call failed')
+    return reference
+  }
+  const dispatch = createDispatch({ service, limits, onCall, onInternalError })
+  const hub = createHub(service, (err) => logger.error({ err }, 'an event was not delivered'))
+
+  const app = fastify({
+    logger: false,
+    bodyLimit: limits.bodyBytesMax,
+    requestTimeout: REQUEST_MS_MAX,
+    exposeHeadRoutes: false,
+  })
+  app.server.maxConnections = limits.connectionsMax
+  await addRoutes(app, { ...options, limits, dispatch, hub, onCall, onInternalError })
+
+  return {
+    async listen({ host, port }) {
+      try {
+        return await app.listen({ host, port })
+      } catch (cause) {
+        if (cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE') {
+          const message = `Port ${port} on ${host} is taken: stop what uses it, or choose another port.`
+          throw new ListenError('port-taken', message, { host, port }, { cause })
+        }
+        const message = `The node cannot listen on ${host}:${port}: ${errorMessage(cause)}`
+        throw new ListenError('cannot-listen', message, { host, port }, { cause })
+      }
+    },
+    async close() {
+      const sockets = app.websocketServer.clients
+      const closed = app.close()
+      await Promise.race([closed, delay(limits.closeGraceMs, undefined, { ref: false })])
+      for (const socket of sockets) socket.terminate()
+      app.server.closeAllConnections()
+      await closed
+    },
+  }
+}

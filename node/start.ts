@@ -1,0 +1,134 @@
+/** The composition root: builds one node from its folder, in the order of dependence, and stops it in reverse. */
+import { join } from 'node:path'
+import { toHex } from '../src/bytes.ts'
+import { useSha256 } from '../src/crypto/hash.ts'
+import type { MlDsaAlg, Signer } from '../src/crypto/suite.ts'
+import { errorCode, errorMessage, QatError } from '../src/errors.ts'
+import { verifyGenesis } from '../src/ledger/genesis.ts'
+import type { Validator } from '../src/ledger/member.ts'
+import { systemClock } from './clock.ts'
+import { LedgerNode } from './core/ledger-node.ts'
+import { readKeyFile } from './crypto/keyfile.ts'
+import { opensslSuite, sha256 } from './crypto/openssl.ts'
+import { verifyQueue } from './crypto/verify-queue.ts'
+import { FILES, FolderError, peerSeedOf, readNodeFolder } from './folder.ts'
+import { createLogger } from './logger.ts'
+import { createMetrics } from './metrics.ts'
+import { createNetwork } from './net/libp2p-network.ts'
+import { createServer } from './rpc/server.ts'
+import { createTokenStore } from './rpc/tokens.ts'
+import type { NodeStatus } from './service.ts'
+import { LedgerStore } from './store/ledger-store.ts'
+import { openLevel } from './store/level.ts'
+
+export interface StartOptions {
+  readonly logLevel?: string
+  /** Opens encrypted key files. */
+  readonly passphrase?: string
+  /** Called when the node had to stop by itself, after it has stopped: a broken invariant, an unusable disk. */
+  readonly onFatal?: (error: unknown) => void
+}
+
+export interface RunningNode {
+  readonly rpcUrl: string
+  status(): NodeStatus
+  /** Hands over leadership, finishes what is being written, closes everything. */
+  stop(): Promise<void>
+}
+
+/** Starts the node whose folder is `dir`. Throws a QatError whose sentence says what is wrong and what to do. */
+export async function startNode(dir: string, options: StartOptions = {}): Promise<RunningNode> {
+  useSha256(sha256)
+  const { config, genesis, tokens } = await readNodeFolder(dir)
+  await verifyGenesis(opensslSuite, genesis)
+  const { name } = config
+  const validator = genesis.membership.validatorByName.get(name)
+  if (!validator)
+    throw new FolderError('folder-damaged', `${name} is not a validator of the ledger in ${dir}.`)
+  const keys = await readKeys(dir, validator, options.passphrase)
+
+  const logger = createLogger(name, options.logLevel ?? 'info')
+  const metrics = createMetrics({ node: name, ledger: genesis.parameters.ledger })
+  const closers: (() => Promise<void>)[] = []
+  const stop = async () => {
+    for (const close of closers.splice(0).reverse()) {
+      await close().catch((error: unknown) => logger.error({ error: errorMessage(error) }, 'stopping'))
+    }
+  }
+  const onFatal = (error: unknown) => {
+    const facts = error instanceof QatError ? error.facts : {}
+    logger.fatal({ err: error, code: errorCode(error), facts }, 'the node cannot go on and stops')
+    void stop().then(() => options.onFatal?.(error))
+  }
+  try {
+    const kv = await openLevel(join(dir, FILES.store))
+    closers.push(() => kv.close())
+    const store = await LedgerStore.open(kv, genesis.block.bytes)
+    const network = await createNetwork({
+      self: name,
+      membership: genesis.membership,
+      genesisId: genesis.block.id,
+      peerSeed: keys.peerSeed,
+      listen: config.listen,
+      logger,
+      metrics,
+    })
+    const node = await LedgerNode.open({
+      name,
+      store,
+      network,
+      clock: systemClock,
+      random: Math.random,
+      suites: verifyQueue(opensslSuite),
+      nodeKey: keys.node,
+      cosigner: keys.cosigner,
+      gateway: keys.gateway,
+      logger,
+      metrics,
+      onFatal,
+    })
+    closers.push(() => node.stop())
+    await node.start()
+    const server = await createServer({
+      service: node,
+      tokens: createTokenStore(tokens),
+      metrics,
+      logger,
+      ready: () => node.ready,
+    })
+    closers.push(() => server.close())
+    const rpcUrl = await server.listen(config.rpc)
+    logger.info({ rpcUrl, height: store.tip.height, genesis: genesis.block.id }, 'the node is up')
+    return { rpcUrl, status: () => node.status(), stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+/** Reads the three keys and refuses those that are not the ones genesis names. */
+async function readKeys(dir: string, validator: Validator, passphrase: string | undefined) {
+  const read = async (file: string, expected: { alg: MlDsaAlg; bytes: Uint8Array } | undefined) => {
+    const path = join(dir, file)
+    const { alg, seed } = await readKeyFile(path, passphrase)
+    const signer = opensslSuite.signer(alg, seed)
+    if (expected && toHex(signer.publicKey.bytes) !== toHex(expected.bytes)) {
+      throw new FolderError(
+        'folder-damaged',
+        `${path} is not the key that genesis names for ${validator.name}.`,
+      )
+    }
+    return { signer, seed }
+  }
+  const node = await read(FILES.nodeKey, validator.nodeKey)
+  const cosigner = await read(FILES.cosignerKey, validator.cosignerKey)
+  const gateway = await read(FILES.gatewayKey, undefined)
+  const peerSeed = peerSeedOf(node.seed)
+  for (const { seed } of [node, cosigner, gateway]) seed.fill(0)
+  const signers: Record<'node' | 'cosigner' | 'gateway', Signer> = {
+    node: node.signer,
+    cosigner: cosigner.signer,
+    gateway: gateway.signer,
+  }
+  return { ...signers, peerSeed }
+}
