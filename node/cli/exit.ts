@@ -18,9 +18,8 @@ const EXIT_OF = {
   'verification-failed': EXIT.refused,
   file: EXIT.refused,
   'not-started': EXIT.refused,
-  unreachable: EXIT.unreachable,
+  'connection-lost': EXIT.unreachable,
   'timed-out': EXIT.unreachable,
-  'bad-reply': EXIT.unreachable,
 } as const
 
 /** A failure that the command line itself found. The message is one sentence that says what to do. */

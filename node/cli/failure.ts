@@ -1,7 +1,7 @@
 /** From anything thrown to one sentence, one stable code and one exit code. Stack traces only by QAT_DEBUG=1. */
 import { CommanderError } from 'commander'
 import { errorMessage, InvariantError, QatError } from '../../src/errors.ts'
-import { RpcError } from '../rpc/errors.ts'
+import { ClientError, RpcError } from '../rpc/client.ts'
 import { CliError, EXIT } from './exit.ts'
 import { printable, printJson } from './output.ts'
 
@@ -41,6 +41,7 @@ export function report(failure: Failure, error: unknown, json: boolean): void {
 function exitOf(error: QatError): number {
   if (error instanceof CliError) return error.exit
   if (error instanceof InvariantError) return EXIT.internal
+  if (error instanceof ClientError) return EXIT.unreachable
   return error instanceof RpcError && TEMPORARY.has(error.code) ? EXIT.unreachable : EXIT.refused
 }
 

@@ -1,9 +1,9 @@
 /** What nodes answer, read as far as the commands use it. Further members are left alone: nodes may be newer. */
-import { errorMessage } from '../../src/errors.ts'
+import { errorMessage, FormatError } from '../../src/errors.ts'
 import { array, count, type Json, type JsonObject, object, oneOf, text } from '../../src/json.ts'
 import { INDEX_MAX } from '../../src/limits.ts'
+import { ClientError } from '../rpc/client.ts'
 import { type EntryView, STAGES, type Submission } from '../service.ts'
-import { CliError } from './exit.ts'
 
 const TEXT_BYTES_MAX = 4_096
 
@@ -12,8 +12,8 @@ export function readReply<T>(reply: Json, reader: (value: Json) => T): T {
   try {
     return reader(reply)
   } catch (cause) {
-    const message = `The reply is not one of a ledger node: ${errorMessage(cause)}`
-    throw new CliError('bad-reply', message, {}, { cause })
+    const message = `The answer is not one of a Quantum Audit Trail node. ${errorMessage(cause)}`
+    throw new ClientError('bad-answer', message, {}, { cause })
   }
 }
 
@@ -47,7 +47,10 @@ export interface Page {
 export function queryPage(value: Json): Page {
   const page = object(value, 'The page')
   const entries = array(page.entries, '"entries"', 0, INDEX_MAX).map(entryView)
-  return { entries, ...(page.next === undefined || page.next === null ? {} : { next: shortText(page.next, '"next"') }) }
+  return {
+    entries,
+    ...(page.next === undefined || page.next === null ? {} : { next: shortText(page.next, '"next"') }),
+  }
 }
 
 export function bundleTexts(value: Json): { id: string; entry: string; proof: string; policy: string } {
@@ -70,7 +73,7 @@ export function shortText(value: Json | undefined, what: string): string {
 
 function entryId(value: Json | undefined): string {
   const id = shortText(value, '"id"')
-  if (!isEntryId(id)) throw new CliError('bad-reply', '"id" must be 64 hex digits.')
+  if (!isEntryId(id)) throw new FormatError('bad-field', '"id" must be 64 hex digits.')
   return id
 }
 

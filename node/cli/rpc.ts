@@ -1,12 +1,10 @@
-/** Calls to a node as commands make them: what is no answer becomes one sentence, what is temporary is retried. */
+/** Calls to a node as commands make them: bounded in time, and repeated while the failure may pass. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { errorMessage } from '../../src/errors.ts'
+import { QatError } from '../../src/errors.ts'
 import type { Json } from '../../src/json.ts'
 import { createClient } from '../rpc/client.ts'
-import { RpcError } from '../rpc/errors.ts'
 import { WAIT_MS_MAX } from '../rpc/limits.ts'
 import { STAGES, type Stage, type Submission } from '../service.ts'
-import { CliError } from './exit.ts'
 import { readReply, submission } from './replies.ts'
 
 export interface Target {
@@ -20,20 +18,17 @@ const QUESTION_MS = 10_000
 const BACKOFF_MS_MIN = 100
 const BACKOFF_MS_MAX = 2_000
 
-/** One question, answered or failed within `timeoutMs`. Throws RpcError for a refusal, else CliError. */
-export async function ask(
+/** Failures after which the same question may be answered. */
+const PASSING: ReadonlySet<string> = new Set(['unreachable', 'overloaded', 'rate-limited', 'unavailable'])
+
+/** One question, answered or failed within `timeoutMs`. Throws RpcError for a refusal, else ClientError. */
+export function ask(
   { rpc, token }: Target,
   method: string,
   params: Record<string, Json> = {},
   timeoutMs = QUESTION_MS,
 ): Promise<Json> {
-  try {
-    const client = createClient(rpc, { ...(token !== undefined && { token }), timeoutMs })
-    return await client.call(method, params)
-  } catch (cause) {
-    if (cause instanceof RpcError) throw cause
-    throw noAnswer(rpc, cause)
-  }
+  return createClient(rpc, { ...(token !== undefined && { token }), timeoutMs }).call(method, params)
 }
 
 /**
@@ -82,29 +77,7 @@ export function reached({ status }: Submission, stage: Stage): boolean {
 
 /** How long to wait before the same question makes sense again; undefined if it never does. */
 function retryDelayMs(error: unknown, backoffMs: number): number | undefined {
-  if (error instanceof CliError) return error.code === 'unreachable' ? backoffMs : undefined
-  if (!(error instanceof RpcError)) return undefined
-  if (!['overloaded', 'rate-limited', 'unavailable'].includes(error.code)) return undefined
+  if (!(error instanceof QatError) || !PASSING.has(error.code)) return undefined
   const { retryAfterMs } = error.facts
   return typeof retryAfterMs === 'number' ? Math.max(retryAfterMs, BACKOFF_MS_MIN) : backoffMs
-}
-
-/** The failure that stands for a connection which gave no answer. */
-export function noAnswer(rpc: string, cause: unknown): CliError {
-  const reason = rootCause(cause)
-  if (reason instanceof Error && reason.name === 'TimeoutError') {
-    return new CliError('timed-out', `${rpc} did not answer in time.`, { rpc }, { cause })
-  }
-  const why = reasonOf(reason)
-  return new CliError('unreachable', `No node answers at ${rpc}${why}.`, { rpc }, { cause })
-}
-
-function rootCause(error: unknown): unknown {
-  return error instanceof Error && error.cause !== undefined ? rootCause(error.cause) : error
-}
-
-function reasonOf(error: unknown): string {
-  if (error instanceof Error && 'code' in error) return ` (${String(error.code)})`
-  const message = errorMessage(error).replace(/\.$/, '')
-  return message === '' ? '' : ` (${message})`
 }

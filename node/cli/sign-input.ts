@@ -1,10 +1,10 @@
 /** Signing on the submitter's own machine: the private key stays there, and the node can only accept or refuse. */
-import { type Json, parseJson } from '../../src/json.ts'
+
+import type { Signer } from '../../src/crypto/suite.ts'
+import { canonicalJson, type Json, type JsonObject, parseJson } from '../../src/json.ts'
 import { type Entry, signEntry } from '../../src/ledger/entry.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import { ENTRY_BYTES_MAX } from '../../src/limits.ts'
-import { canonicalJson, type JsonObject } from '../../src/json.ts'
-import type { Signer } from '../../src/crypto/suite.ts'
 import { readKeyFile } from '../crypto/keyfile.ts'
 import { opensslSuite } from '../crypto/openssl.ts'
 

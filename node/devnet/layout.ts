@@ -33,7 +33,9 @@ export function nodeNames(count: number): readonly string[] {
 /** Nodes on one machine, with JSON-RPC ports from `port` upwards and peer ports PEER_PORT_OFFSET above them. */
 export function localNodes(count: number, port: number, names = nodeNames(count)) {
   if (port < 1 || port + PEER_PORT_OFFSET + count - 1 > 65_535) {
-    throw new DevnetError('devnet-options', `From port ${port}, there is no room for ${count} nodes.`, { port })
+    throw new DevnetError('devnet-options', `From port ${port}, there is no room for ${count} nodes.`, {
+      port,
+    })
   }
   if (count > PEER_PORT_OFFSET) throw new DevnetError('devnet-options', 'Too many nodes for their ports.')
   return names.map((name, i) => ({
@@ -101,7 +103,12 @@ async function readLayout({ dir, nodes: count, port, ledger }: LayoutOptions): P
     throw otherwise(dir, `has no node at port ${port}`)
   }
   const token = await readFile(join(dir, 'token'), 'utf8').catch((cause: unknown) => {
-    throw new DevnetError('devnet-folder', `${dir} has no file "token": no devnet was made there.`, {}, { cause })
+    throw new DevnetError(
+      'devnet-folder',
+      `${dir} has no file "token": no devnet was made there.`,
+      {},
+      { cause },
+    )
   })
   return { nodes, token: token.trim() }
 }

@@ -58,5 +58,7 @@ async function refuseDead(nodes: readonly Watched[]): Promise<void> {
   const dead = nodes.find(({ process }) => !process.running)
   if (dead === undefined) return
   const words = await dead.process.lastWords()
-  throw new DevnetError('devnet-not-ready', `${dead.name} ended while starting: ${words}`, { name: dead.name })
+  throw new DevnetError('devnet-not-ready', `${dead.name} ended while starting: ${words}`, {
+    name: dead.name,
+  })
 }

@@ -1,9 +1,9 @@
 /** `qat devnet`: a whole ledger on this machine, to try things out. */
 import { type Command, Option } from 'commander'
 import { VALIDATORS_MAX } from '../../../src/limits.ts'
-import { type Devnet, startDevnet } from '../../devnet.ts'
 import type { Exit } from '../../devnet/child.ts'
 import { DEVNET_NODES, DEVNET_PORT, PEER_PORT_OFFSET } from '../../devnet/layout.ts'
+import { type Devnet, startDevnet } from '../../devnet.ts'
 import { type GlobalOptions, timeoutOption, wholeNumber } from '../options.ts'
 import { factSheet, printJson, printText, table } from '../output.ts'
 import { stopRequest } from '../stop-request.ts'
@@ -45,7 +45,16 @@ export function addDevnetCommand(program: Command): void {
     .action(async (_options, command: Command) => devnet(command.optsWithGlobals<Options>()))
 }
 
-async function devnet({ dir, nodes, port, ledger, restart, logLevel, timeout, json }: Options): Promise<void> {
+async function devnet({
+  dir,
+  nodes,
+  port,
+  ledger,
+  restart,
+  logLevel,
+  timeout,
+  json,
+}: Options): Promise<void> {
   const stopped = stopRequest()
   const starting = startDevnet({
     dir,

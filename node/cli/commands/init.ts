@@ -39,7 +39,12 @@ export function addInitCommand(program: Command): void {
     .requiredOption('--ledger <origin>', 'name of the ledger, a URL without scheme: audit.example/payments')
     .option('--nodes <count>', 'that many nodes on this machine', wholeNumber(1, VALIDATORS_MAX))
     .option('--node <[team/]name=host[:port]>', 'a node and where others reach it; repeat for each', addNode)
-    .option('--port <port>', `JSON-RPC port; peers use it + ${PEER_PORT_OFFSET}`, wholeNumber(1, 64_535), DEVNET_PORT)
+    .option(
+      '--port <port>',
+      `JSON-RPC port; peers use it + ${PEER_PORT_OFFSET}`,
+      wholeNumber(1, 64_535),
+      DEVNET_PORT,
+    )
     .option('--bind <address>', 'address that the nodes given by --node listen on', '0.0.0.0')
     .option('--cosigners <count>', 'cosignatures that make an entry final', wholeNumber(1, VALIDATORS_MAX))
     .option('--token <name>', 'make a bearer token for senders that cannot sign, in DIR/token')
@@ -89,14 +94,21 @@ function chosenNodes({ nodes, node, port, bind }: Options): ClusterNode[] {
 
 function addNode(value: string, earlier: readonly NamedNode[] = []): NamedNode[] {
   const name = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?'
-  const pattern = new RegExp(`^(?:([^/=\\s]{1,64})/)?(${name})=(\\[[0-9a-fA-F:]+\\]|[^:\\s]+)(?::(\\d{1,5}))?$`)
+  const pattern = new RegExp(
+    `^(?:([^/=\\s]{1,64})/)?(${name})=(\\[[0-9a-fA-F:]+\\]|[^:\\s]+)(?::(\\d{1,5}))?$`,
+  )
   const [, team, nodeName, host, port] = pattern.exec(value) ?? []
   if (nodeName === undefined || host === undefined) {
-    throw new InvalidArgumentError('Expected [team/]name=host[:port]; a name is made of a-z, 0-9 and hyphens.')
+    throw new InvalidArgumentError(
+      'Expected [team/]name=host[:port]; a name is made of a-z, 0-9 and hyphens.',
+    )
   }
   if (earlier.some((node) => node.name === nodeName)) {
     throw new InvalidArgumentError(`Two nodes are named ${nodeName}.`)
   }
   const rpcPort = port === undefined ? {} : { rpcPort: wholeNumber(1, 64_535)(port) }
-  return [...earlier, { name: nodeName, team: team ?? nodeName, host: host.replace(/^\[|\]$/g, ''), ...rpcPort }]
+  return [
+    ...earlier,
+    { name: nodeName, team: team ?? nodeName, host: host.replace(/^\[|\]$/g, ''), ...rpcPort },
+  ]
 }

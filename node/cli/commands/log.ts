@@ -6,14 +6,7 @@ import type { Stage, Submission } from '../../service.ts'
 import { type EventOptions, readEvents } from '../event-input.ts'
 import { CliError } from '../exit.ts'
 import { inFile, readInput } from '../files.ts'
-import {
-  type RpcOptions,
-  rfc3339,
-  rpcOption,
-  timeoutOption,
-  tokenOption,
-  waitOption,
-} from '../options.ts'
+import { type RpcOptions, rfc3339, rpcOption, timeoutOption, tokenOption, waitOption } from '../options.ts'
 import { factSheet, printJson, printText } from '../output.ts'
 import { ledgerOf, readReply, submission } from '../replies.ts'
 import { askUntil, follow, reached } from '../rpc.ts'
@@ -97,7 +90,8 @@ async function prepare(
 
 async function prepareStatement(path: string, options: Options) {
   const { key } = options
-  if (key === undefined) throw new CliError('usage', '--in-toto needs --key: a statement is signed by its maker.')
+  if (key === undefined)
+    throw new CliError('usage', '--in-toto needs --key: a statement is signed by its maker.')
   for (const name of ['type', 'source', 'subject', 'data', 'id', 'time', 'batch'] as const) {
     if (options[name] !== undefined) {
       throw new CliError('usage', `--${name} cannot stand beside --in-toto: the statement says it all.`)

@@ -1,7 +1,7 @@
 /** `qat prove`: the evidence for one entry, checked before it is handed over. */
 import type { Command } from 'commander'
 import { utf8 } from '../../../src/bytes.ts'
-import { type Bundle, BUNDLE_FILES } from '../../../src/light/bundle.ts'
+import { BUNDLE_FILES, type Bundle } from '../../../src/light/bundle.ts'
 import { type Proven, verifyBundle } from '../../../src/light/verify.ts'
 import { opensslSuite } from '../../crypto/openssl.ts'
 import { refuseFilled, writeBundleFolder } from '../bundle-folder.ts'
@@ -9,7 +9,7 @@ import { CliError } from '../exit.ts'
 import { type RpcOptions, rpcOption, timeoutOption } from '../options.ts'
 import { factSheet, printJson, printText } from '../output.ts'
 import { bundleTexts, entryView, readReply } from '../replies.ts'
-import { ask, askUntil, follow } from '../rpc.ts'
+import { ask, follow } from '../rpc.ts'
 import { entryName } from './get.ts'
 
 interface Options extends RpcOptions {
@@ -57,7 +57,9 @@ async function prove(spelled: string, options: Options): Promise<void> {
       ['Index', proven?.index],
       ['Proof', `${options.out} (${files})`],
     ])
-    printText(`${sheet}\n\nIt was verified as written. To verify it again, offline: qat verify ${options.out}`)
+    printText(
+      `${sheet}\n\nIt was verified as written. To verify it again, offline: qat verify ${options.out}`,
+    )
   }
 }
 

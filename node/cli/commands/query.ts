@@ -38,7 +38,9 @@ export function addQueryCommand(program: Command): void {
     .option('--subject <name>', 'only about this subject')
     .option('--from <time>', 'recorded at this RFC 3339 time or later', rfc3339)
     .option('--to <time>', 'recorded at this RFC 3339 time or earlier', rfc3339)
-    .addOption(new Option('--order <order>', 'oldest or newest first').choices(['asc', 'desc']).default('desc'))
+    .addOption(
+      new Option('--order <order>', 'oldest or newest first').choices(['asc', 'desc']).default('desc'),
+    )
     .option('--limit <count>', 'at most that many', wholeNumber(1, INDEX_MAX), 50)
     .option('--all', 'no limit')
     .addHelpText('after', EXAMPLES)

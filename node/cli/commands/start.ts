@@ -28,7 +28,9 @@ export function addStartCommand(program: Command): void {
     .command('start')
     .description('run one node')
     .requiredOption('--dir <dir>', 'folder of the node, as "qat init" made it')
-    .addOption(new Option('--log-level <level>', 'least important lines to log').choices(LEVELS).default('info'))
+    .addOption(
+      new Option('--log-level <level>', 'least important lines to log').choices(LEVELS).default('info'),
+    )
     .addHelpText('after', EXAMPLES)
     .action(async (_options, command: Command) => start(command.optsWithGlobals<Options>()))
 }
@@ -36,15 +38,18 @@ export function addStartCommand(program: Command): void {
 async function start({ dir, logLevel, json }: Options): Promise<void> {
   const stopped = stopRequest()
   const passphrase = process.env.QAT_PASSPHRASE
-  const node = await startNode(dir, { logLevel, ...(passphrase !== undefined && { passphrase }) }).catch(
-    (cause: unknown) => {
-      if (cause instanceof QatError) throw cause
-      throw new CliError('not-started', `The node could not start: ${errorMessage(cause)}`, { dir }, { cause })
-    },
-  )
+  const failed = Promise.withResolvers<never>()
+  const node = await startNode(dir, {
+    logLevel,
+    ...(passphrase !== undefined && { passphrase }),
+    onFatal: failed.reject,
+  }).catch((cause: unknown) => {
+    if (cause instanceof QatError) throw cause
+    throw new CliError('not-started', `The node could not start: ${errorMessage(cause)}`, { dir }, { cause })
+  })
   const { name } = node.status()
   if (json) printJson({ event: 'ready', name, rpc: node.rpcUrl, pid: process.pid, dir })
   else printText(`${name} answers at ${node.rpcUrl}. Ctrl-C stops it.`)
-  await stopped
+  await Promise.race([stopped, failed.promise])
   await node.stop()
 }

@@ -46,7 +46,9 @@ function clusterText(reply: Json): string {
 
 function nodeCells(value: Json): string[] {
   const node = object(value, 'A node')
-  const numbers = ['height', 'size', 'finalSize', 'pending'].map((name) => String(count(node[name], `"${name}"`)))
+  const numbers = ['height', 'size', 'finalSize', 'pending'].map((name) =>
+    String(count(node[name], `"${name}"`)),
+  )
   const seen = typeof node.seenMs === 'number' ? `${(node.seenMs / 1_000).toFixed(1)} s ago` : '-'
   const [name, role] = [shortText(node.name, '"name"'), shortText(node.role, '"role"')]
   return [name, role, node.online === true ? 'yes' : 'no', ...numbers, seen]

@@ -1,0 +1,30 @@
+/** The command `qat`: runs one command line and ends the process with its exit code. */
+import { CommanderError } from 'commander'
+import { EXIT } from './exit.ts'
+import { failureOf, report } from './failure.ts'
+import { createProgram } from './program.ts'
+
+/** `args` is the command line behind `qat`. Does not return: the process ends, whatever a library keeps open. */
+export async function main(args: readonly string[]): Promise<never> {
+  // Whoever reads us may have read enough: `qat query | head` is no error.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.internal)
+  })
+  const code = await run(args)
+  await new Promise((resolve) => process.stdout.write('', resolve))
+  process.exit(code)
+}
+
+async function run(args: readonly string[]): Promise<number> {
+  try {
+    await createProgram().parseAsync(args, { from: 'user' })
+    return EXIT.ok
+  } catch (error) {
+    // Help and version are thrown, too. Bare `qat` asks for help by mistake: commander shows it, as an error.
+    if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok
+    if (error instanceof CommanderError && error.code === 'commander.help') return EXIT.usage
+    const failure = failureOf(error)
+    report(failure, error, args.includes('--json'))
+    return failure.exit
+  }
+}
