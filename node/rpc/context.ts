@@ -21,11 +21,8 @@ export interface Subscriptions {
 export interface CallContext {
   /** Whom the caller's bearer token stands for. Throws ServiceError `unauthorized`. */
   principal(): Principal
-  /**
-   * Counts the call at `position` of its batch (0 if alone) against the caller's rate. Throws RpcError
-   * `rate-limited`.
-   */
-  admit(position: number): void | Promise<void>
+  /** Counts a message's calls against the caller's rate. Throws RpcError `rate-limited`. */
+  admit(calls: number): Promise<void>
   /** Present on a WebSocket only. */
   readonly subscriptions?: Subscriptions
 }

@@ -41,17 +41,23 @@ export function createDispatch({ service, limits, onCall, onInternalError }: Dis
     } catch (error) {
       return failure(rpcError('parse-error', errorMessage(error), { code: errorCode(error) }))
     }
-    return Array.isArray(message) ? answerBatch(message, context) : answer(message, 0, context)
+    if (Array.isArray(message)) return answerBatch(message, context)
+    return answer(message, context, () => context.admit(1))
   }
 
   async function answerBatch(calls: readonly Json[], context: CallContext): Promise<string | undefined> {
     if (calls.length === 0 || calls.length > limits.batchCallsMax) {
       return failure(rpcError('invalid-request', `A batch holds 1 to ${limits.batchCallsMax} calls.`))
     }
+    try {
+      await context.admit(calls.length)
+    } catch (error) {
+      return failure(publicError(error) ?? internalError(onInternalError('none', error)))
+    }
     let chars = 0
-    const answers = await mapBounded(calls, limits.batchConcurrency, async (call, position) => {
+    const answers = await mapBounded(calls, limits.batchConcurrency, async (call) => {
       const full = chars > limits.batchAnswerCharsMax
-      const text = full ? refuse(call) : await answer(call, position, context)
+      const text = full ? refuse(call) : await answer(call, context)
       chars += text?.length ?? 0
       return text
     })
@@ -64,7 +70,11 @@ export function createDispatch({ service, limits, onCall, onInternalError }: Dis
     return isNotification(call) ? undefined : failure(error, callId(call))
   }
 
-  async function answer(value: Json, position: number, context: CallContext): Promise<string | undefined> {
+  async function answer(
+    value: Json,
+    context: CallContext,
+    admit?: () => Promise<void>,
+  ): Promise<string | undefined> {
     let call: Call
     try {
       call = readCall(value)
@@ -74,7 +84,7 @@ export function createDispatch({ service, limits, onCall, onInternalError }: Dis
     const method = table.get(call.method)
     const name = method?.name ?? 'none'
     try {
-      await context.admit(position)
+      await admit?.()
       const result = await run(method, call, context)
       // Spelled here, so that a result without JSON form is an internal error of this call alone.
       const text = JSON.stringify({ jsonrpc: '2.0', result, id: call.id })

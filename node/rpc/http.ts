@@ -97,8 +97,8 @@ function addRpc(scope: FastifyInstance, { dispatch, tokens }: RouteOptions): voi
     if (!(request.body instanceof Uint8Array)) throw httpRefusal('wrong-content-type')
     const answer = await dispatch(request.body, {
       principal: () => tokens.principalOf(request.headers.authorization),
-      // The request as a whole was counted before its body was read.
-      admit: (position) => (position === 0 ? undefined : admit(request)),
+      // The request itself was counted before its body was read.
+      admit: (calls) => admit(request, calls - 1),
     })
     if (answer === undefined) return reply.code(204).send()
     return reply.type(JSON_TYPE).send(answer)
@@ -106,7 +106,8 @@ function addRpc(scope: FastifyInstance, { dispatch, tokens }: RouteOptions): voi
   scope.route({
     method: [...NOT_POST],
     url: '/rpc',
-    onRequest: async (_request, reply) => {
+    // After the rate limit has counted the request, before its body is read.
+    preParsing: async (_request, reply) => {
       reply.header('allow', 'POST')
       throw httpRefusal('method-not-allowed')
     },
@@ -120,7 +121,7 @@ function addSocket(scope: FastifyInstance, options: RouteOptions): void {
   scope.route({
     method: 'GET',
     url: '/ws',
-    onRequest: async (request, reply) => {
+    preParsing: async (request, reply) => {
       if (!request.ws) {
         reply.header('upgrade', 'websocket')
         throw httpRefusal('upgrade-required')
@@ -137,18 +138,20 @@ function addSocket(scope: FastifyInstance, options: RouteOptions): void {
         hub,
         limits,
         principal: () => tokens.principalOf(request.headers.authorization),
-        admit: () => admit(request),
+        admit: (calls) => admit(request, calls),
         onDropped: (code) => onCall('none', code),
       }),
   })
 }
 
-/** Counts one more call against the caller of `request`. */
-function admission(scope: FastifyInstance): (request: FastifyRequest) => Promise<void> {
+/** Counts so many more calls against the caller of `request`, one after the other: the store cannot do it at once. */
+function admission(scope: FastifyInstance): (request: FastifyRequest, calls: number) => Promise<void> {
   const count = scope.createRateLimit()
-  return async (request) => {
-    const rate = await count(request)
-    if (!rate.isAllowed && rate.isExceeded) throw rateLimited(rate.ttl)
+  return async (request, calls) => {
+    for (let i = 0; i < calls; i++) {
+      const rate = await count(request)
+      if (!rate.isAllowed && rate.isExceeded) throw rateLimited(rate.ttl)
+    }
   }
 }
 

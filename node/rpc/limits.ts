@@ -25,7 +25,7 @@ export const RPC_LIMITS = {
   socketUnsentBytesMax: 8_388_608,
   /** How often a WebSocket is pinged; one that has not answered by the next time is gone. */
   socketPingMs: 30_000,
-  /** How long a closing server waits for calls that are still running, and for sockets to say goodbye. */
+  /** How long a close waits for calls that are still running, and for a peer's goodbye, before it cuts off. */
   closeGraceMs: 2_000,
 }
 

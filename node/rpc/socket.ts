@@ -15,15 +15,13 @@ export interface SocketOptions {
   readonly hub: Hub
   readonly limits: RpcLimits
   readonly principal: () => Principal
-  readonly admit: () => Promise<void>
+  readonly admit: (calls: number) => Promise<void>
   /** Told when the node ends the connection, and why. */
   readonly onDropped: (code: 'slow-consumer' | 'not-text' | 'silent') => void
 }
 
 /** RFC 6455 section 7.4.1, and 1013 of the IANA registry. */
 const CLOSE = { unsupported: 1003, tryAgainLater: 1013 } as const
-/** A peer that does not answer a close frame is cut off after this. */
-const CLOSE_MS = 5_000
 
 /** Serves the socket until it closes. */
 export function serveSocket(socket: WebSocket, options: SocketOptions): void {
@@ -36,7 +34,8 @@ export function serveSocket(socket: WebSocket, options: SocketOptions): void {
     options.onDropped(code)
     endSubscriptions()
     socket.close(status, reason)
-    setTimeout(() => socket.terminate(), CLOSE_MS).unref()
+    // Whoever does not read does not answer a close frame either.
+    setTimeout(() => socket.terminate(), limits.closeGraceMs).unref()
   }
 
   function send(text: string): void {

@@ -206,7 +206,7 @@ describe('JSON-RPC 2.0 over HTTP', () => {
           assert.notEqual(one.error?.code, -32603, JSON.stringify(one))
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     )
   })
 })

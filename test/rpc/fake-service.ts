@@ -163,7 +163,7 @@ export interface Harness {
 
 export async function startServer(
   overrides: Partial<LedgerService> = {},
-  options: { limits?: Partial<RpcLimits>; ready?: () => boolean } = {},
+  options: { limits?: Partial<RpcLimits>; ready?: () => boolean; port?: number } = {},
 ): Promise<Harness> {
   const service = fakeService(overrides)
   const logged: string[] = []
@@ -176,7 +176,7 @@ export async function startServer(
     ready: options.ready ?? (() => true),
     limits: { closeGraceMs: 200, ...options.limits },
   })
-  const url = await server.listen({ host: '127.0.0.1', port: 0 })
+  const url = await server.listen({ host: '127.0.0.1', port: options.port ?? 0 })
   return {
     url,
     service,
