@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { Ajv } from 'ajv'
 import { RPC_ERRORS } from '../../node/rpc/errors.ts'
 import { METHODS } from '../../node/rpc/methods.ts'
@@ -87,5 +88,25 @@ describe('rpc.discover', () => {
       socketOnly.map(({ name }) => name),
       ['subscribe', 'unsubscribe'],
     )
+  })
+})
+
+describe('the README of the front door', () => {
+  const readme = readFileSync(new URL('../../node/rpc/README.md', import.meta.url), 'utf8').replace(
+    / +/g,
+    ' ',
+  )
+
+  it('names every method, parameter and error', () => {
+    for (const { name, params } of METHODS) {
+      assert.ok(readme.includes(`\`${name}\``), name)
+      for (const parameter of Object.keys(params.properties)) {
+        const optional = params.required?.includes(parameter) || name === 'entry.get' ? '' : '?'
+        assert.ok(readme.includes(`\`${parameter}${optional}\``), `${name} ${parameter}`)
+      }
+    }
+    for (const [name, { code }] of Object.entries(RPC_ERRORS)) {
+      assert.ok(readme.includes(`| ${code} | \`${name}\` |`), name)
+    }
   })
 })

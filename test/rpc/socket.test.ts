@@ -178,18 +178,29 @@ describe('the WebSocket', () => {
   })
 
   it('never tells of a subscription before the answer that names it', async () => {
-    server = await startServer()
-    const peer = await Peer.connect(server.url)
-    const original = server.service.emit
-    const answering = peer.call('subscribe', { topics: ['blocks'] })
-    await until(() => {
-      original(BLOCKS)
-      return server.service.listeners() > 0
+    server = await startServer({
+      subscribe(listener) {
+        listener(BLOCKS)
+        return () => undefined
+      },
     })
-    original(BLOCKS)
-    await answering
+    const peer = await Peer.connect(server.url)
+    await peer.call('subscribe', { topics: ['blocks'] })
+    await until(() => peer.heard.length === 2)
     assert.ok('result' in peer.heard[0]!)
     await peer.close()
+  })
+
+  it('spells nothing more for a socket that it is closing', async () => {
+    server = await startServer({}, { limits: { closeGraceMs: 60_000 } })
+    const [, socket] = await upgrade(server.url, '/ws')
+    socket.write(frame(SUBSCRIBE))
+    await until(() => server.service.listeners() === 1)
+    const binary = frame('{}')
+    binary[0] = 0x82
+    socket.write(binary)
+    await until(() => server.service.listeners() === 0)
+    socket.destroy()
   })
 
   it('knows the token of the handshake', async () => {
