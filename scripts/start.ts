@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { type Devnet, startDevnet } from '../node/devnet.ts'
+import { type Devnet, type DevnetNode, startDevnet } from '../node/devnet.ts'
 import { createClient } from '../node/rpc/client.ts'
-import type { ClusterStatus } from '../node/service.ts'
+import type { NodeStatus } from '../node/service.ts'
 import { errorMessage } from '../src/errors.ts'
 import { feed } from './support/feeder.ts'
 import { githubEvents } from './support/github-events.ts'
-import { clusterLines, type Feed, Panel } from './support/panel.ts'
+import { clusterLines, type Feed, type NodeRow, Panel } from './support/panel.ts'
 
 const USAGE = `npm start -- [--port P] [--dir DIR] [--nodes N]
 
@@ -59,7 +59,7 @@ async function watch({ nodes, token }: Devnet): Promise<void> {
   const { signal } = stopped
   const urls = nodes.map(({ rpc }) => rpc)
   const events = githubEvents()
-  const progress: Feed = { total: events.length, submitted: 0, final: 0, lastId: '' }
+  const progress: Feed = { total: events.length, submitted: 0, final: 0, firstId: undefined }
   const fed = feed(events, {
     urls,
     token,
@@ -69,26 +69,22 @@ async function watch({ nodes, token }: Devnet): Promise<void> {
     onSubmit: () => progress.submitted++,
     onFinal: (_, { id }) => {
       progress.final++
-      progress.lastId = id
+      progress.firstId ??= id
     },
   })
   fed.catch((error: unknown) => process.stderr.write(`The feed of events ended: ${errorMessage(error)}\n`))
   const panel = new Panel(process.stdout)
   while (!signal.aborted) {
-    const cluster = await firstAnswer(urls)
-    if (cluster) panel.show(clusterLines(cluster, progress, urls, token))
+    panel.show(clusterLines(await Promise.all(nodes.map(ask)), progress, token))
     await setTimeout(REFRESH_MS, undefined, { signal }).catch(() => {})
   }
 }
 
-/** The cluster as the first node that answers sees it. */
-async function firstAnswer(urls: readonly string[]): Promise<ClusterStatus | undefined> {
-  for (const url of urls) {
-    try {
-      return (await createClient(url, { timeoutMs: 2_000 }).call('cluster.status', {})) as ClusterStatus
-    } catch {
-      // The next one may be up.
-    }
+async function ask({ name, rpc }: DevnetNode): Promise<NodeRow> {
+  try {
+    const status = (await createClient(rpc, { timeoutMs: 2_000 }).call('node.status', {})) as NodeStatus
+    return { name, url: rpc, status }
+  } catch {
+    return { name, url: rpc, status: undefined }
   }
-  return undefined
 }

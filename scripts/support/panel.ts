@@ -1,46 +1,56 @@
 /** A few lines that keep up to date: rewritten in place in a terminal, printed now and then in a log. */
-import type { ClusterStatus } from '../../node/service.ts'
+import type { NodeStatus } from '../../node/service.ts'
 
 export interface Feed {
   readonly total: number
   submitted: number
   final: number
-  lastId: string
+  /** The first entry that became final: one to try a proof with. */
+  firstId: string | undefined
+}
+
+/** A node as it answers for itself; without a status it does not answer. */
+export interface NodeRow {
+  readonly name: string
+  readonly url: string
+  readonly status: NodeStatus | undefined
 }
 
 /** The view of a running devnet: nodes, leader, progress, and what to try next. */
-export function clusterLines(
-  cluster: ClusterStatus,
-  feed: Feed,
-  urls: readonly string[],
-  token: string,
-): string[] {
-  const rows = cluster.nodes.map(({ name, role, height, size, finalSize, pending, online }, i) => {
-    const shown = !online ? 'offline' : name === cluster.leader ? 'leader' : role
-    const numbers = [height, size, finalSize, pending].map((value) => String(value).padStart(8))
-    return `  ${name.padEnd(10)}${shown.padEnd(14)}${numbers.join('')}   ${urls[i] ?? ''}`
-  })
-  const ordered = cluster.nodes.reduce((most, { size }) => Math.max(most, size), 0)
-  const certified = cluster.nodes.reduce((most, { finalSize }) => Math.max(most, finalSize), 0)
-  const id = feed.lastId === '' ? 'ID' : feed.lastId
-  const rpc = `--rpc ${urls[0]}`
+export function clusterLines(nodes: readonly NodeRow[], feed: Feed, token: string): string[] {
+  const answers = nodes.flatMap(({ status }) => (status ? [status] : []))
+  const ledger = answers[0]?.ledger ?? ''
+  const leader = answers.find(({ role }) => role === 'leader')
+  const most = (values: readonly number[]) => values.reduce((high, value) => Math.max(high, value), 0)
+  const ordered = most(answers.map(({ size }) => size))
+  const final = most(answers.map(({ finalSize }) => finalSize))
+  const rpc = `--rpc ${nodes[0]?.url}`
   return [
-    `Quantum Audit Trail · ledger ${cluster.ledger}`,
+    `Quantum Audit Trail · ledger ${ledger}`,
     '',
-    `  ${'node'.padEnd(10)}${'role'.padEnd(14)}${'height'.padStart(8)}${'tree'.padStart(8)}${'final'.padStart(8)}${'pending'.padStart(8)}   JSON-RPC`,
-    ...rows,
+    row(['node', 'role', 'height', 'tree', 'final', 'pending', 'JSON-RPC']),
+    ...nodes.map(({ name, url, status }) =>
+      status
+        ? row([name, status.role, status.height, status.size, status.finalSize, status.pending, url])
+        : row([name, 'no answer', '-', '-', '-', '-', url]),
+    ),
     '',
-    `  leader ${cluster.leader ?? 'being elected'} · term ${cluster.term} · ${cluster.cosigners} of ${cluster.nodes.length} cosignatures make an entry final`,
-    `  GitHub example events: ${feed.submitted - feed.final} pending · ${feed.final} final · ${feed.total} in all`,
-    `  tree: ${ordered} leaves ordered · ${certified} final`,
+    `  leader ${leader?.name ?? 'being elected'} · term ${most(answers.map(({ term }) => term))}`,
+    `  leaves: ${ordered - final} ordered, ${final} final`,
+    `  GitHub example events: ${feed.submitted - feed.final} pending, ${feed.final} of ${feed.total} final`,
     '',
     'Try next, in another terminal in this folder:',
     `  npx qat status ${rpc}`,
-    `  npx qat prove ${id} ${rpc} --out proof && npx qat verify proof`,
+    `  npx qat prove ${feed.firstId ?? 'ID'} ${rpc} --out proof && npx qat verify proof`,
     `  npx qat log ${rpc} --token ${token} --type com.example.deploy --source https://ci.example --subject web --data '{"ok":true}' --wait final`,
     '',
     'Ctrl-C stops the nodes.',
   ]
+}
+
+function row([name, role, height, tree, final, pending, url]: readonly (string | number)[]): string {
+  const numbers = [height, tree, final, pending].map((value) => String(value).padStart(9))
+  return `  ${String(name).padEnd(10)}${String(role).padEnd(10)}${numbers.join('')}   ${url}`
 }
 
 /** Without a terminal the whole view would flood a log: it is printed this seldom there. */
