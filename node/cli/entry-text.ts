@@ -45,6 +45,11 @@ export function claimLines({ claims, payloadType }: EntrySummary, shown = 5): st
   return claims.length > shown ? [...lines, `and ${counted(claims.length - shown, 'further event')}`] : lines
 }
 
+/** One entry for programs: as the node gave it, and the payload in plain sight. */
+export function entryJson(view: EntryView): EntryView & { readonly payload: Json } {
+  return { ...view, payload: summarizeJson(view.entry).payload }
+}
+
 /** One entry for people. */
 export function entrySheet(view: EntryView): string {
   const summary = summarizeJson(view.entry)

@@ -15,13 +15,17 @@ export interface Failure {
 /** Answers of a node that say "later", not "no". */
 const TEMPORARY = new Set(['overloaded', 'unavailable', 'rate-limited', 'not-final', 'internal'])
 
+/** In terms of the command line; the node speaks of HTTP headers. */
+const UNAUTHORIZED = 'The node does not know the token that --token or QAT_TOKEN gives.'
+
 export function failureOf(error: unknown): Failure {
   const message = errorMessage(error)
   if (error instanceof CommanderError) {
     return { code: 'usage', message: message.replace(/^error: /, ''), exit: EXIT.usage }
   }
   if (error instanceof QatError) {
-    return { code: error.code, message, exit: exitOf(error), facts: error.facts }
+    const known = error.code === 'unauthorized' ? UNAUTHORIZED : message
+    return { code: error.code, message: known, exit: exitOf(error), facts: error.facts }
   }
   if (isSystemError(error)) return { code: 'system', message, exit: EXIT.refused }
   return { code: 'internal', message: `Internal error: ${message}`, exit: EXIT.internal }

@@ -1,5 +1,5 @@
 /** The command `qat`: runs one command line and ends the process with its exit code. */
-import { CommanderError } from 'commander'
+import { type Command, CommanderError } from 'commander'
 import { EXIT } from './exit.ts'
 import { failureOf, report } from './failure.ts'
 import { createProgram } from './program.ts'
@@ -16,15 +16,23 @@ export async function main(args: readonly string[]): Promise<never> {
 }
 
 async function run(args: readonly string[]): Promise<number> {
+  const program = createProgram()
   try {
-    await createProgram().parseAsync(args, { from: 'user' })
+    await program.parseAsync(args, { from: 'user' })
     return EXIT.ok
   } catch (error) {
     // Help and version are thrown, too. Bare `qat` asks for help by mistake: commander shows it, as an error.
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok
     if (error instanceof CommanderError && error.code === 'commander.help') return EXIT.usage
     const failure = failureOf(error)
-    report(failure, error, args.includes('--json'))
+    const json = args.includes('--json')
+    report(failure, error, json)
+    if (failure.exit === EXIT.usage && !json) process.stderr.write(`${helpHint(program, args)}\n`)
     return failure.exit
   }
+}
+
+function helpHint(program: Command, args: readonly string[]): string {
+  const command = program.commands.find((candidate) => args.includes(candidate.name()))
+  return `     See: qat ${command ? `${command.name()} ` : ''}--help`
 }

@@ -1,6 +1,7 @@
 /** Options that several commands share, and the strict reading of their values. */
 import { InvalidArgumentError, Option } from 'commander'
 import { parseDecimal } from '../../src/bytes.ts'
+import { checkOrigin } from '../../src/ledger/names.ts'
 import { STAGES, type Stage } from '../service.ts'
 
 const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)$/
@@ -76,6 +77,15 @@ export function instantMs(value: string): number {
 export function rfc3339(value: string): string {
   instantMs(value)
   return value
+}
+
+/** The name of a ledger, as genesis will hold it. */
+export function ledgerOrigin(value: string): string {
+  try {
+    return checkOrigin(value)
+  } catch {
+    throw new InvalidArgumentError('Expected a URL without scheme, spaces and "+": audit.example/payments.')
+  }
 }
 
 function decimal(value: string): number | undefined {

@@ -1,5 +1,4 @@
 /** Signing on the submitter's own machine: the private key stays there, and the node can only accept or refuse. */
-
 import type { Signer } from '../../src/crypto/suite.ts'
 import { canonicalJson, type Json, type JsonObject, parseJson } from '../../src/json.ts'
 import { type Entry, signEntry } from '../../src/ledger/entry.ts'
@@ -36,6 +35,6 @@ export function signStatement(statement: Uint8Array, signer: Signer): Promise<En
 }
 
 /** The entry as entry.submit takes it. */
-export function entryJson(entry: Entry): Json {
+export function envelopeJson(entry: Entry): Json {
   return parseJson(entry.bytes, ENTRY_BYTES_MAX)
 }

@@ -4,7 +4,7 @@ import { VALIDATORS_MAX } from '../../../src/limits.ts'
 import type { Exit } from '../../devnet/child.ts'
 import { DEVNET_NODES, DEVNET_PORT, PEER_PORT_OFFSET } from '../../devnet/layout.ts'
 import { type Devnet, startDevnet } from '../../devnet.ts'
-import { type GlobalOptions, timeoutOption, wholeNumber } from '../options.ts'
+import { type GlobalOptions, ledgerOrigin, timeoutOption, wholeNumber } from '../options.ts'
 import { factSheet, printJson, printText, table } from '../output.ts'
 import { stopRequest } from '../stop-request.ts'
 
@@ -37,7 +37,7 @@ export function addDevnetCommand(program: Command): void {
       `JSON-RPC port of the first node (new: ${DEVNET_PORT}); peers use + ${PEER_PORT_OFFSET}`,
       wholeNumber(1, 64_535),
     )
-    .option('--ledger <origin>', 'name of the ledger')
+    .option('--ledger <origin>', 'name of the ledger', ledgerOrigin)
     .option('--restart', 'start a node again if it ends by itself')
     .addOption(new Option('--log-level <level>', 'of the nodes').default('info'))
     .addOption(timeoutOption(60))

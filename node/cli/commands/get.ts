@@ -1,7 +1,7 @@
 /** `qat get`: one entry, by its id or its place. */
 import type { Command } from 'commander'
 import type { Json } from '../../../src/json.ts'
-import { entrySheet } from '../entry-text.ts'
+import { entryJson, entrySheet } from '../entry-text.ts'
 import { CliError } from '../exit.ts'
 import { type RpcOptions, rpcOption } from '../options.ts'
 import { printJson, printText } from '../output.ts'
@@ -28,7 +28,7 @@ export function addGetCommand(program: Command): void {
 
 async function get(id: string, options: RpcOptions): Promise<void> {
   const view = readReply(await ask(options, 'entry.get', entryName(id)), entryView)
-  if (options.json) printJson(view)
+  if (options.json) printJson(entryJson(view))
   else printText(entrySheet(view))
 }
 

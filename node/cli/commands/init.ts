@@ -1,10 +1,12 @@
 /** `qat init`: the founding of a ledger. */
 import { type Command, InvalidArgumentError } from 'commander'
+import { errorMessage } from '../../../src/errors.ts'
+import { checkMemberName } from '../../../src/ledger/names.ts'
 import { VALIDATORS_MAX } from '../../../src/limits.ts'
 import { DEVNET_PORT, localNodes, PEER_PORT_OFFSET } from '../../devnet/layout.ts'
 import { type ClusterNode, initCluster } from '../../init.ts'
 import { CliError } from '../exit.ts'
-import { type GlobalOptions, wholeNumber } from '../options.ts'
+import { type GlobalOptions, ledgerOrigin, wholeNumber } from '../options.ts'
 import { factSheet, printJson, printText, table } from '../output.ts'
 
 interface Options extends GlobalOptions {
@@ -36,7 +38,11 @@ export function addInitCommand(program: Command): void {
     .command('init')
     .description('found a new ledger: keys, genesis block, policy, one folder for each node')
     .requiredOption('--dir <dir>', 'a new or empty folder')
-    .requiredOption('--ledger <origin>', 'name of the ledger, a URL without scheme: audit.example/payments')
+    .requiredOption(
+      '--ledger <origin>',
+      'name of the ledger, a URL without scheme: audit.example/payments',
+      ledgerOrigin,
+    )
     .option('--nodes <count>', 'that many nodes on this machine', wholeNumber(1, VALIDATORS_MAX))
     .option('--node <[team/]name=host[:port]>', 'a node and where others reach it; repeat for each', addNode)
     .option(
@@ -92,23 +98,21 @@ function chosenNodes({ nodes, node, port, bind }: Options): ClusterNode[] {
   })
 }
 
+const NODE = /^(?:([^/=\s]{1,64})\/)?([^/=\s]+)=(\[[0-9a-fA-F:]+\]|[^:\s]+)(?::(\d{1,5}))?$/
+
 function addNode(value: string, earlier: readonly NamedNode[] = []): NamedNode[] {
-  const name = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?'
-  const pattern = new RegExp(
-    `^(?:([^/=\\s]{1,64})/)?(${name})=(\\[[0-9a-fA-F:]+\\]|[^:\\s]+)(?::(\\d{1,5}))?$`,
-  )
-  const [, team, nodeName, host, port] = pattern.exec(value) ?? []
-  if (nodeName === undefined || host === undefined) {
-    throw new InvalidArgumentError(
-      'Expected [team/]name=host[:port]; a name is made of a-z, 0-9 and hyphens.',
-    )
+  const [, team, name, host, port] = NODE.exec(value) ?? []
+  if (name === undefined || host === undefined) {
+    throw new InvalidArgumentError('Expected [team/]name=host[:port].')
   }
-  if (earlier.some((node) => node.name === nodeName)) {
-    throw new InvalidArgumentError(`Two nodes are named ${nodeName}.`)
+  try {
+    checkMemberName(name)
+  } catch (cause) {
+    throw new InvalidArgumentError(errorMessage(cause))
+  }
+  if (earlier.some((node) => node.name === name)) {
+    throw new InvalidArgumentError(`Two nodes are named ${name}.`)
   }
   const rpcPort = port === undefined ? {} : { rpcPort: wholeNumber(1, 64_535)(port) }
-  return [
-    ...earlier,
-    { name: nodeName, team: team ?? nodeName, host: host.replace(/^\[|\]$/g, ''), ...rpcPort },
-  ]
+  return [...earlier, { name, team: team ?? name, host: host.replace(/^\[|\]$/g, ''), ...rpcPort }]
 }

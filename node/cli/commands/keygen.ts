@@ -62,7 +62,7 @@ async function keygen({ out, alg, public: publicPath, json }: Options): Promise<
       ['Algorithm', alg],
       ['Key id', keyid],
     ])
-    printText(`${facts}\n\n${JSON.stringify(jwk)}`)
+    printText(publicPath === undefined ? `${facts}\n\n${JSON.stringify(jwk)}` : facts)
   }
 }
 

@@ -1,16 +1,17 @@
 /** `qat log`: records events, signed here with a key or by the node's gateway for a bearer token. */
 import type { Command } from 'commander'
 import type { Json } from '../../../src/json.ts'
+import type { Entry } from '../../../src/ledger/entry.ts'
 import { ENTRY_BYTES_MAX } from '../../../src/limits.ts'
 import type { Stage, Submission } from '../../service.ts'
 import { type EventOptions, readEvents } from '../event-input.ts'
 import { CliError } from '../exit.ts'
-import { inFile, readInput } from '../files.ts'
+import { readInput } from '../files.ts'
 import { type RpcOptions, rfc3339, rpcOption, timeoutOption, tokenOption, waitOption } from '../options.ts'
 import { factSheet, printJson, printText } from '../output.ts'
 import { ledgerOf, readReply, submission } from '../replies.ts'
-import { askUntil, follow, reached } from '../rpc.ts'
-import { entryJson, openSigner, signEvents, signStatement } from '../sign-input.ts'
+import { askUntil, follow, reached, type Target } from '../rpc.ts'
+import { envelopeJson, openSigner, signEvents, signStatement } from '../sign-input.ts'
 
 interface Options extends RpcOptions, EventOptions {
   readonly token?: string
@@ -56,10 +57,10 @@ export function addLogCommand(program: Command): void {
 async function log(options: Options): Promise<void> {
   const endMs = performance.now() + 1_000 * options.timeout
   const leftMs = () => Math.max(1, endMs - performance.now())
-  const { method, params } = await prepare(options, leftMs)
+  const { target, method, params } = await prepare(options, leftMs)
   const waiting = (timeoutMs: number) => ({ ...params, wait: options.wait, timeoutMs })
-  const first = readReply(await askUntil(options, method, waiting, leftMs()), submission)
-  const result = await follow(options, first, options.wait, endMs)
+  const first = readReply(await askUntil(target, method, waiting, leftMs()), submission)
+  const result = await follow(target, first, options.wait, endMs)
   if (!reached(result, options.wait)) {
     const message = `Entry ${result.id} is ${result.status}, not yet ${options.wait}, after ${options.timeout} s.`
     throw new CliError('timed-out', message, { ...result })
@@ -68,27 +69,36 @@ async function log(options: Options): Promise<void> {
   else printText(submissionSheet(result))
 }
 
-/** The call that submits what the options describe. The same one is made again if there is no answer. */
-async function prepare(
-  options: Options,
-  leftMs: () => number,
-): Promise<{ method: string; params: Record<string, Json> }> {
-  if (options.key === undefined && options.token === undefined) {
-    throw new CliError('usage', 'Give --key to sign here, or --token (QAT_TOKEN) for the node to sign.')
-  }
-  if (options.inToto !== undefined) return prepareStatement(options.inToto, options)
-  const events = await readEvents(options)
-  if (options.key === undefined) {
-    const [only] = events
-    return { method: 'event.submit', params: { event: events.length === 1 && only ? only : events } }
-  }
-  const signer = await openSigner(options.key)
-  const status = await askUntil(options, 'node.status', () => ({}), leftMs())
-  const entry = await signEvents(events, readReply(status, ledgerOf), signer)
-  return { method: 'entry.submit', params: { entry: entryJson(entry) } }
+interface Call {
+  readonly target: Target
+  readonly method: string
+  readonly params: Record<string, Json>
 }
 
-async function prepareStatement(path: string, options: Options) {
+/** The call that submits what the options describe. The same one is made again if there is no answer. */
+async function prepare(options: Options, leftMs: () => number): Promise<Call> {
+  const { key, token, inToto, rpc } = options
+  if (inToto !== undefined) return submitEntry(rpc, await signedStatement(inToto, options))
+  if (key === undefined && token === undefined) {
+    throw new CliError('usage', 'Give --key to sign here, or --token (QAT_TOKEN) for the node to sign.')
+  }
+  const events = await readEvents(options)
+  if (key === undefined) {
+    const [only] = events
+    const event = events.length === 1 && only ? only : events
+    return { target: options, method: 'event.submit', params: { event } }
+  }
+  const signer = await openSigner(key)
+  const status = await askUntil({ rpc }, 'node.status', () => ({}), leftMs())
+  return submitEntry(rpc, await signEvents(events, readReply(status, ledgerOf), signer))
+}
+
+/** A signed entry speaks for itself: the token, which QAT_TOKEN may have set, stays here. */
+function submitEntry(rpc: string, entry: Entry): Call {
+  return { target: { rpc }, method: 'entry.submit', params: { entry: envelopeJson(entry) } }
+}
+
+async function signedStatement(path: string, options: Options): Promise<Entry> {
   const { key } = options
   if (key === undefined)
     throw new CliError('usage', '--in-toto needs --key: a statement is signed by its maker.')
@@ -98,8 +108,7 @@ async function prepareStatement(path: string, options: Options) {
     }
   }
   const statement = await readInput(path, ENTRY_BYTES_MAX)
-  const entry = await inFile(path, async () => signStatement(statement, await openSigner(key)))
-  return { method: 'entry.submit', params: { entry: entryJson(entry) } }
+  return signStatement(statement, await openSigner(key))
 }
 
 function submissionSheet({ id, status, index, height, duplicate }: Submission): string {

@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander'
 import { INDEX_MAX } from '../../../src/limits.ts'
 import { QUERY_LIMIT_MAX } from '../../rpc/limits.ts'
 import type { EntryView } from '../../service.ts'
-import { ENTRY_COLUMNS, entryCells } from '../entry-text.ts'
+import { ENTRY_COLUMNS, entryCells, entryJson } from '../entry-text.ts'
 import { type RpcOptions, rfc3339, rpcOption, wholeNumber } from '../options.ts'
 import { printJson, printText, table } from '../output.ts'
 import { queryPage, readReply } from '../replies.ts'
@@ -25,7 +25,7 @@ Examples:
   qat query --source //ci/build --limit 20
   qat query --subject app@1.2 --from 2026-01-01T00:00:00Z --order asc --all --json > evidence.jsonl
 
-With --json, one line for each entry.
+With --json, one line for each entry, its payload decoded beside the signed envelope.
 `
 
 export function addQueryCommand(program: Command): void {
@@ -51,7 +51,7 @@ async function query(options: Options): Promise<void> {
   const wanted = options.all ? INDEX_MAX : options.limit
   let shown = 0
   for await (const entries of pages(options, wanted)) {
-    if (options.json) for (const entry of entries) printJson(entry)
+    if (options.json) for (const entry of entries) printJson(entryJson(entry))
     // Pages are printed as they come, so a long list starts at once and needs no memory.
     else if (entries.length > 0) printText(table(shown === 0 ? ENTRY_COLUMNS : [], entries.map(entryCells)))
     shown += entries.length

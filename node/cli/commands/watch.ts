@@ -51,7 +51,7 @@ async function watch(options: Options): Promise<void> {
   const lost = Promise.withResolvers<never>()
   // A write to the terminal must not end the subscription with an error of its own.
   lost.promise.catch(() => undefined)
-  const subscription = await createClient(rpc, { timeoutMs: 10_000 }).subscribe({
+  const subscribing = createClient(rpc, { timeoutMs: 10_000 }).subscribe({
     topics: [...new Set(topics)],
     ...(Object.keys(filter).length > 0 && { filter }),
     onEvent: (event) => (json ? printJson(event) : printText(eventLine(event))),
@@ -62,8 +62,11 @@ async function watch(options: Options): Promise<void> {
       )
     },
   })
-  await Promise.race([stopped, lost.promise])
-  subscription.close()
+  await Promise.race([stopped, subscribing.then(() => lost.promise)])
+  void subscribing.then(
+    (subscription) => subscription.close(),
+    () => undefined,
+  )
 }
 
 function eventLine(event: LedgerEvent): string {
