@@ -29,8 +29,8 @@ export class Core {
   progress = new Map<NodeId, Progress>()
   /** A block of our own term is in the log: the term is open for proposals. Meaningful while leader. */
   opened = false
-  /** To whom leadership is being handed, and for how many ticks already. */
-  transfer: { to: NodeId; ticks: number } | undefined
+  /** To whom leadership is being handed, for how many ticks already, and whether it has been told to stand. */
+  transfer: { to: NodeId; ticks: number; told: boolean } | undefined
   /** Ticks since we heard from a leader or voted; for a leader, since it last counted its quorum. */
   electionElapsed = 0
   heartbeatElapsed = 0

@@ -39,11 +39,12 @@ export function onHeartbeat(core: Core, from: NodeId): void {
   core.send(from, { kind: 'heartbeat-reply', term: core.term, commit: core.log.commit })
 }
 
-export function onBehind(core: Core, from: NodeId, message: Behind): void {
+/** No reply: `install` acknowledges what was pulled, and heartbeats make the leader repeat itself. */
+export function onBehind(core: Core, message: Behind): void {
   if (message.commit > core.log.commit) core.behind = message.commit
-  core.send(from, { kind: 'heartbeat-reply', term: core.term, commit: core.log.commit })
 }
 
+/** The leader wants us to succeed it: stand at once, without asking first. */
 export function onTimeoutNow(core: Core, from: NodeId): void {
   if (core.role === 'follower' && core.leader === from && core.isVoter) campaign(core, true)
 }

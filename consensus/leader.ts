@@ -44,7 +44,7 @@ export function proposeRefusal(core: Core): (ProposeResult & { ok: false })['rea
   if (core.transfer !== undefined) return 'transferring'
   // The block that opens a term must go in however full the log is: nothing commits before it.
   const { log } = core
-  if (core.opened && log.tail.height - log.applied >= core.limits.windowBlocks) return 'window-full'
+  if (core.opened && log.tail.height - log.applied >= core.limits.windowBlocks) return 'pipeline-full'
   return undefined
 }
 
@@ -130,14 +130,16 @@ export function startTransfer(core: Core, wanted: NodeId | undefined): TransferR
   )
   const best = candidates.sort(([, a], [, b]) => b.match - a.match)[0]
   if (best === undefined) return { ok: false, reason: 'no-target' }
-  core.transfer = { to: best[0], ticks: 0 }
+  core.transfer = { to: best[0], ticks: 0, told: false }
   finishTransfer(core)
   return { ok: true, to: best[0] }
 }
 
 /** As soon as the successor has our whole log it may stand. */
 function finishTransfer(core: Core): void {
-  const to = core.transfer?.to
-  if (to === undefined || core.progress.get(to)?.match !== core.log.tail.height) return
-  core.send(to, { kind: 'timeout-now', term: core.term })
+  const { transfer } = core
+  if (transfer === undefined || transfer.told) return
+  if (core.progress.get(transfer.to)?.match !== core.log.tail.height) return
+  transfer.told = true
+  core.send(transfer.to, { kind: 'timeout-now', term: core.term })
 }

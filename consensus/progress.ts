@@ -78,9 +78,9 @@ export class Progress {
     this.#become('catching-up', this.next)
   }
 
-  /** The follower has pulled enough that the logs may meet again within our memory. */
+  /** The follower has pulled what our memory lacked. It is known to hold `match`, so there is nothing to probe. */
   resume(): void {
-    this.#become('probe', this.match + 1)
+    this.#become('replicate', this.match + 1)
   }
 
   #become(state: ProgressState, next: number): void {

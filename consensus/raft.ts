@@ -146,7 +146,7 @@ export class Raft {
         onHeartbeatReply(core, from, message)
         break
       case 'behind':
-        onBehind(core, from, message)
+        onBehind(core, message)
         break
       case 'timeout-now':
         onTimeoutNow(core, from)

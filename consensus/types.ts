@@ -95,7 +95,7 @@ export type ProposeResult =
   | { readonly ok: true }
   | {
       readonly ok: false
-      readonly reason: 'not-leader' | 'transferring' | 'stale-term' | 'not-on-tail' | 'window-full'
+      readonly reason: 'not-leader' | 'transferring' | 'stale-term' | 'not-on-tail' | 'pipeline-full'
     }
 
 export type TransferResult =

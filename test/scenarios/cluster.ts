@@ -1,0 +1,207 @@
+/** A cluster of bare Rafts in which nothing happens by itself: every write, message and tick is a command. */
+import type { Message } from '../../consensus/messages.ts'
+import { Raft } from '../../consensus/raft.ts'
+import type { Block, HardState, NodeId, RaftLimits, Ready } from '../../consensus/types.ts'
+import { brief } from './print.ts'
+
+const GENESIS: Block = { height: 0, term: 0, hash: 'genesis', prev: '', body: new Uint8Array() }
+
+interface Node {
+  readonly id: NodeId
+  raft: Raft | undefined
+  ready: Ready | undefined
+  readonly disk: { hardState: HardState; blocks: Block[]; applied: number }
+}
+
+interface Flight {
+  readonly from: NodeId
+  readonly to: NodeId
+  readonly message: Message
+}
+
+export class Cluster {
+  readonly nodes = new Map<NodeId, Node>()
+  readonly flights: Flight[] = []
+  readonly lines: string[] = []
+  quiet = false
+  readonly #cuts = new Set<string>()
+  readonly #limits: RaftLimits
+  readonly #leaders = new Map<number, NodeId>()
+
+  constructor(size: number, limits: Partial<RaftLimits>) {
+    const roomy = { windowBlocks: 100, appendBytesMax: 100, appendBlocksMax: 100, inflightAppendsMax: 100 }
+    this.#limits = { ...roomy, memoryBlocks: 100, memoryBytes: 1_000_000, ...limits }
+    const ids = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].slice(0, size)
+    for (const id of ids) {
+      const disk = { hardState: { term: 0, votedFor: undefined }, blocks: [GENESIS], applied: 0 }
+      this.nodes.set(id, { id, raft: undefined, ready: undefined, disk })
+    }
+    for (const id of ids) this.restart(id)
+  }
+
+  #node(id: NodeId): Node {
+    const node = this.nodes.get(id)
+    if (node === undefined) throw new Error(`no node ${id}`)
+    return node
+  }
+
+  raft(id: NodeId): Raft {
+    const { raft } = this.#node(id)
+    if (raft === undefined) throw new Error(`node ${id} is down`)
+    return raft
+  }
+
+  say(line: string): void {
+    if (!this.quiet) this.lines.push(line)
+  }
+
+  restart(id: NodeId): void {
+    const node = this.#node(id)
+    const ids = [...this.nodes.keys()]
+    const { hardState, blocks, applied } = node.disk
+    node.ready = undefined
+    node.raft = new Raft({
+      id,
+      voters: ids,
+      electionTicks: 10,
+      heartbeatTicks: 2,
+      // Later nodes wait longer, so that one at a time stands unless a scenario wants otherwise.
+      random: () => ids.indexOf(id) / ids.length,
+      hardState,
+      log: { blocks: [...blocks], commit: applied },
+      limits: this.#limits,
+    })
+  }
+
+  crash(id: NodeId): void {
+    const node = this.#node(id)
+    node.raft = node.ready = undefined
+  }
+
+  propose(id: NodeId, body: string): void {
+    const raft = this.raft(id)
+    const { height, hash } = raft.tail
+    const name = `${height + 1}/${raft.term}${body === '' ? '' : `:${body}`}`
+    const block = { height: height + 1, term: raft.term, hash: name, prev: hash, body: new Uint8Array(10) }
+    const result = raft.propose(block)
+    this.say(result.ok ? `${id} proposes ${name}` : `${id} refuses: ${result.reason}`)
+  }
+
+  /** Takes a Ready; the leader's own messages leave. */
+  take(id: NodeId): void {
+    const node = this.#node(id)
+    const raft = this.raft(id)
+    if (node.ready !== undefined || !raft.hasReady()) return
+    const ready = raft.ready()
+    node.ready = ready
+    for (const { to, message } of ready.early) this.#send(id, to, message)
+    if (ready.softState !== undefined) {
+      const { role, leader } = ready.softState
+      this.say(`${id} is ${role} of term ${raft.term}, leader ${leader ?? 'unknown'}`)
+      if (role === 'leader') this.#leads(raft.term, id)
+    }
+    if (ready.behind !== undefined) this.say(`${id} is behind ${ready.behind}`)
+  }
+
+  /** The Ready taken becomes durable; what waited for that leaves, and is applied. */
+  sync(id: NodeId): void {
+    const { ready, disk } = this.#node(id)
+    if (ready === undefined) return
+    const raft = this.raft(id)
+    this.#node(id).ready = undefined
+    disk.hardState = ready.hardState ?? disk.hardState
+    if (ready.truncateFrom !== undefined) {
+      this.say(`${id} removes ${ready.truncateFrom}..${disk.blocks.length - 1}`)
+      disk.blocks.length = ready.truncateFrom
+    }
+    disk.blocks.push(...ready.blocks)
+    for (const { to, message } of ready.messages) this.#send(id, to, message)
+    const last = ready.committed.at(-1)
+    if (last !== undefined) {
+      this.say(`${id} applies ${ready.committed.map((block) => block.hash).join(' ')}`)
+      disk.applied = last.height
+    }
+    raft.advance(ready)
+    if (last !== undefined) raft.applied(last.height)
+  }
+
+  #send(from: NodeId, to: NodeId, message: Message): void {
+    if (this.#cuts.has(`${from}${to}`)) this.say(`${from} -x ${to} ${brief(message)}`)
+    else this.flights.push({ from, to, message })
+  }
+
+  cut(from: NodeId, to: NodeId): void {
+    this.#cuts.add(`${from}${to}`)
+  }
+
+  heal(): void {
+    this.#cuts.clear()
+  }
+
+  /** Removes and gives the oldest message on the link, or on any if no link is named. */
+  #oldest(from?: NodeId, to?: NodeId): Flight | undefined {
+    const fits = (flight: Flight) => from === undefined || (flight.from === from && flight.to === to)
+    const index = this.flights.findIndex(fits)
+    return index === -1 ? undefined : this.flights.splice(index, 1)[0]
+  }
+
+  deliver(from?: NodeId, to?: NodeId): boolean {
+    const flight = this.#oldest(from, to)
+    if (flight === undefined) return false
+    this.say(`${flight.from} -> ${flight.to} ${brief(flight.message)}`)
+    this.#node(flight.to).raft?.step(flight.from, flight.message)
+    return true
+  }
+
+  drop(from: NodeId, to: NodeId): boolean {
+    const flight = this.#oldest(from, to)
+    if (flight !== undefined) this.say(`${from} -x ${to} ${brief(flight.message)}`)
+    return flight !== undefined
+  }
+
+  /** Everything that can happen happens, except the passing of time. */
+  run(): void {
+    for (let rounds = 0; rounds < 1000; rounds++) {
+      let busy = false
+      for (const [id, { raft, ready }] of this.nodes) {
+        if (raft === undefined || (ready === undefined && !raft.hasReady())) continue
+        busy = true
+        this.take(id)
+        this.sync(id)
+      }
+      if (!this.deliver() && !busy) return
+    }
+    throw new Error('the cluster does not come to rest')
+  }
+
+  pull(id: NodeId, source: NodeId): void {
+    const { disk } = this.#node(source)
+    const blocks = disk.blocks.slice(this.raft(id).commit + 1, disk.applied + 1)
+    this.say(`${id} installs ${blocks.map((block) => block.hash).join(' ')} from ${source}`)
+    this.raft(id).install(blocks)
+  }
+
+  #leads(term: number, id: NodeId): void {
+    const other = this.#leaders.get(term)
+    if (other !== undefined && other !== id) throw new Error(`${other} and ${id} both led term ${term}`)
+    this.#leaders.set(term, id)
+  }
+
+  /** What was applied anywhere is the same everywhere, and stands on a majority of disks. */
+  checkSafety(): void {
+    const nodes = [...this.nodes.values()]
+    const longest = nodes.reduce(
+      (best, { disk }) => (disk.applied > best.applied ? disk : best),
+      nodes[0]!.disk,
+    )
+    for (let height = 0; height <= longest.applied; height++) {
+      const hash = longest.blocks[height]!.hash
+      for (const { id, disk } of nodes) {
+        if (height <= disk.applied && disk.blocks[height]?.hash !== hash)
+          throw new Error(`${id} differs at ${height}`)
+      }
+      const holders = nodes.filter(({ disk }) => disk.blocks[height]?.hash === hash).length
+      if (2 * holders <= nodes.length) throw new Error(`block ${height} stands on ${holders} disks only`)
+    }
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * The commands of a scenario file, one a line. What a command does is written below it, each line behind
+ * `  | `; `REWRITE=1 npm test` writes it anew, for a person to judge. Lines that begin with `#` explain.
+ */
+import type { RaftLimits } from '../../consensus/types.ts'
+import { Cluster } from './cluster.ts'
+import { show } from './print.ts'
+
+export interface Played {
+  /** The file as it should read. */
+  readonly text: string
+  readonly transcript: readonly string[]
+  readonly nodes: readonly string[]
+}
+
+type Command = (cluster: Cluster, args: readonly string[]) => void
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  /** campaign N: stand for election now. */
+  campaign: (cluster, [id]) => cluster.raft(id!).campaign(),
+  /** tick N [count]: time passes for one node. */
+  tick: (cluster, [id, count = '1']) => {
+    for (let i = 0; i < Number(count); i++) cluster.raft(id!).tick()
+  },
+  /** wait TICKS: time passes for all, and everything happens that can. */
+  wait: (cluster, [ticks]) => {
+    for (let i = 0; i < Number(ticks); i++) {
+      for (const { raft } of cluster.nodes.values()) raft?.tick()
+      cluster.run()
+    }
+  },
+  /** propose N [name]: without a name it is an empty block, as opens a term. */
+  propose: (cluster, [id, name = '']) => cluster.propose(id!, name),
+  /** ready N: take a Ready; a leader's messages leave. */
+  ready: (cluster, [id]) => cluster.take(id!),
+  /** sync N: the Ready taken becomes durable; the rest leaves. */
+  sync: (cluster, [id]) => cluster.sync(id!),
+  /** run: until all is quiet. */
+  run: (cluster) => cluster.run(),
+  /** deliver A B [count]: the oldest messages of a link arrive. */
+  deliver: (cluster, [from, to, count = '1']) => repeat(count, () => cluster.deliver(from!, to!)),
+  /** drop A B [count]: the oldest messages of a link are lost. */
+  drop: (cluster, [from, to, count = '1']) => repeat(count, () => cluster.drop(from!, to!)),
+  /** reverse: the messages under way overtake one another. */
+  reverse: (cluster) => {
+    cluster.flights.reverse()
+  },
+  /** duplicate: every message under way arrives twice. */
+  duplicate: (cluster) => {
+    cluster.flights.push(...cluster.flights)
+  },
+  /** cut A B: nothing sent by A reaches B any more. */
+  cut: (cluster, [from, to]) => cluster.cut(from!, to!),
+  /** partition AB C: the groups do not hear one another. */
+  partition: (cluster, groups) => {
+    for (const one of groups) {
+      for (const other of groups) {
+        if (one !== other) for (const a of one) for (const b of other) cluster.cut(a, b)
+      }
+    }
+  },
+  heal: (cluster) => cluster.heal(),
+  /** crash N: what was not synced is lost. */
+  crash: (cluster, [id]) => cluster.crash(id!),
+  restart: (cluster, [id]) => cluster.restart(id!),
+  transfer: (cluster, [id, to]) => {
+    const result = cluster.raft(id!).transfer(to)
+    cluster.say(result.ok ? `${id} hands over to ${result.to}` : `${id} refuses: ${result.reason}`)
+  },
+  /** pull A B: A installs what B has applied, as if proven by a certificate. */
+  pull: (cluster, [id, source]) => cluster.pull(id!, source!),
+  /** show [N...]: the state of some or all nodes. */
+  show: (cluster, ids) => {
+    for (const { id, raft } of cluster.nodes.values()) {
+      if (ids.length > 0 && !ids.includes(id)) continue
+      cluster.say(raft === undefined ? `${id}: down` : show(raft.status()))
+    }
+  },
+  /** disk N...: the blocks that are durable. */
+  disk: (cluster, ids) => {
+    for (const id of ids)
+      cluster.say(
+        `${id}: ${cluster.nodes
+          .get(id)!
+          .disk.blocks.map((block) => block.hash)
+          .join(' ')}`,
+      )
+  },
+  quiet: (cluster) => {
+    cluster.quiet = true
+  },
+  loud: (cluster) => {
+    cluster.quiet = false
+  },
+  /** assert leader|role|term|commit|tail N VALUE. */
+  assert: (cluster, [what, id, wanted]) => {
+    const { role, term, commit, tail } = cluster.raft(id!)
+    const actual =
+      what === 'leader' ? cluster.raft(id!).leader : { role, term, commit, tail: tail.hash }[what!]
+    if (String(actual ?? 'unknown') !== wanted)
+      throw new Error(`${what} of ${id} is ${actual}, not ${wanted}`)
+  },
+  'check-safety': (cluster) => cluster.checkSafety(),
+}
+
+function repeat(count: string, act: () => boolean): void {
+  for (let i = 0; i < Number(count); i++) if (!act()) throw new Error('there is no such message under way')
+}
+
+/** Plays the commands of `text` and gives the text with what really happened. */
+export function play(text: string): Played {
+  const out: string[] = []
+  const transcript: string[] = []
+  let cluster: Cluster | undefined
+  for (const line of text.split('\n')) {
+    if (line.startsWith('  | ')) continue
+    out.push(line)
+    if (line.startsWith('#') || line.trim() === '') continue
+    const [name, ...args] = line.split(' ')
+    if (name === 'nodes') {
+      const [size, ...limits] = args
+      const entries = limits.map((limit) => limit.split('=')).map(([key, value]) => [key, Number(value)])
+      cluster = new Cluster(Number(size), Object.fromEntries(entries) as Partial<RaftLimits>)
+      continue
+    }
+    const command = COMMANDS[name!]
+    if (cluster === undefined || command === undefined) throw new Error(`cannot play: ${line}`)
+    try {
+      command(cluster, args)
+    } catch (error) {
+      cluster.quiet = false
+      cluster.say(`failed: ${error instanceof Error ? error.message : error}`)
+    }
+    const said = cluster.lines.splice(0)
+    transcript.push(...said)
+    out.push(...said.map((each) => `  | ${each}`))
+  }
+  cluster?.checkSafety()
+  return { text: out.join('\n'), transcript, nodes: [...(cluster?.nodes.keys() ?? [])] }
+}

@@ -1,0 +1,52 @@
+/** Messages, states and transcripts for people. */
+import type { Message } from '../../consensus/messages.ts'
+import type { Status } from '../../consensus/types.ts'
+
+export function brief(message: Message): string {
+  const head = `${message.kind} t${message.term}`
+  switch (message.kind) {
+    case 'pre-vote':
+      return `${head} tail ${message.tail.height}/${message.tail.term}`
+    case 'vote':
+      return `${head} tail ${message.tail.height}/${message.tail.term}${message.transfer ? ' transfer' : ''}`
+    case 'pre-vote-reply':
+    case 'vote-reply':
+      return `${head} ${message.granted ? 'yes' : 'no'}`
+    case 'append': {
+      const blocks = message.blocks.map((block) => block.hash).join(' ')
+      return `${head} prev ${message.prev.hash} [${blocks}] commit ${message.commit}`
+    }
+    case 'append-reply':
+      return `${head} match ${message.match}`
+    case 'append-reject':
+      return `${head} rejected ${message.rejected} hint ${message.hint.height}/${message.hint.term}`
+    case 'heartbeat-reply':
+    case 'behind':
+      return `${head} commit ${message.commit}`
+    case 'heartbeat':
+    case 'timeout-now':
+      return head
+  }
+}
+
+export function show({ id, role, term, leader, commit, stable, tail, progress }: Status): string {
+  const followers = Object.entries(progress).map(
+    ([name, { state, match, next }]) => ` ${name}:${state} ${match}<${next}`,
+  )
+  const place = `commit ${commit} stable ${stable} tail ${tail.hash}`
+  return `${id}: ${role} t${term} leader ${leader ?? '-'} ${place}${followers.join('')}`
+}
+
+/** A Mermaid sequence diagram: paste it into any Markdown viewer to see what a failing scenario did. */
+export function diagram(nodes: readonly string[], lines: readonly string[]): string {
+  const out = ['sequenceDiagram', ...nodes.map((node) => `  participant ${node}`)]
+  for (const line of lines) {
+    const message = /^(\w) -([>x]) (\w) (.*)$/.exec(line)
+    const note = /^(\w) (.*)$/.exec(line)
+    if (message !== null) {
+      const arrow = message[2] === 'x' ? '-x' : '->>'
+      out.push(`  ${message[1]}${arrow}${message[3]}: ${message[4]}`)
+    } else if (note !== null) out.push(`  note over ${note[1]}: ${note[2]}`)
+  }
+  return out.join('\n')
+}
