@@ -1,52 +1,9 @@
 /** The folder of a devnet: made once, and continued ever after with the nodes and ports it was made with. */
 import { access, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { QatError } from '../../src/errors.ts'
-import { VALIDATORS_MAX } from '../../src/limits.ts'
 import { FILES, readNodeFolder } from '../folder.ts'
 import { initCluster } from '../init.ts'
-
-export class DevnetError extends QatError<'devnet-options' | 'devnet-folder' | 'devnet-not-ready'> {}
-
-export const DEVNET_LEDGER = 'devnet.example/audit'
-export const DEVNET_NODES = 4
-export const DEVNET_PORT = 8_480
-/** Peers listen this far above the JSON-RPC port of their node. */
-export const PEER_PORT_OFFSET = 1_000
-
-const HOST = '127.0.0.1'
-
-/** In the order of the radio alphabet, which is also that of a directory listing. */
-const NAMES = [
-  ...['alpha', 'bravo', 'charlie', 'delta', 'echo', 'foxtrot', 'golf', 'hotel'],
-  ...['india', 'juliett', 'kilo', 'lima', 'mike', 'november', 'oscar'],
-] as const
-
-/** The first `count` node names. Throws DevnetError `devnet-options` beyond VALIDATORS_MAX. */
-export function nodeNames(count: number): readonly string[] {
-  if (!Number.isInteger(count) || count < 1 || count > Math.min(NAMES.length, VALIDATORS_MAX)) {
-    throw new DevnetError('devnet-options', `A ledger has 1 to ${VALIDATORS_MAX} nodes.`, { nodes: count })
-  }
-  return NAMES.slice(0, count)
-}
-
-/** Nodes on one machine, with JSON-RPC ports from `port` upwards and peer ports PEER_PORT_OFFSET above them. */
-export function localNodes(count: number, port: number, names = nodeNames(count)) {
-  if (port < 1 || port + PEER_PORT_OFFSET + count - 1 > 65_535) {
-    throw new DevnetError('devnet-options', `From port ${port}, there is no room for ${count} nodes.`, {
-      port,
-    })
-  }
-  if (count > PEER_PORT_OFFSET) throw new DevnetError('devnet-options', 'Too many nodes for their ports.')
-  return names.map((name, i) => ({
-    name,
-    team: `team-${name}`,
-    host: HOST,
-    peerPort: port + PEER_PORT_OFFSET + i,
-    rpcHost: HOST,
-    rpcPort: port + i,
-  }))
-}
+import { DEVNET_LEDGER, DEVNET_NODES, DEVNET_PORT, DevnetError, localNodes } from './names.ts'
 
 export interface LayoutOptions {
   readonly dir: string

@@ -4,7 +4,7 @@ import { array, count, object, text } from '../../src/json.ts'
 import { VALIDATORS_MAX } from '../../src/limits.ts'
 import { createClient } from '../rpc/client.ts'
 import type { NodeProcess } from './child.ts'
-import { DevnetError } from './layout.ts'
+import { DevnetError } from './names.ts'
 
 const POLL_MS = 100
 const ANSWER_MS = 2_000

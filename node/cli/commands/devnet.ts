@@ -2,8 +2,8 @@
 import { type Command, Option } from 'commander'
 import { VALIDATORS_MAX } from '../../../src/limits.ts'
 import type { Exit } from '../../devnet/child.ts'
-import { DEVNET_NODES, DEVNET_PORT, PEER_PORT_OFFSET } from '../../devnet/layout.ts'
-import { type Devnet, startDevnet } from '../../devnet.ts'
+import { DEVNET_NODES, DEVNET_PORT, PEER_PORT_OFFSET } from '../../devnet/names.ts'
+import type { Devnet } from '../../devnet.ts'
 import { type GlobalOptions, ledgerOrigin, timeoutOption, wholeNumber } from '../options.ts'
 import { factSheet, printJson, printText, table } from '../output.ts'
 import { stopRequest } from '../stop-request.ts'
@@ -56,6 +56,7 @@ async function devnet({
   json,
 }: Options): Promise<void> {
   const stopped = stopRequest()
+  const { startDevnet } = await import('../../devnet.ts') // large, and of no use to the other commands
   const starting = startDevnet({
     dir,
     logLevel,

@@ -3,8 +3,8 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { errorMessage } from '../../../src/errors.ts'
 import { checkMemberName } from '../../../src/ledger/names.ts'
 import { VALIDATORS_MAX } from '../../../src/limits.ts'
-import { DEVNET_PORT, localNodes, PEER_PORT_OFFSET } from '../../devnet/layout.ts'
-import { type ClusterNode, initCluster } from '../../init.ts'
+import { DEVNET_PORT, localNodes, PEER_PORT_OFFSET } from '../../devnet/names.ts'
+import type { ClusterNode } from '../../init.ts'
 import { CliError } from '../exit.ts'
 import { type GlobalOptions, ledgerOrigin, wholeNumber } from '../options.ts'
 import { factSheet, printJson, printText, table } from '../output.ts'
@@ -65,6 +65,7 @@ async function init(options: Options): Promise<void> {
     throw new CliError('usage', `${cosigners} cosigners cannot be had from ${nodes.length} nodes.`)
   }
   const passphrase = process.env.QAT_PASSPHRASE
+  const { initCluster } = await import('../../init.ts') // large, and of no use to the other commands
   const made = await initCluster({
     dir,
     ledger,

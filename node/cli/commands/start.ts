@@ -1,7 +1,6 @@
 /** `qat start`: one node, until it is told to stop. */
 import { type Command, Option } from 'commander'
 import { errorMessage, QatError } from '../../../src/errors.ts'
-import { startNode } from '../../start.ts'
 import { CliError } from '../exit.ts'
 import type { GlobalOptions } from '../options.ts'
 import { printJson, printText } from '../output.ts'
@@ -39,6 +38,7 @@ async function start({ dir, logLevel, json }: Options): Promise<void> {
   const stopped = stopRequest()
   const passphrase = process.env.QAT_PASSPHRASE
   const failed = Promise.withResolvers<never>()
+  const { startNode } = await import('../../start.ts') // large, and of no use to the other commands
   const node = await startNode(dir, {
     logLevel,
     ...(passphrase !== undefined && { passphrase }),

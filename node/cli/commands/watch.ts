@@ -49,8 +49,7 @@ async function watch(options: Options): Promise<void> {
   }
   const stopped = stopRequest()
   const lost = Promise.withResolvers<never>()
-  // A write to the terminal must not end the subscription with an error of its own.
-  lost.promise.catch(() => undefined)
+  lost.promise.catch(() => undefined) // it may be lost while nobody waits yet
   const subscribing = createClient(rpc, { timeoutMs: 10_000 }).subscribe({
     topics: [...new Set(topics)],
     ...(Object.keys(filter).length > 0 && { filter }),
@@ -62,11 +61,11 @@ async function watch(options: Options): Promise<void> {
       )
     },
   })
-  await Promise.race([stopped, subscribing.then(() => lost.promise)])
-  void subscribing.then(
-    (subscription) => subscription.close(),
-    () => undefined,
-  )
+  const subscription = await Promise.race([stopped, subscribing])
+  if (typeof subscription === 'string') return
+  if (!json) process.stderr.write(`Watching ${rpc}. Ctrl-C ends it.\n`)
+  await Promise.race([stopped, lost.promise])
+  subscription.close()
 }
 
 function eventLine(event: LedgerEvent): string {
