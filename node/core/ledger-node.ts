@@ -128,7 +128,9 @@ export class LedgerNode implements LedgerService {
   }
 
   async #duplicate(id: string, stage: Stage, timeoutMs: number): Promise<Submission> {
-    return { ...(await this.submission(id, stage, timeoutMs)), duplicate: true }
+    // The leader may know an entry that has not reached this node yet: then it is waited for like any other.
+    const submission = await this.#reach(id, stage, timeoutMs, { id, status: 'pending' })
+    return { ...submission, duplicate: true }
   }
 
   /** The leader knew that the event is recorded under another id: the answer is that entry. */
@@ -156,24 +158,35 @@ export class LedgerNode implements LedgerService {
   }
 
   async submission(id: string, stage: Stage, timeoutMs: number): Promise<Submission> {
+    return this.#reach(id, stage, timeoutMs, undefined)
+  }
+
+  /** Waits for a stage; `unknown` stands for an entry that this node does not know, which else is an error. */
+  async #reach(
+    id: string,
+    stage: Stage,
+    timeoutMs: number,
+    unknown: Submission | undefined,
+  ): Promise<Submission> {
     const wait = this.#waiters.wait(id, stage, timeoutMs)
     try {
-      const now = await this.#submission(id)
+      const now = await this.#submission(id, unknown)
       if (isAtLeast(now.status, stage)) return now
       if (now.index !== undefined) this.#waiters.ordered(id, { index: now.index, height: now.height! })
       const progress = await wait.answer
-      return progress ? submissionOf(id, progress) : await this.#submission(id)
+      return progress ? submissionOf(id, progress) : await this.#submission(id, unknown)
     } finally {
       wait.giveUp()
     }
   }
 
   /** How far an entry is right now. */
-  async #submission(id: string): Promise<Submission> {
+  async #submission(id: string, unknown?: Submission): Promise<Submission> {
     const index = await this.#reader.indexOf(id)
     if (index === undefined) {
-      if (!this.replica.pool.get(id)) throw notFound(id)
-      return { id, status: 'pending' }
+      if (this.replica.pool.get(id)) return { id, status: 'pending' }
+      if (unknown) return unknown
+      throw notFound(id)
     }
     const { height } = await this.#reader.place(index)
     return { id, status: index < this.replica.certifier.size ? 'final' : 'ordered', index, height }
