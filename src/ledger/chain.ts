@@ -11,7 +11,6 @@ import { decodeEntry, type Entry, type SignatureCheck, signatureCheck } from './
 import type { Genesis, GenesisParameters } from './genesis.ts'
 import type { Membership } from './membership.ts'
 import { matches } from './pattern.ts'
-import { SUBMITTED } from './payload-types.ts'
 
 /** All that checking the next block needs to know of the chain so far. */
 export interface ChainState {
@@ -131,9 +130,6 @@ export function checkEntry(
   entry: Entry,
 ): SignatureCheck {
   const { envelope, claims } = entry
-  if (!SUBMITTED.includes(envelope.payloadType)) {
-    throw new RefusedError('reserved-payload-type', `Submitters may not send ${envelope.payloadType}.`)
-  }
   if (envelope.signatures.length !== 1) {
     throw new RefusedError('bad-signature', "An entry carries exactly one signature, its submitter's.")
   }

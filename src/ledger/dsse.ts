@@ -23,6 +23,8 @@ export interface Envelope {
   readonly signatures: readonly EnvelopeSignature[]
 }
 
+// base64url of 32 bytes: the last of 43 characters carries four bits, and its two spare bits are zero.
+const KEY_ID = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/
 const SIGNATURE_SIZES = new Set(Object.values(ML_DSA).map((sizes) => sizes.signature))
 
 /** Pre-authentication encoding: what is signed. `DSSEv1 SP len(type) SP type SP len(body) SP body`. */
@@ -94,7 +96,7 @@ export function envelopeFromJson(value: Json | undefined): Envelope {
 
 function signatureFromJson(value: Json): EnvelopeSignature {
   const { keyid, sig } = fields(value, 'A signature', ['keyid', 'sig'])
-  if (typeof keyid !== 'string' || !/^[A-Za-z0-9_-]{43}$/.test(keyid)) {
+  if (typeof keyid !== 'string' || !KEY_ID.test(keyid)) {
     throw new FormatError('bad-field', '"keyid" must be an RFC 7638 thumbprint: 43 characters of base64url.')
   }
   if (typeof sig !== 'string') throw new FormatError('bad-field', '"sig" must be a base64 text.')

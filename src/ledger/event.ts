@@ -3,10 +3,11 @@
  * strictly, and reduced to the claims that the ledger checks permissions and answers queries by.
  */
 import { fromBase64 } from '../bytes.ts'
-import { FormatError } from '../errors.ts'
+import { FormatError, RefusedError } from '../errors.ts'
 import { array, type Json, type JsonObject, object, parseJson, text } from '../json.ts'
 import { ATTRIBUTE_BYTES_MAX, BATCH_EVENTS_MAX, ENTRY_BYTES_MAX } from '../limits.ts'
-import { PAYLOAD_TYPES } from './payload-types.ts'
+import { PAYLOAD_TYPES, SUBMITTED } from './payload-types.ts'
+import { isTimestamp } from './timestamp.ts'
 
 /** One thing that an entry claims. The ledger proves that it was claimed, by whom and when; not that it is true. */
 export interface Claim {
@@ -24,9 +25,18 @@ export interface Claim {
 /** In-toto statements name no source; permissions and queries see them under this one. */
 export const IN_TOTO_SOURCE = 'in-toto'
 
+/** Together with the colon between them, no longer than an attribute. */
+const DIGEST_NAME_BYTES_MAX = 64
+const DIGEST_BYTES_MAX = ATTRIBUTE_BYTES_MAX - DIGEST_NAME_BYTES_MAX - 1
+
 const REQUIRED = ['specversion', 'id', 'source', 'type', 'subject', 'time', 'datacontenttype'] as const
 
-/** Reads a submitted payload of the given type. Throws FormatError; returns at least one claim. */
+const RESERVED: readonly string[] = Object.values(PAYLOAD_TYPES).filter((type) => !SUBMITTED.includes(type))
+
+/**
+ * Reads a submitted payload of the given type; at least one claim. Throws FormatError, and RefusedError
+ * reserved-payload-type for what only the ledger itself may write.
+ */
 export function readClaims(payloadType: string, payload: Uint8Array): readonly Claim[] {
   switch (payloadType) {
     case PAYLOAD_TYPES.event:
@@ -36,6 +46,9 @@ export function readClaims(payloadType: string, payload: Uint8Array): readonly C
     case PAYLOAD_TYPES.inToto:
       return readStatement(parseJson(payload, ENTRY_BYTES_MAX))
     default:
+      if (RESERVED.includes(payloadType)) {
+        throw new RefusedError('reserved-payload-type', `Submitters may not send ${payloadType}.`)
+      }
       throw new FormatError(
         'unknown-payload-type',
         `Entries of type ${payloadType} are not known to this ledger.`,
@@ -58,6 +71,8 @@ export function readEvent(value: Json): Claim {
   if (Object.hasOwn(event, 'data') && Object.hasOwn(event, 'data_base64')) {
     throw new FormatError('bad-event', 'An event has "data" or "data_base64", not both.')
   }
+  attributeText(event, 'datacontenttype')
+  if (event.dataschema !== undefined) attributeText(event, 'dataschema')
   return {
     id: attributeText(event, 'id'),
     source: attributeText(event, 'source'),
@@ -76,7 +91,10 @@ function readBatch(value: Json): Claim[] {
   return claims
 }
 
-/** https://in-toto.io/Statement/v1: one claim for each subject, found by its name or digest. */
+/**
+ * https://in-toto.io/Statement/v1: one claim for each subject, found by its name, or if it has none by
+ * `<algorithm>:<digest>` of the algorithm that sorts first.
+ */
 function readStatement(value: Json): Claim[] {
   const statement = object(value, 'The statement')
   if (statement._type !== 'https://in-toto.io/Statement/v1') {
@@ -87,9 +105,12 @@ function readStatement(value: Json): Claim[] {
     const subject = object(item, 'A subject')
     const digests = Object.entries(object(subject.digest, 'A subject\'s "digest"'))
     if (digests.length === 0) throw new FormatError('bad-event', 'A subject needs at least one digest.')
-    for (const [algorithm, digest] of digests)
-      text(digest, `The ${algorithm.slice(0, 32)} digest`, ATTRIBUTE_BYTES_MAX)
-    const [algorithm, digest] = digests[0]!
+    for (const [algorithm, digest] of digests) {
+      text(algorithm, 'The name of a digest algorithm', DIGEST_NAME_BYTES_MAX)
+      text(digest, `The ${algorithm} digest`, DIGEST_BYTES_MAX)
+    }
+    // The order of members is the writer's and the engine's whim; the smallest name is neither.
+    const [algorithm, digest] = digests.sort(([a], [b]) => (a < b ? -1 : 1))[0]!
     const name = subject.name === undefined ? `${algorithm}:${digest}` : attributeText(subject, 'name')
     return { source: IN_TOTO_SOURCE, type, subject: name }
   })
@@ -108,10 +129,9 @@ function checkAttribute(name: string, value: Json): void {
       `${JSON.stringify(name.slice(0, 64))} is no CloudEvents attribute name.`,
     )
   }
-  if (
-    typeof value === 'boolean' ||
-    (typeof value === 'number' && Number.isInteger(value) && Math.abs(value) < 2 ** 31)
-  )
+  if (typeof value === 'boolean') return
+  // CloudEvents 1.0 Integer: signed 32 bits.
+  if (typeof value === 'number' && value === Math.trunc(value) && value >= -(2 ** 31) && value < 2 ** 31)
     return
   text(value, `"${name}"`, ATTRIBUTE_BYTES_MAX)
 }
@@ -120,11 +140,10 @@ function attributeText(holder: JsonObject, name: string): string {
   return text(holder[name], `"${name}"`, ATTRIBUTE_BYTES_MAX)
 }
 
-/** RFC 3339; kept as spelled. */
+/** Kept as spelled. */
 function timestamp(value: Json | undefined): string {
   const spelled = text(value, '"time"', 64)
-  const rfc3339 = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)$/
-  if (!rfc3339.test(spelled) || Number.isNaN(Date.parse(spelled))) {
+  if (!isTimestamp(spelled)) {
     throw new FormatError('bad-event', '"time" must be an RFC 3339 time such as 2026-01-31T12:00:00Z.')
   }
   return spelled

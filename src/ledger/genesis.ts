@@ -30,6 +30,7 @@ import { decodeEnvelope, type Envelope, encodeEnvelope, signEnvelope } from './d
 import { signatureCheck, verifyAll } from './entry.ts'
 import { type Admin, decodeMember, encodeMember, type Member } from './member.ts'
 import { type Membership, membershipOf } from './membership.ts'
+import { checkOrigin, GENESIS_PROPOSER, ORIGIN_BYTES_MAX } from './names.ts'
 import { PAYLOAD_TYPES } from './payload-types.ts'
 
 export interface GenesisParameters {
@@ -54,15 +55,13 @@ export interface Genesis {
   readonly block: Block
 }
 
-export const GENESIS_PROPOSER = 'genesis'
-
 export const DEFAULT_LIMITS: GenesisParameters['limits'] = {
   blockEntries: BLOCK_ENTRIES_MAX,
   blockBytes: 2_097_152,
   clockSkewMs: CLOCK_SKEW_MS_MAX,
 }
 
-/** Makes block 0. `signers` are admins' keys and must meet the admin quorum, or the result will not be read. */
+/** Makes block 0. `signers` are admins' keys and must meet the admin quorum, or `verifyGenesis` will refuse it. */
 export async function createGenesis(
   parameters: GenesisParameters,
   members: readonly Member[],
@@ -163,7 +162,7 @@ function readParameters(envelope: Envelope): { parameters: GenesisParameters; me
   const limits = fields(found.limits, '"limits"', ['blockEntries', 'blockBytes', 'clockSkewMs'])
   return {
     parameters: {
-      ledger: checkOrigin(text(found.ledger, '"ledger"', 200)),
+      ledger: checkOrigin(text(found.ledger, '"ledger"', ORIGIN_BYTES_MAX)),
       time: instant(found.time, '"time"'),
       cosigners: count(found.cosigners, '"cosigners"'),
       adminQuorum: bounded(found.adminQuorum, '"adminQuorum"', 1, ENVELOPE_SIGNATURES_MAX),
@@ -180,13 +179,6 @@ function readParameters(envelope: Envelope): { parameters: GenesisParameters; me
       return hex
     }),
   }
-}
-
-/** A C2SP origin that may also be a key name: no spaces, no plus. */
-export function checkOrigin(origin: string): string {
-  if (!/^[^\s+]{1,200}$/.test(origin))
-    throw bad('The ledger name must be a schema-less URL without spaces or "+".')
-  return origin
 }
 
 function bounded(value: Parameters<typeof count>[0], what: string, min: number, max: number): number {

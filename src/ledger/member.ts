@@ -2,11 +2,13 @@
  * Member records: who may order, sign, administer and read. Each is one leaf of its own, canonical JSON in an
  * envelope that the admin quorum signs.
  */
+import { equalBytes } from '../bytes.ts'
 import { publicKeyFromJwk, publicKeyToJwk } from '../crypto/keys.ts'
 import type { MlDsaAlg, PublicKey } from '../crypto/suite.ts'
 import { FormatError } from '../errors.ts'
 import { canonicalJson, fields, type Json, oneOf, parseCanonicalJson, text, texts } from '../json.ts'
 import { ATTRIBUTE_BYTES_MAX, ENTRY_BYTES_MAX } from '../limits.ts'
+import { checkMemberName, MEMBER_NAME_BYTES_MAX } from './names.ts'
 
 interface Common {
   /** Unique in the ledger: lower-case letters, digits, hyphens. */
@@ -53,8 +55,17 @@ export function encodeMember(member: Member): Uint8Array {
   return canonicalJson(memberToJson(member))
 }
 
+/** Reads what `encodeMember` writes and nothing else. Throws FormatError. */
 export function decodeMember(payload: Uint8Array): Member {
-  return memberFromJson(parseCanonicalJson(payload, ENTRY_BYTES_MAX))
+  const member = memberFromJson(parseCanonicalJson(payload, ENTRY_BYTES_MAX))
+  // JWKs may carry a `kid`, which means nothing here and would be a second spelling of the record.
+  if (!equalBytes(encodeMember(member), payload)) {
+    throw new FormatError(
+      'json-not-canonical',
+      'The member record holds more than its fields, such as a "kid".',
+    )
+  }
+  return member
 }
 
 export function memberToJson(member: Member): Json {
@@ -87,7 +98,7 @@ export function memberFromJson(value: Json): Member {
   const kinds = Object.keys(FIELDS) as (keyof typeof FIELDS)[]
   const kind = oneOf((value as { kind?: Json } | null)?.kind, 'A member\'s "kind"', kinds)
   const found = fields(value, `The ${kind} record`, FIELDS[kind])
-  const name = memberName(found.name)
+  const name = checkMemberName(text(found.name, '"name"', MEMBER_NAME_BYTES_MAX))
   const team = text(found.team, '"team"', 128)
   switch (kind) {
     case 'validator':
@@ -111,14 +122,6 @@ export function memberFromJson(value: Json): Member {
       return { kind, name, team, key: key(found.key), sources, types }
     }
   }
-}
-
-function memberName(value: Json | undefined): string {
-  const name = text(value, '"name"', 63)
-  if (!/^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/.test(name)) {
-    throw new FormatError('bad-field', 'A member name is made of a-z, 0-9 and inner hyphens.')
-  }
-  return name
 }
 
 function key(value: Json | undefined, alg?: MlDsaAlg): PublicKey {

@@ -6,6 +6,7 @@ import { VALIDATORS_MAX } from '../limits.ts'
 import { cosignatureKey } from '../notes/cosignature.ts'
 import type { Policy } from '../notes/policy.ts'
 import type { Admin, Member, Submitter, Validator } from './member.ts'
+import { VALIDATORS_GROUP } from './names.ts'
 
 export interface Membership {
   /** Sorted by name. */
@@ -73,8 +74,8 @@ export function policyOf(origin: string, membership: Membership, cosigners: numb
       key: cosignatureKey(cosignerName(origin, name), cosignerKey),
       url,
     })),
-    groups: [{ name: 'validators', threshold: cosigners, members: validators.map(({ name }) => name) }],
-    quorum: 'validators',
+    groups: [{ name: VALIDATORS_GROUP, threshold: cosigners, members: validators.map(({ name }) => name) }],
+    quorum: VALIDATORS_GROUP,
   }
 }
 

@@ -12,6 +12,7 @@ import {
   text,
 } from '../json.ts'
 import { ENTRY_BYTES_MAX, HASH_BYTES } from '../limits.ts'
+import { MEMBER_NAME_BYTES_MAX, ORIGIN_BYTES_MAX } from './names.ts'
 
 export interface Seal {
   /** The ledger's origin. */
@@ -58,10 +59,10 @@ export function encodeSeal(seal: Seal): Uint8Array {
 export function decodeSeal(payload: Uint8Array): Seal {
   const seal = fields(parseCanonicalJson(payload, ENTRY_BYTES_MAX), 'The seal', FIELDS)
   return {
-    ledger: text(seal.ledger, '"ledger"', 255),
+    ledger: text(seal.ledger, '"ledger"', ORIGIN_BYTES_MAX),
     height: count(seal.height, '"height"'),
     term: count(seal.term, '"term"'),
-    proposer: text(seal.proposer, '"proposer"', 63),
+    proposer: text(seal.proposer, '"proposer"', MEMBER_NAME_BYTES_MAX),
     previous: hash(seal.previous, '"previous"'),
     firstIndex: count(seal.firstIndex, '"firstIndex"'),
     count: count(seal.count, '"count"'),
