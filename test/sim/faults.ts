@@ -11,6 +11,7 @@ export interface Faults extends Record<string, number> {
   transfers: number
   pulls: number
   campaigns: number
+  coups: number
 }
 
 export function newFaults(): Faults {
@@ -22,6 +23,7 @@ export function newFaults(): Faults {
     transfers: 0,
     pulls: 0,
     campaigns: 0,
+    coups: 0,
   }
 }
 
@@ -36,7 +38,7 @@ interface Stage {
 export function injectFault(stage: Stage, after: (units: number, event: () => void) => void): void {
   const { random, nodes, faults } = stage
   const node = random.pick(nodes)
-  const kind = random.int(0, 9)
+  const kind = random.int(0, 10)
   if (kind <= 2) crash(stage, node, after)
   else if (kind === 3) for (const each of nodes) if (random.chance(0.6)) crash(stage, each, after)
   if (kind === 4) partition(stage)
@@ -54,6 +56,7 @@ export function injectFault(stage: Stage, after: (units: number, event: () => vo
     faults.transfers++
     for (const each of nodes) if (each.up) each.driver.transfer()
   }
+  if (kind === 10) coup(stage)
   if (kind === 9) {
     if (random.chance(0.5)) {
       faults.campaigns++
@@ -63,6 +66,19 @@ export function injectFault(stage: Stage, after: (units: number, event: () => vo
       faults.pulls++
       for (const each of nodes) each.pull()
     }
+  }
+}
+
+/**
+ * Harder than any honest run: someone is told to stand whatever its log, so that PreVote and the leader's
+ * judgement of its successor cannot hide a mistake in the voters' own.
+ */
+function coup({ random, nodes, faults }: Stage): void {
+  for (const node of nodes) {
+    const { leader, term } = node.raft
+    if (!node.up || leader === undefined || leader === node.id || random.chance(0.5)) continue
+    faults.coups++
+    node.deliver(leader, { kind: 'timeout-now', term })
   }
 }
 
