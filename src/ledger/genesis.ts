@@ -156,7 +156,8 @@ async function signedBy(
   return (await verifyAll(suite, checks)) ? checks.length : 0
 }
 
-function readParameters(envelope: Envelope): { parameters: GenesisParameters; members: string[] } {
+/** Reads the first leaf of genesis; `members` are the leaf hashes of the others, in hex. Throws FormatError. */
+export function readParameters(envelope: Envelope): { parameters: GenesisParameters; members: string[] } {
   const names = ['ledger', 'time', 'cosigners', 'adminQuorum', 'limits', 'members']
   const found = fields(parseCanonicalJson(envelope.payload, ENTRY_BYTES_MAX), 'The genesis record', names)
   const limits = fields(found.limits, '"limits"', ['blockEntries', 'blockBytes', 'clockSkewMs'])

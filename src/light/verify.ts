@@ -1,13 +1,15 @@
 /** The light client: what a bundle proves, by its bytes and the policy alone. Runs unchanged in a browser. */
 import { fromUtf8, toHex } from '../bytes.ts'
-import type { SignatureSuite } from '../crypto/suite.ts'
-import { errorCode, errorMessage } from '../errors.ts'
+import type { PublicKey, SignatureSuite } from '../crypto/suite.ts'
+import { errorCode, errorMessage, RefusedError } from '../errors.ts'
+import type { Claim } from '../ledger/event.ts'
 import { leafHash } from '../merkle/hash.ts'
 import { verifyInclusion } from '../merkle/verify.ts'
 import { type Certificate, type Cosigner, verifyCertificate } from '../notes/certificate.ts'
 import { type Policy, parsePolicy, satisfied } from '../notes/policy.ts'
 import { parseTlogProof } from '../notes/tlog-proof.ts'
 import { type Bundle, checkBundleSizes } from './bundle.ts'
+import { checkSignatures, type EntrySignature, type LeafKind, readLeaf } from './leaf.ts'
 
 /** What holds if the policy's quorum is honest: this entry stands at this place of this ledger, for ever. */
 export interface Proven {
@@ -23,6 +25,22 @@ export interface Proven {
   readonly cosigners: readonly Cosigner[]
   /** Seconds since 1970. By then a quorum vouched for the entry; it may have been recorded earlier. */
   readonly recordedBy: number
+  /** What stands there: a submitted entry, or a record of the ledger's own. */
+  readonly kind: LeafKind
+  readonly payloadType: string
+  /** The key ids of the leaf's signatures: the submitter's, or for the ledger's own records its signers'. */
+  readonly keyids: readonly string[]
+  /** What the entry claims happened: one for each event or subject. Empty for the ledger's own records. */
+  readonly claims: readonly Claim[]
+  /** `not-checked` without `keys`; `unknown-key` if none of them is the leaf's. */
+  readonly entrySignature: EntrySignature
+}
+
+export interface VerifyOptions {
+  /** Public keys that the caller knows: the leaf's own signatures by these are verified as well. */
+  readonly keys?: readonly PublicKey[]
+  /** Refuse with unknown-key a leaf that none of `keys` signed. */
+  readonly requireKnownKey?: boolean
 }
 
 export type Verdict =
@@ -31,19 +49,23 @@ export type Verdict =
   | { readonly ok: false; readonly code: string; readonly reason: string }
 
 /**
- * Verifies a bundle. Every failure is a verdict, whatever the bytes: this never throws. An `ok` takes the
- * leaf as opaque bytes: the ledger's validators admitted the entry, and whoever knows the submitter's key can
- * check the entry's own signature besides.
+ * Verifies a bundle. Every failure is a verdict, whatever the bytes: this never throws. Its place in the ledger
+ * is proved first, and then the leaf is read as strictly as the validators read it. That its submitter signed
+ * it, the validators checked; with `keys` this does so too, and rests on no validator for it.
  */
-export async function verifyBundle(suite: SignatureSuite, bundle: Bundle): Promise<Verdict> {
+export async function verifyBundle(
+  suite: SignatureSuite,
+  bundle: Bundle,
+  options: VerifyOptions = {},
+): Promise<Verdict> {
   try {
-    return { ok: true, proves: await prove(suite, bundle) }
+    return { ok: true, proves: await prove(suite, bundle, options) }
   } catch (error) {
     return { ok: false, code: errorCode(error), reason: errorMessage(error) }
   }
 }
 
-async function prove(suite: SignatureSuite, bundle: Bundle): Promise<Proven> {
+async function prove(suite: SignatureSuite, bundle: Bundle, options: VerifyOptions): Promise<Proven> {
   checkBundleSizes(bundle)
   const policy = parsePolicy(fromUtf8(bundle.policy))
   const proof = parseTlogProof(fromUtf8(bundle.proof))
@@ -53,6 +75,16 @@ async function prove(suite: SignatureSuite, bundle: Bundle): Promise<Proven> {
   const { origin, size, root } = certificate.checkpoint
   verifyInclusion({ index: proof.index, size, leafHash: leaf, path: proof.path, root })
 
+  const { kind, envelope, claims } = readLeaf(bundle.entry)
+  const keyids = envelope.signatures.map(({ keyid }) => keyid)
+  const { keys, requireKnownKey = false } = options
+  const entrySignature = keys ? await checkSignatures(suite, envelope, keys) : 'not-checked'
+  if (requireKnownKey && entrySignature !== 'verified') {
+    throw new RefusedError('unknown-key', 'None of the keys that are known here signed the entry.', {
+      keyids,
+    })
+  }
+
   return {
     origin,
     index: proof.index,
@@ -61,6 +93,11 @@ async function prove(suite: SignatureSuite, bundle: Bundle): Promise<Proven> {
     leafHash: toHex(leaf),
     cosigners: certificate.cosigners,
     recordedBy: quorumTime(policy, certificate),
+    kind,
+    payloadType: envelope.payloadType,
+    keyids,
+    claims,
+    entrySignature,
   }
 }
 
