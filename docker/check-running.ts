@@ -109,10 +109,10 @@ async function until(what: string, holds: () => boolean | Promise<boolean>): Pro
   }
 }
 
-/** A port that is free now, and so is the one for peers above it. */
+/** A port that is free now, as is the one for peers above it; both below those that systems give to clients. */
 async function freePort(): Promise<number> {
   for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 20_000)
+    const port = 20_000 + Math.floor(Math.random() * 10_000)
     if ((await isFree(port)) && (await isFree(port + PEER_PORT_OFFSET))) return port
   }
 }

@@ -68,7 +68,7 @@ export function parsePairs(text: string): Map<string, string> {
 }
 
 function logicalLines(source: string): string[] {
-  const lines = source.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#'))
+  const lines = source.split('\n').filter((line) => !/^\s*(?:#|$)/.test(line))
   return lines
     .join('\n')
     .replace(/\s*\\\n\s*/g, ' ')

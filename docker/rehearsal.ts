@@ -105,7 +105,7 @@ function copy(words: readonly string[], root: string, draft: Draft): void {
 
 function run(command: string, draft: Draft): void {
   // Outside a container, an absolute path would be one of this machine.
-  if (/(?:^|[\s=])[/~]/.test(command)) {
+  if (/(?:^|[\s=><"'])[/~]/.test(command)) {
     throw new DockerfileError(`A step to be rehearsed names no absolute path: ${command}`)
   }
   const path = `${dirname(process.execPath)}:${process.env.PATH}`

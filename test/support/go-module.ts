@@ -21,9 +21,10 @@ const ENV = { ...process.env, GOTOOLCHAIN: 'local', GOFLAGS: '-mod=readonly -bui
 /** A `describe` with the judge built from the Go module in `folder`; one pending line where that cannot be. */
 export function describeGo(folder: URL, title: string, body: (judge: Judge) => void): void {
   const cwd = fileURLToPath(folder)
-  const download = spawnSync('go', ['mod', 'download'], { cwd, env: ENV, timeout: DOWNLOAD_MS })
+  const options = { cwd, env: ENV, timeout: DOWNLOAD_MS, encoding: 'utf8' } as const
+  const download = spawnSync('go', ['mod', 'download'], options)
   if (download.status !== 0) {
-    const reason = download.error ? 'there is no Go here' : 'its Go modules cannot be had here'
+    const reason = download.error ? 'there is no Go here' : download.stderr.split('\n', 1)[0]
     it(`${title} (skipped: ${reason})`)
     return
   }
