@@ -25,7 +25,7 @@ describe('the rehearsal of an image', () => {
     })
 
   it('copies files into folders, files to names, and what is in a folder', () => {
-    const image = imageOf('WORKDIR /app', 'COPY a b ./', 'COPY a /etc/name', 'COPY src ./lib')
+    const image = imageOf('WORKDIR /app', 'COPY a b ./', 'COPY a /etc/name', 'COPY src ./lib/')
     const text = (path: string) => readFileSync(pathIn(image, path), 'utf8')
     assert.deepEqual(['a', '/app/b', '/etc/name', 'lib/c'].map(text), ['a', 'b', 'a', 'src/c'])
   })
