@@ -71,6 +71,8 @@ try {
     entriesPerS: round(single.perS),
     shareOfLimit: round(single.perS / (verifyPerS / NODES), 2),
     eventsPerS32: round(batched.perS * 32),
+    nodesCpuMsPerEntry: round(single.cpuMs.nodes, 2),
+    clientCpuMsPerEntry: round(single.cpuMs.client, 2),
     loadedFinalP50Ms: round(percentile(single.latenciesMs, 0.5), 1),
     finalP50Ms: round(percentile(idle.latenciesMs, 0.5), 1),
     finalP99Ms: round(percentile(idle.latenciesMs, 0.99), 1),
@@ -102,15 +104,31 @@ async function load(
     bodies.push(`${head}${fromUtf8(entry.bytes)}}}`)
     line.update(`${what}: signing   ${bar(i + 1, entries)}`)
   }
+  const cpuBefore = await cpuSeconds()
   const result = await run(targets, bodies, inFlight, (done) =>
     line.update(`${what}: finalising ${bar(done, entries)}`),
   )
+  const cpuAfter = await cpuSeconds()
   const perS = result.calls / result.seconds
   line.done(
     `${what}: ${result.calls} entries final in ${result.seconds.toFixed(1)} s = ${perS.toFixed(0)} entries/s`,
   )
   for (const [why, times] of result.errors) say(`  ${times} × ${why}`)
-  return { perS, latenciesMs: result.latenciesMs, failed: entries - result.calls }
+  const cpuMs = {
+    nodes: ((cpuAfter.nodes - cpuBefore.nodes) * 1_000) / entries,
+    client: ((cpuAfter.client - cpuBefore.client) * 1_000) / entries,
+  }
+  return { perS, latenciesMs: result.latenciesMs, failed: entries - result.calls, cpuMs }
+}
+
+/** CPU time of all nodes together, and of this process, which plays the clients. */
+async function cpuSeconds() {
+  const metrics = await Promise.all(urls.map(async (url) => (await fetch(`${url}/metrics`)).text()))
+  const nodes = metrics.map((text) =>
+    Number(/^qat_process_cpu_seconds_total\{[^}]*\} (\S+)/m.exec(text)?.[1]),
+  )
+  const { user, system } = process.cpuUsage()
+  return { nodes: nodes.reduce((sum, seconds) => sum + seconds, 0), client: (user + system) / 1e6 }
 }
 
 function event(id: string) {

@@ -4,7 +4,7 @@
  *
  * The payload bytes stay exactly as their producer signed them.
  */
-import { concat, fromBase64, toBase64, utf8 } from '../bytes.ts'
+import { concat, fromBase64, fromUtf8, toBase64, utf8 } from '../bytes.ts'
 import type { Signer } from '../crypto/suite.ts'
 import { ML_DSA } from '../crypto/suite.ts'
 import { FormatError } from '../errors.ts'
@@ -65,12 +65,11 @@ export function encodeEnvelope(envelope: Envelope): Uint8Array {
 
 /** Reads canonical envelope bytes; every other spelling of the same envelope is refused. */
 export function decodeEnvelope(bytes: Uint8Array): Envelope {
-  const value = parseJson(bytes, ENTRY_BYTES_MAX)
+  const spelled = fromUtf8(bytes)
+  const value = parseJson(spelled, ENTRY_BYTES_MAX)
   const envelope = envelopeFromJson(value)
   const raw = value as { payload: string; signatures: { keyid: string; sig: string }[] }
-  const canonical = spell(raw.payload, envelope.payloadType, raw.signatures)
-  // Every character of the canonical form is ASCII, so equal length and equal code units are equal bytes.
-  if (canonical.length !== bytes.length || !asciiEquals(canonical, bytes)) {
+  if (spelled !== spell(raw.payload, envelope.payloadType, raw.signatures)) {
     throw new FormatError('json-not-canonical', 'The envelope is not in canonical form (RFC 8785).')
   }
   return envelope
@@ -117,9 +116,4 @@ function spell(
 ): string {
   const list = signatures.map(({ keyid, sig }) => `{"keyid":"${keyid}","sig":"${sig}"}`).join(',')
   return `{"payload":"${payload}","payloadType":"${payloadType}","signatures":[${list}]}`
-}
-
-function asciiEquals(ascii: string, bytes: Uint8Array): boolean {
-  for (let i = 0; i < bytes.length; i++) if (ascii.charCodeAt(i) !== bytes[i]) return false
-  return true
 }
