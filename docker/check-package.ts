@@ -39,6 +39,15 @@ export function checkPackage(folder: string): void {
   }
 }
 
+/** Imports every module that the package exports, by its public name, in `folder`, where it is installed. */
+export function checkExports(folder: string): void {
+  const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+  const names = Object.keys(manifest.exports).filter((name) => !name.endsWith('.json'))
+  const imports = names.map((name) => `await import('${manifest.name}${name.slice(1)}')`)
+  const script = ['--input-type=module', '-e', imports.join('; ')]
+  execFileSync(process.execPath, script, { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] })
+}
+
 function packedPaths(report: { files: { path: string }[] }[]): string[] {
   return report.flatMap(({ files }) => files.map(({ path }) => path))
 }

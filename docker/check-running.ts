@@ -68,7 +68,7 @@ function recordAndVerify(image: Image, dir: string, port: number): void {
 
 function start(image: Image, dir: string): ChildProcess {
   const args = image.cmd.map((word) => (word === '/data' ? dir : word))
-  return spawn(process.execPath, [...image.entrypoint.slice(1), ...args], {
+  return spawn(process.execPath, [...image.entrypoint.slice(1), ...args, '--log-level', 'warn'], {
     ...surroundings(image),
     stdio: ['ignore', 'ignore', 'inherit'],
   })

@@ -11,7 +11,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { checkPackage } from '../docker/check-package.ts'
+import { checkExports, checkPackage } from '../docker/check-package.ts'
 import { checkRunning } from '../docker/check-running.ts'
 import { parseDockerfile } from '../docker/dockerfile.ts'
 import { type Image, pathIn, rehearse } from '../docker/rehearsal.ts'
@@ -36,7 +36,8 @@ async function checkImage(scratch: string): Promise<void> {
 
   cpSync(pathIn(image, 'dist'), join(source, 'dist'), { recursive: true })
   checkPackage(source)
-  say('The npm package holds what it promises.')
+  checkExports(pathIn(image, '.'))
+  say('The npm package holds what it promises, and Node can import it.')
 
   await checkRunning(image, join(scratch, 'ledger'), say)
 }
