@@ -77,7 +77,7 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
     nodes: members,
     token: layout.token,
     policyPath,
-    kill: (name, signal) => member(name).kill(signal),
+    kill: async (name, signal) => member(name).kill(signal),
     restart: async (name) => {
       const found = member(name)
       await found.stop()

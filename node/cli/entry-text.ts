@@ -1,7 +1,7 @@
 /** Entries in words: what an envelope says happened, for tables, fact sheets and JSON output. */
 import { fromUtf8 } from '../../src/bytes.ts'
 import { type Json, type JsonObject, parseJson } from '../../src/json.ts'
-import { decodeEnvelope, type Envelope, envelopeFromJson } from '../../src/ledger/dsse.ts'
+import { envelopeFromJson } from '../../src/ledger/dsse.ts'
 import { type Claim, readClaims } from '../../src/ledger/event.ts'
 import { SUBMITTED } from '../../src/ledger/payload-types.ts'
 import { ENTRY_BYTES_MAX } from '../../src/limits.ts'
@@ -17,8 +17,8 @@ export interface EntrySummary {
   readonly payload: Json
 }
 
-export function summarize(envelope: Envelope): EntrySummary {
-  const { payloadType, payload, signatures } = envelope
+export function summarizeJson(json: JsonObject): EntrySummary {
+  const { payloadType, payload, signatures } = envelopeFromJson(json)
   return {
     payloadType,
     keyids: signatures.map(({ keyid }) => keyid),
@@ -27,16 +27,11 @@ export function summarize(envelope: Envelope): EntrySummary {
   }
 }
 
-export function summarizeJson(envelope: JsonObject): EntrySummary {
-  return summarize(envelopeFromJson(envelope))
-}
-
-export function summarizeBytes(leaf: Uint8Array): EntrySummary {
-  return summarize(decodeEnvelope(leaf))
-}
-
 /** What happened, one line for each event; several events are counted and the first ones shown. */
-export function claimLines({ claims, payloadType }: EntrySummary, shown = 5): string[] {
+export function claimLines(
+  { claims, payloadType }: Pick<EntrySummary, 'claims' | 'payloadType'>,
+  shown = 5,
+): string[] {
   if (claims.length === 0) return [`a record of the ledger itself (${payloadType})`]
   const lines = claims.slice(0, shown).map(({ source, type, subject, id, time }) => {
     const when = time === undefined ? '' : `, at ${time} by its source's clock`

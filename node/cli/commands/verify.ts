@@ -1,15 +1,15 @@
 /** `qat verify`: whether a proof convinces, and of what. Needs no node and no network. */
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { BUNDLE_FILES, type Bundle } from '../../../src/light/bundle.ts'
+import { BUNDLE_FILES } from '../../../src/light/bundle.ts'
 import { type Proven, verifyBundle } from '../../../src/light/verify.ts'
 import { opensslSuite } from '../../crypto/openssl.ts'
 import { readBundleFolder } from '../bundle-folder.ts'
-import { claimLines, type EntrySummary, summarizeBytes } from '../entry-text.ts'
+import { claimLines } from '../entry-text.ts'
 import { CliError } from '../exit.ts'
 import type { GlobalOptions } from '../options.ts'
 import { factSheet, printJson, printText } from '../output.ts'
-import { checkSubmitter, readKeys } from '../submitter-keys.ts'
+import { readKeys } from '../submitter-keys.ts'
 
 interface Options extends GlobalOptions {
   readonly policy?: string
@@ -40,53 +40,37 @@ export function addVerifyCommand(program: Command): void {
     )
 }
 
-async function verify(dir: string, { policy, keys, json }: Options): Promise<void> {
-  const known = keys === undefined ? undefined : await readKeys(keys)
+async function verify(dir: string, { policy, keys: keysPath, json }: Options): Promise<void> {
+  const keys = keysPath === undefined ? undefined : await readKeys(keysPath)
   const bundle = await readBundleFolder(dir, policy)
-  const verdict = await verifyBundle(opensslSuite, bundle)
+  const verdict = await verifyBundle(opensslSuite, bundle, keys && { keys, requireKnownKey: true })
   if (!verdict.ok) {
     const { code: step, reason } = verdict
     throw new CliError('verification-failed', `The proof in ${dir} does not hold. ${reason}`, { step })
   }
-  const summary = summarize(bundle)
-  const signed = known && (await checkSubmitter(bundle.entry, known))
-  const trust = { policy: policy ?? join(dir, BUNDLE_FILES.policy), policyFromBundle: policy === undefined }
-  if (json) {
-    const { origin: ledger, leafHash: id, ...proven } = verdict.proves
-    const { keyids, claims: events } = summary
-    printJson({
-      ok: true,
-      ledger,
-      id,
-      ...proven,
-      keyids,
-      signatureChecked: signed === true,
-      events,
-      ...trust,
-    })
-  } else printText(verdictText(verdict.proves, summary, signed === true, trust))
+  const { origin: ledger, leafHash: id, claims: events, ...proven } = verdict.proves
+  const policyFile = policy ?? join(dir, BUNDLE_FILES.policy)
+  const policyFromBundle = policy === undefined
+  if (json) printJson({ ok: true, ledger, id, ...proven, events, policy: policyFile, policyFromBundle })
+  else printText(verdictText(verdict.proves, policyFromBundle ? policyFile : undefined))
 }
 
-function summarize({ entry }: Bundle): EntrySummary {
-  return summarizeBytes(entry)
-}
-
-function verdictText(
-  proven: Proven,
-  summary: EntrySummary,
-  signed: boolean,
-  { policy, policyFromBundle }: { policy: string; policyFromBundle: boolean },
-): string {
+/** `bundledPolicy` is the file of a policy that came with the proof. */
+function verdictText(proven: Proven, bundledPolicy: string | undefined): string {
+  const signed = proven.entrySignature === 'verified'
   const cosigners = proven.cosigners.map(({ name, timestamp }) => `${name} at ${utc(timestamp)}`)
-  const keys = summary.keyids.join(', ')
+  const keys = proven.keyids.join(', ')
   const facts = factSheet([
     ['Ledger', proven.origin],
     ['Entry', proven.leafHash],
     ['Index', `${proven.index}, in a tree of ${proven.size}`],
     ['Recorded', `by ${utc(proven.recordedBy)}`],
     ...cosigners.map((cosigner) => ['Cosigned', cosigner] as const),
-    ['Submitter', `key ${keys} (signature ${signed ? 'verified' : 'not checked: give --keys'})`],
-    ...claimLines(summary).map((line) => ['Event', line] as const),
+    [
+      proven.kind === 'entry' ? 'Submitter' : 'Signed by',
+      `key ${keys} (signature ${signed ? 'verified' : 'not checked: give --keys'})`,
+    ],
+    ...claimLines(proven).map((line) => ['Event', line] as const),
   ])
   const proves = [
     'exactly this entry stands at this index of this ledger, and nothing before it can be changed;',
@@ -98,9 +82,9 @@ function verdictText(
     ...(signed
       ? []
       : ["that the named key signed it: the ledger's validators checked that, this command did not."]),
-    ...(policyFromBundle
+    ...(bundledPolicy !== undefined
       ? [
-          `that ${policy} is the ledger's policy: it came with the proof. Give one that you trust by --policy.`,
+          `that ${bundledPolicy} is the ledger's policy: it came with the proof. Give one that you trust by --policy.`,
         ]
       : []),
   ]

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict'
+import { EXIT } from '../../node/cli/exit.ts'
+import { type Failure, failureOf } from '../../node/cli/failure.ts'
+import { createProgram } from '../../node/cli/program.ts'
+import { qat } from './run-qat.ts'
+
+/** What a command line comes to, without a process of its own. */
+async function inProcess(args: readonly string[]): Promise<{ failure: Failure; printed: string }> {
+  let printed = ''
+  const program = createProgram()
+  for (const command of [program, ...program.commands]) {
+    command.configureOutput({ writeOut: (text) => (printed += text) })
+  }
+  try {
+    await program.parseAsync(args, { from: 'user' })
+  } catch (error) {
+    return { failure: failureOf(error), printed }
+  }
+  throw new Error(`qat ${args.join(' ')} succeeded.`)
+}
+
+const COMMANDS = createProgram().commands.map((command) => command.name())
+
+describe('qat, asked wrongly or for help', () => {
+  it('lists every command, the environment and the exit codes', async () => {
+    const { code, stdout, stderr } = await qat(['--help'])
+    assert.deepEqual([code, stderr], [0, ''])
+    for (const name of COMMANDS) assert.match(stdout, new RegExp(`^ {2}${name}( |$)`, 'm'))
+    assert.match(stdout, /Exit codes:\n {2}0 [^\n]+\n {2}1 [^\n]+\n {2}2 [^\n]+\n {2}3 [^\n]+\n {2}70 /)
+    assert.match(stdout, /QAT_TOKEN.*QAT_PASSPHRASE/s)
+  })
+
+  it('explains each command by examples', async () => {
+    for (const name of COMMANDS) {
+      const { failure, printed } = await inProcess([name, '--help'])
+      assert.equal(failure.code, 'usage')
+      assert.match(printed, new RegExp(`^Usage: qat ${name} `))
+      assert.match(printed, new RegExp(`Examples:\n.*qat ${name} `, 's'))
+      assert.match(printed, /--json/)
+      for (const line of printed.split('\n')) assert.ok(line.length <= 120, line)
+    }
+  })
+
+  const WRONG: [string[], RegExp][] = [
+    [['frobnicate'], /unknown command 'frobnicate'/],
+    [['status', '--bogus'], /unknown option '--bogus'/],
+    [['keygen'], /'--out <file>' not specified/],
+    [['keygen', '--out', '/nowhere', '--alg', 'RSA'], /ML-DSA-44, ML-DSA-65, ML-DSA-87/],
+    [['get', 'zz'], /"zz" is no entry/],
+    [['get', 'AB'.repeat(32)], /64 lower-case hex digits/],
+    [['get', '1', '2'], /too many arguments/],
+    [['status', '--rpc', 'ftp://x'], /http:\/\/127\.0\.0\.1:8480/],
+    [['log', '--timeout', '0', '--token', 't'], /number of seconds/],
+    [['log', '--source', 's', '--type', 't', '--subject', 'u'], /--key to sign here, or --token/],
+    [['log', '--token', 't', '--source', 's', '--type', 't'], /--subject is needed/],
+    [['log', '--token', 't', '--wait', 'soon'], /pending, ordered, final/],
+    [['log', '--token', 't', '--time', 'yesterday'], /RFC 3339/],
+    [['log', '--in-toto', 'x.json'], /--in-toto needs --key/],
+    [['log', '--key', 'k', '--in-toto', 'x', '--type', 't'], /--type cannot stand beside --in-toto/],
+    [['log', '--token', 't', '--batch', 'b', '--id', 'i'], /cannot stand beside --batch/],
+    [['query', '--limit', '0'], /whole number from 1/],
+    [['query', '--from', '2026-13-01T00:00:00Z'], /RFC 3339/],
+    [['query', '--order', 'up'], /asc, desc/],
+    [['watch', '--topics', 'gossip'], /entries, blocks, checkpoints/],
+    [['init', '--dir', '/nowhere/x', '--ledger', 'l'], /either --nodes or one --node/],
+    [['init', '--dir', '/nowhere/x', '--ledger', 'a b', '--nodes', '4'], /URL without scheme/],
+    [['init', '--dir', '/nowhere/x', '--ledger', 'l', '--node', 'A=h'], /a-z, 0-9/],
+    [['init', '--dir', '/nowhere/x', '--ledger', 'l', '--node', 'a=h', '--node', 'a=i'], /Two nodes/],
+    [['init', '--dir', '/nowhere/x', '--ledger', 'l', '--nodes', '2', '--cosigners', '3'], /2 nodes/],
+    [['devnet', '--dir', '/nowhere/x', '--nodes', '99'], /whole number from 1 to 15/],
+  ]
+  for (const [args, sentence] of WRONG) {
+    it(`refuses: qat ${args.join(' ')}`, async () => {
+      const { failure } = await inProcess(args)
+      assert.equal(failure.exit, EXIT.usage)
+      assert.match(failure.message, sentence)
+    })
+  }
+
+  it('refuses with exit code 2, one sentence, and where to read on', async () => {
+    for (const args of [['status', '--bogus'], ['get', 'zz'], ['frobnicate']]) {
+      const { code, stdout, stderr } = await qat(args)
+      assert.deepEqual([code, stdout], [2, ''])
+      assert.match(stderr, /^qat: [^\n]+\n {5}See: qat [^\n]*--help\n$/)
+    }
+  })
+
+  it('reports the same as one line of JSON on standard output if asked to', async () => {
+    const { code, stderr, json } = await qat(['get', 'zz', '--json'])
+    const message = '"zz" is no entry: give 64 lower-case hex digits, or an index.'
+    assert.deepEqual(json(), [{ error: { code: 'usage', message } }])
+    assert.deepEqual([code, stderr], [2, ''])
+    const early = await qat(['--json', 'status', '--bogus'])
+    assert.match(early.stdout, /^\{"error":\{"code":"usage","message":"[^\n]+\n$/)
+  })
+
+  it('shows the help when called with nothing, as an error', async () => {
+    const { code, stderr } = await qat([])
+    assert.equal(code, 2)
+    assert.match(stderr, /^Usage: qat /)
+  })
+
+  it('keeps stack traces for those who ask for them', async () => {
+    const quiet = await qat(['verify', '/nowhere'])
+    const loud = await qat(['verify', '/nowhere'], { env: { QAT_DEBUG: '1' } })
+    assert.doesNotMatch(quiet.stderr, /\n\s+at /)
+    assert.match(loud.stderr, /\n\s+at .*Caused by: /s)
+  })
+})

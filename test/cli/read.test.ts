@@ -1,0 +1,213 @@
+/** The commands that ask a node: get, query, status, watch, prove. */
+import assert from 'node:assert/strict'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { entryCells } from '../../node/cli/entry-text.ts'
+import { printable, table } from '../../node/cli/output.ts'
+import { type LedgerService, type QueryPage, ServiceError } from '../../node/service.ts'
+import { fromUtf8 } from '../../src/bytes.ts'
+import { BUNDLE_FILES, makeBundle } from '../../src/light/bundle.ts'
+import { certified, entriesOf, policyOf, VALIDATORS } from '../notes/fixture.ts'
+import {
+  BLOCK,
+  CHECKPOINT,
+  ENTRY,
+  EVENT,
+  HASH,
+  type Harness,
+  startServer,
+  VIEW,
+} from '../rpc/fake-service.ts'
+import { until } from '../support/cluster.ts'
+import { qat, scratch, untilPrinted } from './run-qat.ts'
+
+describe('a command that asks a node', () => {
+  const { path } = scratch()
+  const servers: Harness[] = []
+  const serve = async (overrides: Partial<LedgerService> = {}) => {
+    const server = await startServer(overrides)
+    servers.push(server)
+    return server
+  }
+  after(() => Promise.all(servers.map((server) => server.close())))
+
+  it('get shows an entry by id or index, for people and for programs', async () => {
+    const server = await serve()
+    const { stdout } = await qat(['get', '7', '--rpc', server.url])
+    assert.match(stdout, new RegExp(`^Entry +${ENTRY.id}\nStatus +final\nIndex +7\nBlock +2\nRecorded +2026`))
+    assert.match(stdout, new RegExp(`^Event +${EVENT.type} on ${EVENT.subject}`, 'm'))
+    const { json } = await qat(['get', ENTRY.id, '--json'], { env: { QAT_RPC: server.url } })
+    assert.deepEqual(json(), [{ ...VIEW, payload: EVENT }])
+    assert.deepEqual(server.service.asked, [
+      ['entry', { index: 7 }],
+      ['entry', { id: ENTRY.id }],
+    ])
+  })
+
+  it('get says that there is no such entry', async () => {
+    const entry = async () => {
+      throw new ServiceError('not-found', 'There is no leaf 9.')
+    }
+    const server = await serve({ entry })
+    const ended = await qat(['get', '9', '--json', '--rpc', server.url])
+    assert.deepEqual([ended.code, ended.errorCode()], [1, 'not-found'])
+  })
+
+  it('query hands on what was asked for, and shows a table or lines', async () => {
+    const server = await serve({ query: async () => ({ entries: [VIEW, VIEW] }) })
+    const filter = ['--source', 's', '--type', 't', '--subject', 'u', '--order', 'asc', '--limit', '9']
+    const range = ['--from', '2026-01-01T00:00:00Z', '--to', '2026-01-02T00:00:00+01:00']
+    const { stdout } = await qat(['query', ...filter, ...range, '--rpc', server.url])
+    assert.match(stdout, /^INDEX +RECORDED +SOURCE +TYPE +SUBJECT +ID\n7 [^\n]+\n7 [^\n]+\n$/)
+    assert.deepEqual(server.service.asked[0]?.[1], {
+      source: 's',
+      type: 't',
+      subject: 'u',
+      order: 'asc',
+      limit: 9,
+      from: Date.parse('2026-01-01T00:00:00Z'),
+      to: Date.parse('2026-01-01T23:00:00Z'),
+    })
+    const { json } = await qat(['query', '--json', '--rpc', server.url])
+    assert.deepEqual(
+      json(),
+      [1, 2].map(() => ({ ...VIEW, payload: EVENT })),
+    )
+  })
+
+  it('query follows pages as far as it was told to', async () => {
+    const query = async ({ limit, after = 0 }: { limit: number; after?: number }): Promise<QueryPage> => {
+      const entries = Array.from({ length: Math.min(limit, 150) }, () => VIEW)
+      return after >= 300 ? { entries } : { entries, next: after + 150 }
+    }
+    const server = await serve({ query })
+    const lines = async (...args: string[]) =>
+      (await qat(['query', ...args, '--json', '--rpc', server.url])).json()
+    assert.equal((await lines('--limit', '160')).length, 160)
+    assert.equal((await lines('--all')).length, 450)
+    const none = await serve({ query: async () => ({ entries: [] }) })
+    assert.equal((await qat(['query', '--rpc', none.url])).stdout, 'No entry matches.\n')
+  })
+
+  it('status shows the cluster as a table', async () => {
+    const server = await serve()
+    const { code, stdout } = await qat(['status', '--rpc', server.url])
+    assert.equal(code, 0)
+    assert.match(stdout, /^Ledger +example\.org\/ledger\nLeader +north\nTerm +1\nCosigners +4\n\nNODE +ROLE /)
+    assert.match(stdout, /\nnorth +leader +yes +2 +9 +9 +0 +-\n$/)
+    const { json } = await qat(['status', '--json', '--rpc', server.url])
+    assert.deepEqual(json(), [server.service.cluster()])
+  })
+
+  it('watch prints one line for each event until it is stopped', async () => {
+    const server = await serve()
+    const args = ['watch', '--topics', 'entries', 'blocks', 'checkpoints', '--source', EVENT.source]
+    const { code, stdout, stderr } = await qat([...args, '--rpc', server.url], {
+      during: (child) => {
+        void untilPrinted(child, /Watching http/).then(async () => {
+          await until(() => server.service.listeners() === 1)
+          server.service.emit({ topic: 'blocks', block: BLOCK })
+          server.service.emit({ topic: 'entries', entry: VIEW })
+          server.service.emit({ topic: 'checkpoints', checkpoint: CHECKPOINT })
+        })
+        void untilPrinted(child, /final .*\n/).then(() => child.kill('SIGINT'))
+      },
+    })
+    assert.equal(code, 0)
+    assert.match(stderr, /^Watching [^\n]+\n$/)
+    const [block, entry, checkpoint] = stdout.split('\n')
+    assert.match(block!, /block 2 {2}1 entry {2}by north/)
+    assert.match(entry!, new RegExp(`^2026[^ ]+ {2}7 {2}${EVENT.type} on .*${ENTRY.id}$`))
+    assert.match(checkpoint!, /^final {2}9 leaves, to block 2/)
+  })
+
+  it('watch ends with exit code 3 when the node goes away', async () => {
+    const server = await startServer()
+    const { code, stderr } = await qat(['watch', '--rpc', server.url], {
+      during: (child) => void untilPrinted(child, /Watching/).then(() => server.close()),
+    })
+    assert.equal(code, 3)
+    assert.match(stderr, /qat: The connection to http[^\n]+ ended[^\n]*\n$/)
+  })
+
+  describe('prove', () => {
+    let files: { id: string; entry: string; proof: string; policy: string }
+    before(async () => {
+      const { certificate, path: inclusion } = await certified(
+        entriesOf(5).with(2, ENTRY.bytes),
+        VALIDATORS.slice(0, 3),
+      )
+      const proof = { index: 2, path: inclusion(2), checkpoint: certificate }
+      const bundle = makeBundle(ENTRY.bytes, proof, policyOf(3))
+      files = {
+        id: ENTRY.id,
+        entry: fromUtf8(bundle.entry),
+        proof: fromUtf8(bundle.proof),
+        policy: fromUtf8(bundle.policy),
+      }
+    })
+    const final = async (id: string) => ({ id, status: 'final' as const })
+
+    it('writes the exact bytes into a new folder, and verifies what it wrote', async () => {
+      const server = await serve({ submission: final, bundle: async () => files })
+      const out = path('deep', 'evidence')
+      const { code, json } = await qat(['prove', '7', '--out', out, '--json', '--rpc', server.url])
+      assert.equal(code, 0)
+      assert.deepEqual(json(), [{ id: ENTRY.id, dir: out, files: Object.values(BUNDLE_FILES), index: 2 }])
+      assert.deepEqual((await readdir(out)).toSorted(), Object.values(BUNDLE_FILES).toSorted())
+      for (const part of ['entry', 'proof', 'policy'] as const) {
+        assert.equal(await readFile(path('deep', 'evidence', BUNDLE_FILES[part]), 'utf8'), files[part])
+      }
+      assert.equal((await qat(['verify', out])).code, 0)
+    })
+
+    it('leaves nothing behind where the proof does not convince, or is of another entry', async () => {
+      const cases: [Partial<typeof files>, RegExp][] = [
+        [{ proof: '' }, /does not verify/],
+        [{ entry: files.entry.replace('A', 'B') }, /does not verify/],
+      ]
+      for (const [wrong, sentence] of cases) {
+        const server = await serve({ submission: final, bundle: async () => ({ ...files, ...wrong }) })
+        const { code, stderr } = await qat(['prove', ENTRY.id, '--out', path('bad'), '--rpc', server.url])
+        assert.equal(code, 1)
+        assert.match(stderr, sentence)
+      }
+      const other = await serve({
+        submission: final,
+        entry: async () => ({ ...VIEW, id: HASH }),
+        bundle: async () => files,
+      })
+      const { stderr } = await qat(['prove', HASH, '--out', path('bad'), '--rpc', other.url])
+      assert.match(stderr, /It proves another entry/)
+      assert.deepEqual(
+        (await readdir(path())).filter((name) => name.includes('bad')),
+        [],
+      )
+    })
+
+    it('overwrites nothing, and does not even ask', async () => {
+      const server = await serve()
+      await mkdir(path('full', 'of', 'things'), { recursive: true })
+      const ended = await qat(['prove', '7', '--out', path('full'), '--rpc', server.url, '--json'])
+      assert.deepEqual([ended.code, ended.errorCode(), server.service.asked], [1, 'file', []])
+    })
+
+    it('waits for the entry to be final, but not longer than told', async () => {
+      const server = await serve({ submission: async (id) => ({ id, status: 'ordered' }) })
+      const args = ['prove', '7', '--out', path('late'), '--timeout', '0.3', '--rpc', server.url]
+      const { code, stderr } = await qat(args)
+      assert.equal(code, 3)
+      assert.match(stderr, /is ordered, not yet final, after 0\.3 s/)
+    })
+  })
+})
+
+describe('text from strangers', () => {
+  it('cannot repaint a terminal', () => {
+    const evil = 'a\u001b[2Jb\u202ec\r\nd\u009b'
+    assert.equal(printable(evil), 'a\\u001b[2Jb\\u202ec\\u000d\\u000ad\\u009b')
+    assert.equal(table(['X'], [[evil]]).split('\n').length, 2)
+    const payload = Buffer.from(JSON.stringify({ ...EVENT, subject: 'x\u202ey' })).toString('base64')
+    const cells = entryCells({ ...VIEW, entry: { ...VIEW.entry, payload } })
+    assert.doesNotMatch(table(['', '', '', '', '', ''], [cells]), /\u202e/)
+  })
+})

@@ -1,0 +1,151 @@
+/** `qat devnet`: four real processes under one parent, used by the real command line, and none left at the end. */
+import assert from 'node:assert/strict'
+import { type ChildProcess, execFileSync } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { PEER_PORT_OFFSET } from '../../node/devnet/names.ts'
+import { type Devnet, startDevnet } from '../../node/devnet.ts'
+import { type Ended, isAlive, qat, scratch, untilPrinted } from '../cli/run-qat.ts'
+import { until } from '../support/cluster.ts'
+import { freePorts } from '../support/free-ports.ts'
+
+interface Ready {
+  readonly nodes: {
+    readonly name: string
+    readonly rpc: string
+    readonly pid: number
+    readonly dir: string
+  }[]
+  readonly rpc: string[]
+  readonly token: string
+  readonly policy: string
+}
+
+/** Ports for four nodes and their peers; freePorts cannot promise neighbours, so these are only likely free. */
+async function freeBase(): Promise<number> {
+  for (;;) {
+    const [port] = await freePorts(1)
+    if (port! + PEER_PORT_OFFSET + 4 < 65_536) return port!
+  }
+}
+
+/** The processes that run a node of this devnet. */
+function nodesOf(dir: string): number[] {
+  const processes = execFileSync('ps', ['-eo', 'pid=,args='], { encoding: 'utf8' }).split('\n')
+  return processes
+    .filter((line) => line.includes(` start --dir ${dir}/`))
+    .map((line) => Number.parseInt(line, 10))
+}
+
+describe('a devnet', function () {
+  this.timeout(120_000)
+  const { path } = scratch()
+
+  it('serves the whole command line, and leaves no process behind', async () => {
+    const port = await freeBase()
+    let parent: ChildProcess | undefined
+    const ended: Promise<Ended> = qat(['devnet', '--dir', path('net'), '--port', String(port), '--json'], {
+      during: (child) => {
+        parent = child
+      },
+    })
+    const ready = JSON.parse(await untilPrinted(parent!, /\n/)) as Ready
+    assert.deepEqual(
+      ready.nodes.map(({ name }) => name),
+      ['alpha', 'bravo', 'charlie', 'delta'],
+    )
+    assert.deepEqual(
+      ready.rpc,
+      [0, 1, 2, 3].map((i) => `http://127.0.0.1:${port + i}`),
+    )
+    assert.deepEqual(nodesOf(path('net')).toSorted(), ready.nodes.map(({ pid }) => pid).toSorted())
+
+    const env = { QAT_RPC: ready.rpc[1]!, QAT_TOKEN: ready.token }
+    const what = ['--source', '//demo', '--type', 'demo.hello', '--subject', 'world', '--data', '{"n":1}']
+    const logged = await qat(['log', ...what, '--wait', 'final', '--json'], { env })
+    const { id, status, index } = logged.json()[0]!
+    assert.equal(status, 'final')
+    const elsewhere = { ...env, QAT_RPC: ready.rpc[3]! }
+    const got = await qat(['get', String(id), '--json'], { env: elsewhere })
+    const { payload } = got.json()[0] as { payload: { data: unknown } }
+    assert.deepEqual(payload.data, { n: 1 })
+    const found = await qat(['query', '--subject', 'world', '--json'], { env: elsewhere })
+    assert.deepEqual(
+      found.json().map((entry) => entry.id),
+      [id],
+    )
+    assert.equal((await qat(['prove', String(index), '--out', path('proof')], { env: elsewhere })).code, 0)
+    const verified = await qat(['verify', path('proof'), '--policy', ready.policy, '--json'])
+    assert.equal(verified.json()[0]?.id, id)
+    const seen = await qat(['status'], { env })
+    assert.equal(seen.stdout.match(/ {2}yes {2}/g)?.length, 4)
+
+    parent!.kill('SIGTERM')
+    const { code, stdout, stderr } = await ended
+    assert.deepEqual([code, stderr, stdout.split('\n').length], [0, '', 2])
+    assert.deepEqual(nodesOf(path('net')), [])
+  })
+
+  it('goes on where it was, and takes its nodes along when it is killed outright', async () => {
+    let parent: ChildProcess | undefined
+    const ended = qat(['devnet', '--dir', path('net'), '--json'], {
+      during: (child) => {
+        parent = child
+      },
+    })
+    const ready = JSON.parse(await untilPrinted(parent!, /\n/)) as Ready
+    const { stdout } = await qat(['query', '--subject', 'world', '--json'], {
+      env: { QAT_RPC: ready.rpc[0]! },
+    })
+    assert.equal(stdout.split('\n').length, 2)
+    const [lost] = ready.nodes
+    process.kill(lost!.pid, 'SIGKILL')
+    const told = await untilPrinted(parent!, /"exit".*\n/)
+    assert.deepEqual(JSON.parse(told), { event: 'exit', name: lost!.name, code: null, signal: 'SIGKILL' })
+    parent!.kill('SIGKILL')
+    await ended
+    await until(() => nodesOf(path('net')).length === 0, 20_000)
+  })
+
+  it('refuses to be continued as what it is not', async () => {
+    const other = await qat(['devnet', '--dir', path('net'), '--nodes', '7'])
+    assert.equal(other.code, 1)
+    assert.match(other.stderr, /^qat: The devnet in [^\n]+ has 4 nodes, not 7\.[^\n]+\n$/)
+    const filled = await qat(['devnet', '--dir', path('proof')])
+    assert.match(filled.stderr, /^qat: [^\n]+ is not empty[^\n]+\n$/)
+  })
+
+  describe('in the hands of a script', () => {
+    let devnet: Devnet
+    const lost: string[] = []
+    before(async () => {
+      const options = { dir: path('script'), port: await freeBase(), nodes: 3, logLevel: 'warn' }
+      devnet = await startDevnet({ ...options, onExit: (name) => lost.push(name) })
+    })
+    after(() => devnet.stop())
+
+    it('kills and restarts one node at a time, without calling it a loss', async () => {
+      const [alpha] = devnet.nodes
+      const first = alpha!.pid!
+      await devnet.kill('alpha', 'SIGKILL')
+      assert.ok(!isAlive(first))
+      assert.equal(alpha!.pid, undefined)
+      await devnet.restart('alpha')
+      assert.ok(alpha!.pid !== first && isAlive(alpha!.pid!))
+      assert.deepEqual(lost, [])
+      await assert.rejects(devnet.kill('zulu', 'SIGTERM'), { code: 'devnet-options' })
+    })
+
+    it('has the policy and the token of its nodes', async () => {
+      assert.match(await readFile(devnet.policyPath, 'utf8'), /^log .*\nquorum validators\n$/s)
+      assert.match(devnet.token, /^qat_/)
+    })
+
+    it('says why a node does not start', async () => {
+      const blocked = startDevnet({ dir: path('blocked'), port: Number(new URL(devnet.nodes[0]!.rpc).port) })
+      await assert.rejects(blocked, (error: Error) =>
+        /ended while starting: .*(in use|taken)/.test(error.message),
+      )
+      assert.deepEqual(nodesOf(path('blocked')), [])
+    })
+  })
+})
