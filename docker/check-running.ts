@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { chmodSync, chownSync, copyFileSync, mkdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Image, pathIn } from './rehearsal.ts'
 
@@ -15,6 +15,7 @@ const PEER_PORT_OFFSET = 1_000
 
 /** Founds a ledger of two nodes in `dir` and takes it through one entry's life. Throws where it fails. */
 export async function checkRunning(image: Image, dir: string, say: (text: string) => void): Promise<void> {
+  install(image, dir)
   const { version } = JSON.parse(readFileSync(pathIn(image, 'package.json'), 'utf8'))
   assert.equal(qat(image, ['--version']).trim(), version)
 
@@ -45,6 +46,29 @@ export async function checkRunning(image: Image, dir: string, say: (text: string
   }
 }
 
+/**
+ * Puts this Node where the base image has one, and makes `dir`. Root, who may, goes on as the image's user: one
+ * who cannot change the code, and can read only keys that are that user's own.
+ */
+function install(image: Image, dir: string): void {
+  mkdirSync(pathIn(image, '/usr/local/bin'), { recursive: true })
+  copyFileSync(process.execPath, nodeOf(image))
+  mkdirSync(dir, { mode: 0o700 })
+  const user = userOf(image)
+  if (user.uid === undefined) return
+  chownSync(dir, user.uid, user.gid)
+  // Made for one user alone, the folder above would keep this one out.
+  chmodSync(dirname(dir), 0o755)
+}
+
+function nodeOf(image: Image): string {
+  return pathIn(image, '/usr/local/bin/node')
+}
+
+function userOf({ user }: Image) {
+  return user !== undefined && process.getuid?.() === 0 ? user : {}
+}
+
 function recordAndVerify(image: Image, dir: string, port: number): void {
   const token = readFileSync(join(dir, 'token'), 'utf8').trim()
   const rpc = ['--rpc', `http://127.0.0.1:${port}`]
@@ -68,7 +92,7 @@ function recordAndVerify(image: Image, dir: string, port: number): void {
 
 function start(image: Image, dir: string): ChildProcess {
   const args = image.cmd.map((word) => (word === '/data' ? dir : word))
-  return spawn(process.execPath, [...image.entrypoint.slice(1), ...args, '--log-level', 'warn'], {
+  return spawn(nodeOf(image), [...image.entrypoint.slice(1), ...args, '--log-level', 'warn'], {
     ...surroundings(image),
     stdio: ['ignore', 'ignore', 'inherit'],
   })
@@ -82,7 +106,7 @@ async function stop(child: ChildProcess): Promise<void> {
 }
 
 function qat(image: Image, args: readonly string[]): string {
-  return execFileSync(process.execPath, [...image.entrypoint.slice(1), ...args], {
+  return execFileSync(nodeOf(image), [...image.entrypoint.slice(1), ...args], {
     ...surroundings(image),
     encoding: 'utf8',
   })
@@ -91,14 +115,14 @@ function qat(image: Image, args: readonly string[]): string {
 /** What `docker run` would find out by the image's HEALTHCHECK. */
 function healthy(image: Image, port: number): boolean {
   const [, ...args] = image.healthcheck
-  const { status } = spawnSync(process.execPath, args, surroundings(image, `http://127.0.0.1:${port}`))
+  const { status } = spawnSync(nodeOf(image), args, surroundings(image, `http://127.0.0.1:${port}`))
   return status === 0
 }
 
-/** The image's folder and variables, and nothing of this machine's but PATH. */
+/** The image's folder, user and variables, and nothing of this machine's. */
 function surroundings(image: Image, rpc = image.env.QAT_RPC) {
   assert.equal(image.entrypoint[0], 'node')
-  return { cwd: pathIn(image, '.'), env: { ...image.env, QAT_RPC: rpc, PATH: process.env.PATH } }
+  return { ...userOf(image), cwd: pathIn(image, '.'), env: { ...image.env, QAT_RPC: rpc } }
 }
 
 async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {

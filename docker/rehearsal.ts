@@ -1,7 +1,7 @@
 /**
  * Builds an image without Docker: a folder stands for each stage's file system, this machine for the base image.
- * It shows that the steps of a Dockerfile lead to something that runs. It shows nothing about isolation, users
- * or the base image itself.
+ * It shows that the steps of a Dockerfile lead to something that runs. It shows nothing about isolation or the
+ * base image itself.
  */
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, statSync } from 'node:fs'
@@ -13,6 +13,8 @@ export interface Image {
   readonly root: string
   /** As in the image, such as /app. */
   readonly workdir: string
+  /** By number; undefined is root. */
+  readonly user: { readonly uid: number; readonly gid: number } | undefined
   readonly env: Readonly<Record<string, string>>
   readonly entrypoint: readonly string[]
   readonly cmd: readonly string[]
@@ -31,6 +33,7 @@ export interface Rehearsal {
 interface Draft {
   root: string
   workdir: string
+  user: { uid: number; gid: number } | undefined
   env: Record<string, string>
   entrypoint: readonly string[]
   cmd: readonly string[]
@@ -43,7 +46,15 @@ export function rehearse({ stages, context, scratch, onStep }: Rehearsal): Image
   for (const [number, stage] of stages.entries()) {
     const root = join(scratch, `stage${number}`)
     mkdirSync(root)
-    const draft = { root, workdir: '/', env: {}, entrypoint: [], cmd: [], healthcheck: [] }
+    const draft: Draft = {
+      root,
+      workdir: '/',
+      user: undefined,
+      env: {},
+      entrypoint: [],
+      cmd: [],
+      healthcheck: [],
+    }
     built.set(stage.name ?? '', draft)
     for (const step of stage.steps) {
       onStep(step)
@@ -79,6 +90,9 @@ function take(step: Step, draft: Draft, sourceOf: (stage: string | undefined) =>
     case 'RUN':
       run(text, draft)
       break
+    case 'USER':
+      draft.user = parseUser(text)
+      break
     case 'ENTRYPOINT':
       draft.entrypoint = exec ?? []
       break
@@ -101,6 +115,12 @@ function copy(words: readonly string[], root: string, draft: Draft): void {
     mkdirSync(dirname(pathIn(draft, to)), { recursive: true })
     cpSync(from, pathIn(draft, to), { recursive: true, verbatimSymlinks: true })
   }
+}
+
+function parseUser(text: string): { uid: number; gid: number } {
+  const [, uid, gid] = /^(\d+):(\d+)$/.exec(text) ?? []
+  if (uid === undefined) throw new DockerfileError(`A user is <uid>:<gid>, not ${text}`)
+  return { uid: Number(uid), gid: Number(gid) }
 }
 
 function run(command: string, draft: Draft): void {

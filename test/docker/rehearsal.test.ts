@@ -46,16 +46,21 @@ describe('the rehearsal of an image', () => {
     const image = imageOf(
       'ENV X=1',
       'RUN node -p process.version+process.env.X >out',
+      'USER 7:8',
       'CMD ["a"]',
       'ENTRYPOINT ["b"]',
     )
     assert.equal(readFileSync(pathIn(image, 'out'), 'utf8'), `${process.version}1\n`)
-    assert.deepEqual([image.env, image.cmd, image.entrypoint], [{ X: '1' }, ['a'], ['b']])
+    assert.deepEqual(
+      [image.user, image.env, image.cmd, image.entrypoint],
+      [{ uid: 7, gid: 8 }, { X: '1' }, ['a'], ['b']],
+    )
   })
 
   it('fails as the build would', () => {
     assert.throws(() => imageOf('RUN echo why; exit 3'), /RUN echo why.*failed.\nwhy/)
     assert.throws(() => imageOf('COPY missing ./'), /ENOENT/)
+    assert.throws(() => imageOf('USER node'), /A user is <uid>:<gid>/)
     assert.throws(() => imageOf('COPY --from=nowhere /a ./'), /no stage nowhere/)
   })
 
