@@ -102,9 +102,12 @@ export const EVENT = {
 
 export const EVENT_BYTES = utf8(JSON.stringify(EVENT))
 
-/** The entry of the example: `EVENT` by the submitter `ci`. */
+let entry: Promise<Entry> | undefined
+
+/** The entry of the example: `EVENT` by the submitter `ci`. Made once. */
 export function exampleEntry(): Promise<Entry> {
-  return signEntry(PAYLOAD_TYPES.event, EVENT_BYTES, submitterSigner)
+  entry ??= signEntry(PAYLOAD_TYPES.event, EVENT_BYTES, submitterSigner)
+  return entry
 }
 
 /** An entry with other attributes, signed by nobody. */
@@ -123,9 +126,14 @@ export function blockOn(
   return sealBlock(place, leaves, [{ keyid: keyId(signer.publicKey), signer }])
 }
 
-/** Block 1 of the example: one entry and its seal, really signed. */
-export async function exampleBlock(): Promise<Block> {
-  return blockOn(genesisState(await exampleGenesis()), [await exampleEntry()], {}, nodeSigner)
+let block: Promise<Block> | undefined
+
+/** Block 1 of the example: one entry and its seal, really signed. Made once. */
+export function exampleBlock(): Promise<Block> {
+  block ??= Promise.all([exampleGenesis(), exampleEntry()]).then(([genesis, entry]) =>
+    blockOn(genesisState(genesis), [entry], {}, nodeSigner),
+  )
+  return block
 }
 
 export const refused = (code: string) => (error: unknown) => error instanceof QatError && error.code === code

@@ -1,0 +1,92 @@
+/**
+ * The bytes of each format of our own, pinned. A change here is a change of format: ledgers that exist, proofs
+ * that people keep and other implementations would stop agreeing with us. `src/FORMATS.md` tells the same
+ * example, and the last test holds it to these values.
+ */
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { sha256 as opensslSha256, opensslSuite } from '../../node/crypto/openssl.ts'
+import { fromUtf8, toHex } from '../../src/bytes.ts'
+import { keyId } from '../../src/crypto/keys.ts'
+import { decodeEnvelope, pae } from '../../src/ledger/dsse.ts'
+import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
+import { BUNDLE_FILES } from '../../src/light/bundle.ts'
+import { verifyBundle } from '../../src/light/verify.ts'
+import { COSIGNED, exampleBundle, exampleLeaves, LEAF } from '../light/fixture.ts'
+import { mth } from '../support/naive-tree.ts'
+import { CI, exampleBlock, exampleGenesis } from './fixture.ts'
+import { BLOCK_1, BUNDLE, GENESIS, KEYS, LEAVES, ROOT } from './golden.ts'
+
+const sha256 = (bytes: Uint8Array) => toHex(opensslSha256(bytes))
+
+const brief = (payload: string) => payload.replace(/"pub":"([^"]{24})[^"]*"/g, '"pub":"$1…"')
+
+describe('the golden bytes', () => {
+  it('of keys: from the seed to the key id', () => {
+    for (const [{ publicKey }, id, digest] of KEYS) {
+      assert.equal(keyId(publicKey), id)
+      assert.equal(sha256(publicKey.bytes), digest)
+    }
+  })
+
+  for (const golden of LEAVES) {
+    it(`of leaf ${golden.index}, ${golden.type}`, async () => {
+      const leaf = (await exampleLeaves())[golden.index]!
+      const { payload, payloadType, signatures } = decodeEnvelope(leaf)
+      const [signature] = signatures
+      assert.equal(payloadType, golden.type)
+      assert.equal(brief(fromUtf8(payload)), golden.payload)
+      const message = pae(payloadType, payload)
+      assert.deepEqual(
+        { payload: sha256(payload), pae: sha256(message), sig: sha256(signature!.sig), leaf: sha256(leaf) },
+        golden.sha256,
+      )
+      assert.equal(sha256(Uint8Array.of(0, ...leaf)), golden.leafHash)
+      assert.equal(leaf.length, golden.bytes)
+      assert.equal(signature!.keyid, keyId(golden.signer.publicKey))
+      assert.ok(await opensslSuite.verify(golden.signer.publicKey, message, signature!.sig))
+    })
+  }
+
+  it('of blocks', async () => {
+    const genesis = (await exampleGenesis()).block
+    const block = await exampleBlock()
+    assert.deepEqual({ sha256: sha256(genesis.bytes), bytes: genesis.bytes.length }, GENESIS)
+    assert.deepEqual({ sha256: sha256(block.bytes), bytes: block.bytes.length }, BLOCK_1)
+    assert.equal(genesis.id, LEAVES[LEAF.genesisSeal]!.leafHash)
+    assert.equal(block.id, LEAVES[LEAF.seal]!.leafHash)
+    assert.equal(toHex(mth(await exampleLeaves())), ROOT)
+  })
+
+  it('of a proof bundle, kept as files that anyone can verify', async () => {
+    const bundle = await exampleBundle()
+    for (const part of ['entry', 'proof', 'policy'] as const) {
+      const file = readFileSync(new URL(`../light/example/${BUNDLE_FILES[part]}`, import.meta.url))
+      assert.deepEqual(new Uint8Array(file), bundle[part], part)
+      assert.deepEqual({ sha256: sha256(bundle[part]), bytes: bundle[part].length }, BUNDLE[part])
+    }
+    const verdict = await verifyBundle(opensslSuite, bundle, { keys: [CI.key], requireKnownKey: true })
+    assert.ok(verdict.ok)
+    assert.equal(verdict.proves.root, ROOT)
+    assert.equal(verdict.proves.recordedBy, COSIGNED)
+  })
+
+  it('are the ones that FORMATS.md tells', () => {
+    const formats = readFileSync(new URL('../../src/FORMATS.md', import.meta.url), 'utf8')
+    const entry = LEAVES[LEAF.entry]!
+    const seal = LEAVES[LEAF.seal]!
+    const told = [
+      ...KEYS.map(([, id]) => id),
+      ...LEAVES.map(({ leafHash }) => leafHash),
+      ...[entry, seal].flatMap(({ payload, sha256 }) => [payload, sha256.pae, sha256.sig, sha256.leaf]),
+      GENESIS.sha256,
+      BLOCK_1.sha256,
+      ROOT,
+      BUNDLE.proof.sha256,
+      BUNDLE.policy.sha256,
+      ...Object.values(PAYLOAD_TYPES),
+      ...Object.values(BUNDLE_FILES),
+    ]
+    for (const value of told) assert.ok(formats.includes(value), value)
+  })
+})
