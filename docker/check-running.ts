@@ -55,7 +55,7 @@ function install(image: Image, dir: string): void {
   copyFileSync(process.execPath, nodeOf(image))
   mkdirSync(dir, { mode: 0o700 })
   const user = userOf(image)
-  if (user.uid === undefined) return
+  if (user === undefined) return
   chownSync(dir, user.uid, user.gid)
   // Made for one user alone, the folder above would keep this one out.
   chmodSync(dirname(dir), 0o755)
@@ -66,7 +66,7 @@ function nodeOf(image: Image): string {
 }
 
 function userOf({ user }: Image) {
-  return user !== undefined && process.getuid?.() === 0 ? user : {}
+  return process.getuid?.() === 0 ? user : undefined
 }
 
 function recordAndVerify(image: Image, dir: string, port: number): void {
