@@ -1,0 +1,34 @@
+/**
+ * What the package offers to programs: reading and signing entries, and verifying what a ledger proves. Pure, so
+ * it runs in browsers as it does in Node. The formats are described in FORMATS.md.
+ */
+
+// Keys
+export { keyId, publicKeyFromJwk, publicKeyFromPem, publicKeyToJwk, publicKeyToPem } from './crypto/keys.ts'
+// Verifying
+export { nobleSuite } from './crypto/noble.ts'
+export {
+  type PrivateKey,
+  privateKeyFromJwk,
+  privateKeyToJwk,
+  seedFromPem,
+  seedToPem,
+} from './crypto/private-keys.ts'
+export type { MlDsaAlg, PublicKey, SignatureSuite, Signer } from './crypto/suite.ts'
+// Failures
+export { FormatError, ProofError, QatError, RefusedError } from './errors.ts'
+// Entries
+export { decodeEntry, type Entry, entryFromJson, signEntry } from './ledger/entry.ts'
+export type { Claim } from './ledger/event.ts'
+// The parts of which proofs are made
+export { type Genesis, readGenesis, verifyGenesis } from './ledger/genesis.ts'
+export { policyOf } from './ledger/membership.ts'
+export { PAYLOAD_TYPES } from './ledger/payload-types.ts'
+export { BUNDLE_FILES, type Bundle, makeBundle } from './light/bundle.ts'
+export type { EntrySignature, LeafKind } from './light/leaf.ts'
+export { type Proven, type Verdict, type VerifyOptions, verifyBundle } from './light/verify.ts'
+export { leafHash } from './merkle/hash.ts'
+export { verifyConsistency, verifyInclusion } from './merkle/verify.ts'
+export { type Certificate, verifyCertificate } from './notes/certificate.ts'
+export { type Policy, parsePolicy, printPolicy } from './notes/policy.ts'
+export { parseTlogProof, printTlogProof, type TlogProof } from './notes/tlog-proof.ts'
