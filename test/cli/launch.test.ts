@@ -111,6 +111,7 @@ describe('the launcher', () => {
     const file = await script(
       'patient.ts',
       `import { stopRequest } from '${module}'
+      setInterval(() => {}, 1e6) // as a node would, it has reasons to stay
       console.log('pid=' + process.pid)
       await stopRequest()
       process.exit(0)`,

@@ -84,10 +84,10 @@ describe('qat log', () => {
     }
   })
 
-  it('signs here if given a key, binds the event to the ledger, and keeps the token to itself', async () => {
+  it('signs here if given a key, and binds the event to the ledger', async () => {
     const server = await serve()
     for (const [file, env] of [
-      ['team.key', { QAT_TOKEN: 'not-for-this-node' }],
+      ['team.key', {}],
       ['sealed.key', { QAT_PASSPHRASE: 'sesame' }],
     ] as const) {
       server.service.asked.length = 0
@@ -100,6 +100,25 @@ describe('qat log', () => {
       assert.equal(payloadOf(entry).ledger, 'example.org/ledger')
       const { publicKey } = opensslSuite.signer('ML-DSA-65', SEED)
       assert.ok(await verifyAll(opensslSuite, [signatureCheck(entry.envelope, 0, publicKey)]))
+    }
+  })
+
+  it('shows a token to nobody where a key signs', async () => {
+    const seen: unknown[] = []
+    const result = { ledger: 'example.org/ledger', id: HASH, status: 'ordered' }
+    const nosy = createServer((request, response) => {
+      seen.push(request.headers.authorization)
+      response.end(JSON.stringify({ jsonrpc: '2.0', id: 1, result }))
+    })
+    await once(nosy.listen(0, '127.0.0.1'), 'listening')
+    try {
+      const url = `http://127.0.0.1:${(nosy.address() as AddressInfo).port}`
+      const args = ['log', ...WHAT, '--key', path('team.key'), '--rpc', url]
+      assert.equal((await qat(args, { env: { QAT_TOKEN: TOKEN } })).code, 0)
+      assert.deepEqual(seen, [undefined, undefined])
+    } finally {
+      nosy.closeAllConnections()
+      nosy.close()
     }
   })
 

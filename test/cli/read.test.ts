@@ -1,10 +1,11 @@
 /** The commands that ask a node: get, query, status, watch, prove. */
 import assert from 'node:assert/strict'
 import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { writeBundleFolder } from '../../node/cli/bundle-folder.ts'
 import { entryCells } from '../../node/cli/entry-text.ts'
 import { printable, table } from '../../node/cli/output.ts'
 import { type LedgerService, type QueryPage, ServiceError } from '../../node/service.ts'
-import { fromUtf8 } from '../../src/bytes.ts'
+import { fromUtf8, utf8 } from '../../src/bytes.ts'
 import { BUNDLE_FILES, makeBundle } from '../../src/light/bundle.ts'
 import { certified, entriesOf, policyOf, VALIDATORS } from '../notes/fixture.ts'
 import {
@@ -158,6 +159,19 @@ describe('a command that asks a node', () => {
         assert.equal(await readFile(path('deep', 'evidence', BUNDLE_FILES[part]), 'utf8'), files[part])
       }
       assert.equal((await qat(['verify', out])).code, 0)
+    })
+
+    it('checks what the disk holds, before the folder has its name', async () => {
+      const bundle = { entry: utf8(files.entry), proof: utf8(files.proof), policy: utf8(files.policy) }
+      let checked = 0
+      await writeBundleFolder(path('read-back'), bundle, async (written) => {
+        checked++
+        assert.notEqual(written.entry, bundle.entry)
+        assert.deepEqual(written, bundle)
+        await assert.rejects(readdir(path('read-back')), { code: 'ENOENT' })
+      })
+      assert.equal(checked, 1)
+      assert.equal((await readdir(path('read-back'))).length, 3)
     })
 
     it('leaves nothing behind where the proof does not convince, or is of another entry', async () => {
