@@ -12,9 +12,7 @@ export type JsonObject = { [key: string]: Json }
  * numbers beyond IEEE double, nesting deeper than JSON_DEPTH_MAX, invalid UTF-8 and input over `bytesMax`.
  */
 export function parseJson(input: Uint8Array | string, bytesMax: number): Json {
-  // A text of n UTF-16 units has n to 3n bytes: only what passes the first test is worth encoding.
-  const fits = input.length <= bytesMax && (typeof input !== 'string' || utf8(input).length <= bytesMax)
-  if (!fits) {
+  if (isLonger(input, bytesMax)) {
     throw new FormatError('too-large', `The JSON text exceeds ${bytesMax} bytes.`, { length: input.length })
   }
   const text = typeof input === 'string' ? input : fromUtf8(input)
@@ -24,6 +22,12 @@ export function parseJson(input: Uint8Array | string, bytesMax: number): Json {
   } catch (cause) {
     throw new FormatError('json-syntax', 'The text is not valid JSON.', {}, { cause })
   }
+}
+
+/** A text of n UTF-16 units has n to 3n bytes, so most need not be encoded to be counted. */
+function isLonger(input: Uint8Array | string, bytesMax: number): boolean {
+  if (input.length > bytesMax) return true
+  return typeof input === 'string' && 3 * input.length > bytesMax && utf8(input).length > bytesMax
 }
 
 /** RFC 8785 bytes of a JSON value. */

@@ -65,6 +65,11 @@ export function encodeEnvelope(envelope: Envelope): Uint8Array {
 
 /** Reads canonical envelope bytes; every other spelling of the same envelope is refused. */
 export function decodeEnvelope(bytes: Uint8Array): Envelope {
+  if (bytes.length > ENTRY_BYTES_MAX) {
+    throw new FormatError('too-large', `A leaf has at most ${ENTRY_BYTES_MAX} bytes.`, {
+      bytes: bytes.length,
+    })
+  }
   const spelled = fromUtf8(bytes)
   const value = parseJson(spelled, ENTRY_BYTES_MAX)
   const envelope = envelopeFromJson(value)

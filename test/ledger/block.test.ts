@@ -7,7 +7,6 @@ import { genesisState, nextPlace } from '../../src/ledger/chain.ts'
 import { encodeEnvelope } from '../../src/ledger/dsse.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import { decodeSeal, encodeSeal, type Seal } from '../../src/ledger/seal.ts'
-import { BLOCK_BYTES_MAX } from '../../src/limits.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
 import { encodeEntryBundle } from '../../src/merkle/tiles.ts'
 import { mth } from '../support/naive-tree.ts'
@@ -138,7 +137,7 @@ describe('a block', () => {
       ['cut within a leaf', block.bytes.subarray(0, -1), 'truncated'],
       ['a byte more', Uint8Array.of(...block.bytes, 0), 'truncated'],
       ['a bundle of no bytes more', Uint8Array.of(...block.bytes, 0, 0), 'json-syntax'],
-      ['too many bytes', new Uint8Array(BLOCK_BYTES_MAX + 1), 'too-large'],
+      ['too many bytes', encodeEntryBundle([...Array(64).fill(new Uint8Array(65_535)), last]), 'too-large'],
       ['too many leaves', new Uint8Array(2 * 4_098), 'too-large'],
     ]
     for (const [what, bytes, code] of cases) assert.throws(() => decodeBlock(bytes), refused(code), what)

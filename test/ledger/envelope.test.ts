@@ -159,6 +159,8 @@ describe('the envelope', () => {
     const fits = 'A'.repeat(bytesOver - (bytesOver % 4))
     assert.ok(decode(spelled({ payload: fits })))
     assert.throws(() => decode(spelled({ payload: `${fits}AAAA` })), refused('too-large'))
+    // Too long is refused before anything of it is read, even as text.
+    assert.throws(() => decodeEnvelope(new Uint8Array(ENTRY_BYTES_MAX + 1).fill(0xff)), refused('too-large'))
     const envelope = decode(spelled({ payload: fits }))
     assert.equal(encodeEnvelope(envelope).length, spelled({ payload: fits }).length)
     const larger = { ...envelope, payload: new Uint8Array(envelope.payload.length + 3) }

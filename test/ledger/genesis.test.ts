@@ -37,6 +37,8 @@ async function forged({
   types = {} as { first?: string; member?: string },
   place = {} as Partial<SealPlace>,
   without = '',
+  /** The hashes that the first leaf names, from those of the records that follow it. */
+  named = (hashes: readonly string[]): readonly Json[] => hashes,
 } = {}): Promise<Uint8Array> {
   const signers = [{ keyid: keyId(adminSigner.publicKey), signer: blank[0]! }]
   const leaf = async (type: string, payload: Uint8Array) => {
@@ -52,7 +54,7 @@ async function forged({
     cosigners: 1,
     adminQuorum: 1,
     limits: { ...PARAMETERS.limits },
-    members: records.map(({ hash }) => toHex(hash)),
+    members: [...named(records.map(({ hash }) => toHex(hash)))],
     ...record,
   }
   delete fields[without]
@@ -106,14 +108,17 @@ describe('genesis', () => {
   })
 
   it('names every member record by its leaf hash, in order', async () => {
-    const hashes = genesis.block.leafHashes.slice(1, 4).map(toHex)
-    await refuse('bad-genesis', { record: { members: hashes.toReversed() } })
-    await refuse('bad-genesis', { record: { members: [...hashes.slice(0, 2), 'ab'.repeat(32)] } })
-    await refuse('bad-genesis', { record: { members: hashes.slice(0, 2) } })
-    await refuse('bad-genesis', { record: { members: [...hashes, hashes[0]!] } })
-    await refuse('bad-hex', { record: { members: ['AB'.repeat(32)] } })
-    await refuse('bad-hex', { record: { members: ['ab'] } })
-    await refuse('bad-field', { record: { members: [] } })
+    const wrong: ((hashes: readonly string[]) => readonly Json[])[] = [
+      (hashes) => hashes.toReversed(),
+      (hashes) => hashes.with(2, 'ab'.repeat(32)),
+      (hashes) => hashes.slice(0, 2),
+      (hashes) => [...hashes, 'ab'.repeat(32)],
+    ]
+    for (const named of wrong) await refuse('bad-genesis', { named })
+    await refuse('bad-hex', { named: (hashes) => hashes.map((hash) => hash.toUpperCase()) })
+    await refuse('bad-hex', { named: (hashes) => hashes.map((hash) => hash.slice(2)) })
+    await refuse('bad-field', { named: () => [] })
+    await refuse('bad-field', { named: () => [1, 2, 3] })
   })
 
   it('has leaves of the right types in the right places', async () => {
