@@ -99,7 +99,10 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 export function parseDecimal(text: string): number {
   const value = /^(?:0|[1-9][0-9]{0,15})$/.test(text) ? Number(text) : Number.NaN
   if (!Number.isSafeInteger(value)) {
-    throw new FormatError('bad-integer', 'Expected a decimal number from 0 to 2^53 - 1 without leading zeros.')
+    throw new FormatError(
+      'bad-integer',
+      'Expected a decimal number from 0 to 2^53 - 1 without leading zeros.',
+    )
   }
   return value
 }

@@ -9,9 +9,17 @@ import { sealBlock } from '../../src/ledger/block.ts'
 import { nextPlace } from '../../src/ledger/chain.ts'
 import type { Entry } from '../../src/ledger/entry.ts'
 import { ENTRY_BYTES_MAX } from '../../src/limits.ts'
+import type { Clock } from '../clock.ts'
 import { type LedgerStore, toRaftBlock } from '../store/ledger-store.ts'
 import type { Pool } from './pool.ts'
 import type { Unapplied } from './unapplied.ts'
+
+/**
+ * A block costs every node signatures, syncs and messages whatever it holds, so under load it waits for company:
+ * this long after the one before for each entry that one held. With few entries there is no wait to notice.
+ */
+const WAIT_MS_PER_ENTRY = 2
+const WAIT_MS_MAX = 100
 
 export interface ProposerPorts {
   readonly name: string
@@ -21,7 +29,7 @@ export interface ProposerPorts {
   readonly pool: Pool
   readonly unapplied: Unapplied
   readonly store: LedgerStore
-  readonly now: () => number
+  readonly clock: Clock
   readonly onFatal: (error: unknown) => void
 }
 
@@ -29,6 +37,9 @@ export class Proposer {
   readonly #ports: ProposerPorts
   #working = false
   #again = false
+  /** When the last block was proposed, and how long the next one waits after it. */
+  #last = { at: Number.NEGATIVE_INFINITY, waitMs: 0 }
+  #alarm = false
 
   constructor(ports: ProposerPorts) {
     this.#ports = ports
@@ -57,22 +68,38 @@ export class Proposer {
 
   /** Builds, signs and offers one block; false if there is nothing to do now. */
   async #proposeOne(): Promise<boolean> {
-    const { driver, unapplied, store, name, keyid, signer, now } = this.#ports
+    const { driver, unapplied, store, name, keyid, signer, clock } = this.#ports
     const { raft } = driver
     // A new leader opens its term with an empty block, so that what came before it can commit.
     const opening = raft.needsOpening
-    if (!raft.canPropose()) return false
+    if (!raft.canPropose() || (!opening && this.#tooSoon())) return false
     const { tail, term } = raft
     const entries = opening ? [] : await this.#choose(tail.hash)
     if (!opening && entries.length === 0) return false
     if (raft.tail.hash !== tail.hash || raft.term !== term) return true
     const state = unapplied.stateAfter(tail.hash)
     invariant(state, 'The tail of the log is unknown to the ledger.', { height: tail.height })
-    const block = await sealBlock(nextPlace(state, term, name, now()), entries, [{ keyid, signer }])
+    const block = await sealBlock(nextPlace(state, term, name, clock.now()), entries, [{ keyid, signer }])
     if (raft.tail.hash !== tail.hash || raft.term !== term) return true
     invariant(store.tip.height <= tail.height, 'The chain has outgrown the log.')
     unapplied.add(block, entries)
+    this.#last = { at: clock.elapsed(), waitMs: Math.min(WAIT_MS_MAX, WAIT_MS_PER_ENTRY * entries.length) }
     return driver.propose(toRaftBlock(block)).ok
+  }
+
+  /** Whether the next block still waits for company; if so, the work goes on when the wait is over. */
+  #tooSoon(): boolean {
+    const { clock, pool, store } = this.#ports
+    const restMs = this.#last.at + this.#last.waitMs - clock.elapsed()
+    if (restMs <= 0 || pool.size >= store.state.parameters.limits.blockEntries) return false
+    if (!this.#alarm) {
+      this.#alarm = true
+      clock.after(restMs, () => {
+        this.#alarm = false
+        this.kick()
+      })
+    }
+    return true
   }
 
   /** The oldest entries that stand in no block of the branch that ends with `tail`. */

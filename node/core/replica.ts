@@ -55,10 +55,10 @@ export const TICK_MS = 50
 const ELECTION_TICKS = 30
 const HEARTBEAT_TICKS = 4
 /** Blocks that a leader may have under way; more would only make them smaller. */
-const WINDOW_BLOCKS = 4
+const WINDOW_BLOCKS = 2
 const ANNOUNCE_MS = 2_000
 /** Blocks up to this size are gossiped whole; of a larger one only the seal, and who lacks it pulls it. */
-const GOSSIP_BLOCK_BYTES_MAX = 65_536
+const GOSSIP_BLOCK_BYTES_MAX = 16_384
 /** A gap that ordering has not closed by itself after this time is closed by pulling. */
 const GAP_PATIENCE_MS = 1_000
 
@@ -133,7 +133,7 @@ export class Replica {
       pool: this.pool,
       unapplied: this.#unapplied,
       store,
-      now: clock.now,
+      clock,
       onFatal,
     })
     this.#puller = new Puller({
@@ -297,7 +297,8 @@ export class Replica {
     this.certifier.applied()
     if (this.driver.raft.role === 'leader') {
       this.#certifyIfLeading()
-      this.#proposer.kick()
+      // Raft sees room in its window only after this call has returned to it.
+      this.#ports.clock.soon(() => this.#proposer.kick())
       for (const { block } of applied) this.#gossipBlock(block)
     }
   }

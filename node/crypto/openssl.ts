@@ -44,6 +44,18 @@ export class KeyObjectCache {
 
 const publicKeys = new KeyObjectCache(PUBLIC_KEYS_MAX)
 
+/** In front of the look-up by content: the keys of members are the same objects again and again. */
+const byIdentity = new WeakMap<PublicKey, KeyObject>()
+
+function keyObjectOf(key: PublicKey): KeyObject {
+  let found = byIdentity.get(key)
+  if (found === undefined) {
+    found = publicKeys.get(key)
+    byIdentity.set(key, found)
+  }
+  return found
+}
+
 /** Signs hedged, as OpenSSL does by default. The message is copied before the call returns. */
 export const opensslSuite: SignatureSuite = {
   signer(alg, seed) {
@@ -66,7 +78,7 @@ export const opensslSuite: SignatureSuite = {
 
   async verify(key, message, signature) {
     if (!sizesFit(key, signature)) return false
-    const keyObject = publicKeys.get(key)
+    const keyObject = keyObjectOf(key)
     return new Promise((resolve, reject) => {
       verify(null, message, keyObject, signature, (error, valid) => {
         if (error) reject(error)

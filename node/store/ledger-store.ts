@@ -10,8 +10,8 @@ import { type Block, decodeBlock } from '../../src/ledger/block.ts'
 import { type ChainState, genesisState } from '../../src/ledger/chain.ts'
 import type { Entry } from '../../src/ledger/entry.ts'
 import { type Genesis, readGenesis } from '../../src/ledger/genesis.ts'
-import { decodeEntryBundle } from '../../src/merkle/tiles.ts'
 import { BLOCK_ENTRIES_MAX } from '../../src/limits.ts'
+import { decodeEntryBundle } from '../../src/merkle/tiles.ts'
 import { type BlockFacts, decodeFacts, encodeFacts } from './block-facts.ts'
 import {
   blockKey,
