@@ -38,7 +38,7 @@ const HOMES = [
   {
     packages: /^(?:libp2p|@libp2p\/.+|@chainsafe\/libp2p-.+|@multiformats\/.+)$/,
     homes: ['node/net/libp2p-network.ts', 'node/net/link.ts'],
-    why: 'the rest of the node speaks to the Network interface, which tests implement in memory',
+    why: 'the rest of the node speaks to the Network interface, which a simulation can implement in memory',
   },
   {
     packages: /^(?:classic-level|abstract-level)$/,
