@@ -30,7 +30,7 @@ export function fromHex(text: string, bytes?: number): Uint8Array {
 }
 
 const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
-const DIGIT = new Uint8Array(128).fill(255)
+const DIGIT = new Int8Array(128).fill(-1)
 for (let i = 0; i < 64; i++) DIGIT[BASE64.charCodeAt(i)] = i
 const CODES = utf8(BASE64)
 const PAD = 61
@@ -56,24 +56,32 @@ export function fromBase64(text: string): Uint8Array {
   const bad = () => new FormatError('bad-base64', 'Expected canonical base64 (RFC 4648 section 4, padded).')
   if (text.length % 4 !== 0) throw bad()
   const pad = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0
-  const digits = text.length - pad
   const out = new Uint8Array((text.length / 4) * 3 - pad)
+  const whole = pad === 0 ? text.length : text.length - 4
   let o = 0
-  let bits = 0
-  let held = 0
-  for (let i = 0; i < digits; i++) {
-    const code = text.charCodeAt(i)
-    const digit = code < 128 ? DIGIT[code]! : 255
-    if (digit === 255) throw bad()
-    bits = ((bits << 6) | digit) & 0xffffff
-    held += 6
-    if (held >= 8) {
-      held -= 8
-      out[o++] = (bits >> held) & 255
-    }
+  for (let i = 0; i < whole; i += 4) {
+    const bits =
+      (digit(text, i) << 18) | (digit(text, i + 1) << 12) | (digit(text, i + 2) << 6) | digit(text, i + 3)
+    if (bits < 0) throw bad()
+    out[o++] = bits >> 16
+    out[o++] = (bits >> 8) & 255
+    out[o++] = bits & 255
   }
-  if ((bits & ((1 << held) - 1)) !== 0) throw bad()
+  if (pad > 0) {
+    const third = pad === 1 ? digit(text, whole + 2) : 0
+    const bits = (digit(text, whole) << 18) | (digit(text, whole + 1) << 12) | (third << 6)
+    // What no byte is made of must be zero, or one value would have two spellings.
+    if (bits < 0 || (bits & (pad === 1 ? 0xff : 0xffff)) !== 0) throw bad()
+    out[o++] = bits >> 16
+    if (pad === 1) out[o++] = (bits >> 8) & 255
+  }
   return out
+}
+
+/** The six bits that a character stands for; negative, also after shifts, if it stands for none. */
+function digit(text: string, at: number): number {
+  const code = text.charCodeAt(at)
+  return code < 128 ? DIGIT[code]! : -1
 }
 
 /** base64url without padding (RFC 4648 section 5), as JWK uses it. */

@@ -56,13 +56,12 @@ export class Admission {
 
   /** The same leaf, or an entry with one of the same CloudEvents, in the chain or the pool. */
   async #earlier(entry: Entry): Promise<Admitted | undefined> {
-    if ((await this.#store.leafIndex(entry.hash)) !== undefined) return { outcome: 'known' }
+    const recorded = await this.#store.recorded(entry)
+    if (recorded.leaf !== undefined) return { outcome: 'known' }
     const rival = this.#inPool(entry)
     if (rival) return sameEvents(entry, rival)
-    const events = entry.claims.flatMap(({ source, id }) => (id === undefined ? [] : [{ source, id }]))
-    const index = (await this.#store.eventIndexes(events)).find((found) => found !== undefined)
-    if (index === undefined) return undefined
-    const leaf = await readLeaf(this.#store, index)
+    if (recorded.event === undefined) return undefined
+    const leaf = await readLeaf(this.#store, recorded.event)
     return sameEvents(entry, decodeEntry(leaf))
   }
 

@@ -13,6 +13,8 @@ import { POOL_ENTRIES_MAX, type Pool } from './pool.ts'
 
 /** Longer than ordering takes under load; a frame that was lost is repeated after this time. */
 const RESEND_MS = 2_000
+/** Under load entries wait this long for company: a frame costs the same whether it holds one or ten. */
+const GATHER_MS = 5
 /** One frame of forwarded entries. */
 const FRAME_ENTRIES_BYTES_MAX = 1_048_576
 
@@ -34,6 +36,7 @@ export class Forwarding {
   readonly #waiting = new Set<string>()
   #leader: string | undefined
   #flushing = false
+  #flushed = Number.NEGATIVE_INFINITY
 
   constructor(pool: Pool, network: Pick<Network, 'send'>, clock: Clock) {
     this.#pool = pool
@@ -71,14 +74,17 @@ export class Forwarding {
     this.#flushSoon()
   }
 
-  /** All entries that arrive in one turn of the event loop travel in one frame. */
+  /** At once after a pause; else what arrives within a few milliseconds travels in one frame. */
   #flushSoon(): void {
     if (this.#flushing || this.#waiting.size === 0) return
     this.#flushing = true
-    this.#clock.soon(() => {
+    const flush = () => {
       this.#flushing = false
+      this.#flushed = this.#clock.elapsed()
       this.#flush()
-    })
+    }
+    if (this.#clock.elapsed() - this.#flushed > GATHER_MS) this.#clock.soon(flush)
+    else this.#clock.after(GATHER_MS, flush)
   }
 
   #flush(): void {

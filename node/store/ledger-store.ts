@@ -213,10 +213,12 @@ export class LedgerStore {
     return this.#kv.hasMany(hashes.map(leafKey))
   }
 
-  /** Indexes of the entries that carry CloudEvents with these names, in the order asked. */
-  async eventIndexes(events: readonly { source: string; id: string }[]): Promise<(number | undefined)[]> {
-    const found = await this.#kv.getMany(events.map(({ source, id }) => eventKey(source, id)))
-    return found.map((bytes) => bytes && fromU64(bytes))
+  /** What stands in the chain of an entry already: its own leaf, or another that carries one of its CloudEvents. */
+  async recorded(entry: Entry): Promise<{ leaf: number | undefined; event: number | undefined }> {
+    const events = entry.claims.flatMap(({ source, id }) => (id === undefined ? [] : [eventKey(source, id)]))
+    const [leaf, ...found] = await this.#kv.getMany([leafKey(entry.hash), ...events])
+    const event = found.find((bytes) => bytes !== undefined)
+    return { leaf: leaf && fromU64(leaf), event: event && fromU64(event) }
   }
 
   /** Leaf indexes in [from, to) whose entry has the attribute, in the tree's order or against it. */
@@ -292,21 +294,20 @@ async function readFacts(kv: Kv, height: number): Promise<BlockFacts | undefined
 }
 
 function indexWrites(entry: Entry, index: number): KvWrite[] {
-  const empty = new Uint8Array(0)
-  const writes = new Map<string, KvWrite>()
-  for (const claim of entry.claims) {
+  const writes: KvWrite[] = []
+  for (const [i, claim] of entry.claims.entries()) {
     const { source, id } = claim
-    if (id !== undefined)
-      writes.set(JSON.stringify([source, id]), { key: eventKey(source, id), value: u64(index) })
+    if (id !== undefined) writes.push({ key: eventKey(source, id), value: u64(index) })
     for (const attribute of Object.keys(INDEXED) as IndexedAttribute[]) {
-      writes.set(`${attribute} ${claim[attribute]}`, {
-        key: indexKey(attribute, claim[attribute], index),
-        value: empty,
-      })
+      // The events of a batch mostly share their source and type.
+      if (i > 0 && claim[attribute] === entry.claims[i - 1]![attribute]) continue
+      writes.push({ key: indexKey(attribute, claim[attribute], index), value: NOTHING })
     }
   }
-  return [...writes.values()]
+  return writes
 }
+
+const NOTHING = new Uint8Array(0)
 
 function checkVersion(found: Uint8Array, genesis: string): void {
   const store = parseCanonicalJson(found, 1024) as { version: number; genesis: string }

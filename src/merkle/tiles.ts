@@ -108,7 +108,7 @@ export function encodeEntryBundle(entries: readonly Uint8Array[]): Uint8Array {
 }
 
 /**
- * The entries of a bundle, as copies: at most 256 in a tile's bundle, `max` where the same layout serves for
+ * The entries of a bundle, as views of its bytes: at most 256 in a tile's bundle, `max` where the same layout serves for
  * another run of entries. Throws FormatError truncated, or too-large beyond `max` entries.
  */
 export function decodeEntryBundle(bytes: Uint8Array, max = TILE_WIDTH): Uint8Array[] {
@@ -119,7 +119,7 @@ export function decodeEntryBundle(bytes: Uint8Array, max = TILE_WIDTH): Uint8Arr
     if (bytes.length < at + 2) throw truncated()
     const end = at + 2 + bytes[at]! * 256 + bytes[at + 1]!
     if (bytes.length < end) throw truncated()
-    entries.push(bytes.slice(at + 2, end))
+    entries.push(bytes.subarray(at + 2, end))
     at = end
   }
   return entries
