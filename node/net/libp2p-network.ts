@@ -105,6 +105,13 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
         ignoreDuplicatePublishError: true,
         fallbackToFloodsub: false,
         emitSelf: false,
+        // The publisher reaches every member itself; the mesh only bridges links that are down, so it is kept thin.
+        floodPublish: true,
+        D: 2,
+        Dlo: 1,
+        Dhi: 3,
+        Dout: 0,
+        Dscore: 1,
         doPX: false,
         maxInboundDataLength: FRAME_BYTES_MAX,
         msgIdFn: (message) => sha256(new TextEncoder().encode(message.topic), message.data),
