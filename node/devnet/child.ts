@@ -23,6 +23,7 @@ export class NodeProcess {
   readonly dir: string
   readonly exited: Promise<Exit>
   readonly #child: ChildProcess
+  #answers = false
 
   /** Starts `qat start --dir <dir>`, its output appended to <dir>/log. */
   constructor(dir: string, args: readonly string[] = []) {
@@ -37,6 +38,9 @@ export class NodeProcess {
     } finally {
       closeSync(log)
     }
+    this.#child.once('message', () => {
+      this.#answers = true
+    })
     this.#child.channel?.unref()
     this.exited = new Promise((resolve) => {
       this.#child.once('exit', (code, signal) => resolve({ code, signal }))
@@ -50,6 +54,11 @@ export class NodeProcess {
 
   get running(): boolean {
     return this.#child.pid !== undefined && this.#child.exitCode === null && this.#child.signalCode === null
+  }
+
+  /** Whether this very process has said that it answers: another may answer on its port. */
+  get answers(): boolean {
+    return this.#answers && this.running
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -21,12 +21,12 @@ export interface Watched {
  */
 export async function untilAll(
   nodes: readonly Watched[],
-  probe: (rpc: string) => Promise<boolean>,
+  probe: (node: Watched) => Promise<boolean>,
   timeoutMs: number,
 ): Promise<void> {
   const endMs = performance.now() + timeoutMs
   for (const node of nodes) {
-    while (!(await probe(node.rpc).catch(() => false))) {
+    while (!(await probe(node).catch(() => false))) {
       await refuseDead(nodes)
       if (performance.now() > endMs) {
         const seconds = Math.round(timeoutMs / 1_000)
@@ -39,14 +39,15 @@ export async function untilAll(
 }
 
 /** Whether the node answers and follows the cluster. */
-export async function isUp(rpc: string): Promise<boolean> {
+export async function isUp({ rpc, process }: Watched): Promise<boolean> {
+  if (!process.answers) return false
   const answer = await fetch(`${rpc}/readyz`, { signal: AbortSignal.timeout(ANSWER_MS) })
   await answer.body?.cancel()
   return answer.ok
 }
 
 /** Whether, as this node sees it, there is a leader and a certificate on every node: entries become final. */
-export async function canFinalize(rpc: string): Promise<boolean> {
+export async function canFinalize({ rpc }: Watched): Promise<boolean> {
   const client = createClient(rpc, { timeoutMs: ANSWER_MS })
   const cluster = object(await client.call('cluster.status', {}), 'The cluster')
   const nodes = array(cluster.nodes, '"nodes"', 1, VALIDATORS_MAX).map((node) => object(node, 'A node'))

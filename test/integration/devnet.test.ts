@@ -59,6 +59,10 @@ describe('a devnet', function () {
     )
     assert.deepEqual(nodesOf(path('net')).toSorted(), ready.nodes.map(({ pid }) => pid).toSorted())
 
+    // Nodes of another ledger answer on these ports: they are not this devnet's, however ready they are.
+    await assert.rejects(startDevnet({ dir: path('rival'), port }), /taken|in use/)
+    assert.deepEqual(nodesOf(path('rival')), [])
+
     const env = { QAT_RPC: ready.rpc[1]!, QAT_TOKEN: ready.token }
     const what = ['--source', '//demo', '--type', 'demo.hello', '--subject', 'world', '--data', '{"n":1}']
     const logged = await qat(['log', ...what, '--wait', 'final', '--json'], { env })

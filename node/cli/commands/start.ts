@@ -50,6 +50,8 @@ async function start({ dir, logLevel, json }: Options): Promise<void> {
   const { name } = node.status()
   if (json) printJson({ event: 'ready', name, rpc: node.rpcUrl, pid: process.pid, dir })
   else printText(`${name} answers at ${node.rpcUrl}. Ctrl-C stops it.`)
+  // A parent that started this process learns that it is this one that answers.
+  if (process.connected) process.send?.({ event: 'ready' })
   await Promise.race([stopped, failed.promise])
   await node.stop()
 }
