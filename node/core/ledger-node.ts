@@ -259,7 +259,7 @@ export class LedgerNode implements LedgerService {
     const { store, network } = this.#ports
     const own = this.status()
     const connected = network.peers()
-    const said = new Map(this.replica.announcements().map((item) => [item.said.name, item]))
+    const said = new Map(this.replica.gossip.announcements().map((item) => [item.said.name, item]))
     const nodes = store.genesis.membership.validators.map(({ name }) => {
       if (name === own.name) return { ...pick(own), online: true }
       const heard = said.get(name)

@@ -12,6 +12,8 @@ import type { Unapplied } from './unapplied.ts'
 
 const REQUEST_TIMEOUT_MS = 10_000
 const RETRY_MS = 500
+/** Every peer is asked this often without success before the search ends until there is news. */
+const ROUNDS_MAX = 4
 
 export interface PullerPorts {
   readonly network: Pick<Network, 'peers' | 'request' | 'misbehaved'>
@@ -58,7 +60,7 @@ export class Puller {
     const { driver, network, clock, logger, onFatal } = this.#ports
     this.#pulling = true
     try {
-      while (!this.#stopped && driver.raft.commit < this.#target) {
+      for (let idle = 0; !this.#stopped && driver.raft.commit < this.#target; idle++) {
         const peers = network.peers()
         const peer = peers[this.#turn++ % Math.max(peers.length, 1)]
         const before = driver.raft.commit
@@ -71,8 +73,13 @@ export class Puller {
             )
           })
         }
-        if (driver.raft.commit === before)
-          await new Promise<void>((resolve) => clock.after(RETRY_MS, resolve))
+        if (driver.raft.commit > before) {
+          idle = 0
+          continue
+        }
+        // Nobody could bring it: the height was a lie, or its certificate is yet to come and then we hear of it.
+        if (idle >= ROUNDS_MAX * peers.length) this.#target = driver.raft.commit
+        else await new Promise<void>((resolve) => clock.after(RETRY_MS, resolve))
       }
     } catch (error) {
       onFatal(error)

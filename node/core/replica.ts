@@ -3,13 +3,12 @@
  * applies what is committed, cosigns, and makes up for what it missed. Knows no socket, clock or disk of its
  * own: network, store, clock and signatures are handed in.
  */
-
 import { DEFAULT_LIMITS } from '../../consensus/config.ts'
 import { Driver, type Write } from '../../consensus/driver.ts'
 import { Raft } from '../../consensus/raft.ts'
 import type { BlockRef, Block as RaftBlock, SoftState } from '../../consensus/types.ts'
 import { decodeMessage, encodeMessage } from '../../consensus/wire.ts'
-import { fromUtf8, toHex, utf8 } from '../../src/bytes.ts'
+import { toHex, utf8 } from '../../src/bytes.ts'
 import { keyId } from '../../src/crypto/keys.ts'
 import type { SignatureSuite, Signer } from '../../src/crypto/suite.ts'
 import {
@@ -20,30 +19,19 @@ import {
   type QatError,
   RefusedError,
 } from '../../src/errors.ts'
-import { decodeEnvelope } from '../../src/ledger/dsse.ts'
-import { decodeEntry, type Entry, signatureCheck } from '../../src/ledger/entry.ts'
+import { decodeEntry, type Entry } from '../../src/ledger/entry.ts'
 import { policyOf } from '../../src/ledger/membership.ts'
-import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
-import { decodeSeal, type Seal } from '../../src/ledger/seal.ts'
-import { BLOCK_ENTRIES_MAX } from '../../src/limits.ts'
-import { decodeEntryBundle, encodeEntryBundle } from '../../src/merkle/tiles.ts'
+import { decodeEntryBundle } from '../../src/merkle/tiles.ts'
 import type { Policy } from '../../src/notes/policy.ts'
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
-import {
-  FRAME,
-  type FrameKind,
-  type Network,
-  type NetworkHandlers,
-  type Topic,
-  type Verdict,
-} from '../net/network.ts'
+import { FRAME, type FrameKind, type Network, type NetworkHandlers } from '../net/network.ts'
 import { type AppliedBlock, type LedgerStore, toRaftBlock } from '../store/ledger-store.ts'
 import { Admission, type Admitted } from './admission.ts'
-import { type Announcement, readAnnouncement, signAnnouncement } from './announcement.ts'
 import { Certifier } from './certifier.ts'
 import { decodeRefusals, encodeRefusals, Forwarding, type Refusal, refusalError } from './forwarding.ts'
+import { Gossip } from './gossip.ts'
 import { POOL_ENTRIES_MAX, Pool } from './pool.ts'
 import { Proposer } from './proposer.ts'
 import { Puller } from './puller.ts'
@@ -57,10 +45,6 @@ const HEARTBEAT_TICKS = 4
 /** Blocks that a leader may have under way; more would only make them smaller. */
 const WINDOW_BLOCKS = 2
 const ANNOUNCE_MS = 2_000
-/** Blocks up to this size are gossiped whole; of a larger one only the seal, and who lacks it pulls it. */
-const GOSSIP_BLOCK_BYTES_MAX = 16_384
-/** A gap that ordering has not closed by itself after this time is closed by pulling. */
-const GAP_PATIENCE_MS = 1_000
 
 export interface ReplicaPorts {
   readonly name: string
@@ -88,13 +72,13 @@ export class Replica {
   readonly policy: Policy
   readonly certifier: Certifier
   readonly driver: Driver
+  readonly gossip: Gossip
   readonly #ports: ReplicaPorts
   readonly #unapplied: Unapplied
   readonly #admission: Admission
   readonly #forwarding: Forwarding
   readonly #proposer: Proposer
   readonly #puller: Puller
-  readonly #announcements = new Map<string, { said: Announcement; at: number }>()
   /** Ids of pool entries that are on disk as acknowledged pending. */
   readonly #spooled = new Set<string>()
   #logEnd: number
@@ -145,6 +129,20 @@ export class Replica {
       clock,
       logger,
       onFatal,
+    })
+    this.gossip = new Gossip({
+      name,
+      store,
+      network,
+      clock,
+      suite: suites.ordinary,
+      nodeKey,
+      driver: this.driver,
+      certifier,
+      puller: this.#puller,
+      pool: this.pool,
+      logger,
+      metrics: ports.metrics,
     })
   }
 
@@ -199,12 +197,17 @@ export class Replica {
     await network.start(this.#handlers())
     this.#timers = [
       clock.every(TICK_MS, () => this.driver.tick()),
-      clock.every(ANNOUNCE_MS, () => void this.#announce()),
+      clock.every(ANNOUNCE_MS, () => this.#announce()),
       clock.every(ANNOUNCE_MS / 2, () => this.#forwarding.resend()),
       // A round that lost a message is repeated, so that an idle cluster still ends with everything final.
       clock.every(ANNOUNCE_MS / 2, () => this.#certifyIfLeading()),
     ]
-    void this.#announce()
+    this.#announce()
+  }
+
+  #announce(): void {
+    this.#ports.metrics.peers.set(this.#ports.network.peers().length)
+    void this.gossip.announce()
   }
 
   /** Hands leadership over if it can, and stops when what is being written is on disk. */
@@ -225,12 +228,6 @@ export class Replica {
   /** The leader as far as this node knows. */
   get leader(): string | undefined {
     return this.#leader
-  }
-
-  /** What the other validators last said of themselves, and how long ago. */
-  announcements(): { said: Announcement; ageMs: number }[] {
-    const now = this.#ports.clock.elapsed()
-    return [...this.#announcements.values()].map(({ said, at }) => ({ said, ageMs: now - at }))
   }
 
   /** Admits an entry and sends it on its way; `spool` puts it on disk first, for an answer that says `pending`. */
@@ -299,7 +296,7 @@ export class Replica {
       this.#certifyIfLeading()
       // Raft sees room in its window only after this call has returned to it.
       this.#ports.clock.soon(() => this.#proposer.kick())
-      for (const { block } of applied) this.#gossipBlock(block)
+      for (const { block } of applied) this.gossip.tellOfBlock(block)
     }
   }
 
@@ -325,12 +322,6 @@ export class Replica {
     if (this.driver.raft.role === 'leader') this.certifier.propose()
   }
 
-  #gossipBlock(block: { bytes: Uint8Array; leaves: readonly Uint8Array[] }): void {
-    const whole = block.bytes.length <= GOSSIP_BLOCK_BYTES_MAX
-    const message = whole ? block.bytes : encodeEntryBundle([block.leaves.at(-1)!])
-    this.#ports.network.publish('blocks', message).catch(() => {})
-  }
-
   // ---- what comes over the network
 
   #handlers(): NetworkHandlers {
@@ -340,7 +331,7 @@ export class Replica {
         const answer = await answerSync(this.#ports.store, this.certifier.note, decodeSyncRequest(bytes))
         return encodeSyncAnswer(answer)
       },
-      gossip: (from, topic, bytes) => this.#onGossip(from, topic, bytes),
+      gossip: (from, topic, bytes) => this.gossip.receive(from, topic, bytes),
       connected: () => this.#ports.metrics.peers.set(this.#ports.network.peers().length),
     }
   }
@@ -400,92 +391,6 @@ export class Replica {
     this.pool.remove(refusal.id)
     if (this.#spooled.delete(refusal.id)) void this.#ports.store.removePending([entry.hash])
     this.#ports.onRefused(refusal.id, refusalError(refusal))
-  }
-
-  async #onGossip(from: string, topic: Topic, bytes: Uint8Array): Promise<Verdict> {
-    let verdict: Verdict
-    try {
-      if (topic === 'cosignatures') verdict = await this.certifier.receive(fromUtf8(bytes))
-      else if (topic === 'blocks') verdict = await this.#onGossipedBlock(from, bytes)
-      else verdict = await this.#onAnnouncement(bytes)
-    } catch (error) {
-      this.#ports.logger.warn({ from, topic, code: errorCode(error) }, 'rejected a gossip message')
-      verdict = 'reject'
-    }
-    this.#ports.metrics.gossip.inc({ topic, verdict })
-    return verdict
-  }
-
-  /** A committed block, whole or only its seal. If this node lacks it and ordering does not bring it, it is pulled. */
-  async #onGossipedBlock(_from: string, bytes: Uint8Array): Promise<Verdict> {
-    const { store, suites, clock } = this.#ports
-    const seal = await this.#verifySeal(
-      decodeEntryBundle(bytes, BLOCK_ENTRIES_MAX + 1).at(-1),
-      suites.ordinary,
-    )
-    if (!seal) return 'reject'
-    if (seal.height > store.tip.height) {
-      clock.after(GAP_PATIENCE_MS, () => {
-        if (this.driver.raft.commit < seal.height) this.#puller.pullTo(seal.height)
-      })
-    }
-    return 'accept'
-  }
-
-  async #verifySeal(leaf: Uint8Array | undefined, suite: SignatureSuite): Promise<Seal | undefined> {
-    if (!leaf) return undefined
-    const { parameters, membership } = this.#ports.store.genesis
-    const envelope = decodeEnvelope(leaf)
-    if (envelope.payloadType !== PAYLOAD_TYPES.seal) return undefined
-    const seal = decodeSeal(envelope.payload)
-    const proposer = membership.validatorByName.get(seal.proposer)
-    if (seal.ledger !== parameters.ledger || !proposer || envelope.signatures.length !== 1) return undefined
-    const { key, message, signature } = signatureCheck(envelope, 0, proposer.nodeKey)
-    return (await suite.verify(key, message, signature)) ? seal : undefined
-  }
-
-  async #onAnnouncement(bytes: Uint8Array): Promise<Verdict> {
-    const { store, suites, clock, name } = this.#ports
-    const { parameters, membership } = store.genesis
-    const said = await readAnnouncement(bytes, parameters.ledger, membership, suites.ordinary)
-    const before = this.#announcements.get(said.name)
-    if (said.name === name || (before && said.time <= before.said.time)) return 'ignore'
-    this.#announcements.set(said.name, { said, at: clock.elapsed() })
-    this.#catchUpWith(said)
-    return 'accept'
-  }
-
-  /** What a peer says of itself shows what this node lacks, also when no leader reaches it. */
-  #catchUpWith({ name, height, finalSize }: Announcement): void {
-    const { store, clock } = this.#ports
-    if (height > this.driver.raft.commit) {
-      clock.after(GAP_PATIENCE_MS, () => {
-        if (height > this.driver.raft.commit) this.#puller.pullTo(height)
-      })
-    }
-    if (finalSize > this.certifier.size && finalSize <= store.tip.size)
-      void this.#puller.refreshCertificate(name)
-  }
-
-  async #announce(): Promise<void> {
-    const { name, store, network, nodeKey, clock, logger, metrics } = this.#ports
-    metrics.peers.set(network.peers().length)
-    try {
-      const announcement: Announcement = {
-        ledger: store.genesis.parameters.ledger,
-        name,
-        role: this.driver.raft.role,
-        term: this.driver.raft.term,
-        height: store.tip.height,
-        size: store.tip.size,
-        finalSize: this.certifier.size,
-        pending: this.pool.size,
-        time: clock.now(),
-      }
-      await network.publish('status', await signAnnouncement(announcement, nodeKey))
-    } catch (error) {
-      logger.debug({ error: errorMessage(error) }, 'the announcement was not sent')
-    }
   }
 
   /** Entries that were acknowledged as pending before a crash go back into the pool. */

@@ -1,0 +1,153 @@
+/**
+ * What a node hears and says by gossip: committed blocks, cosignatures, announcements. Everything is signed with
+ * ML-DSA inside and verified before it is passed on; what shows that this node has fallen behind sets it pulling.
+ */
+import type { Driver } from '../../consensus/driver.ts'
+import { fromUtf8 } from '../../src/bytes.ts'
+import type { SignatureSuite, Signer } from '../../src/crypto/suite.ts'
+import { errorCode, errorMessage, FormatError, RefusedError } from '../../src/errors.ts'
+import { type Block, decodeBlock } from '../../src/ledger/block.ts'
+import { decodeEnvelope } from '../../src/ledger/dsse.ts'
+import { signatureCheck } from '../../src/ledger/entry.ts'
+import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
+import { decodeSeal, type Seal } from '../../src/ledger/seal.ts'
+import { BLOCK_ENTRIES_MAX } from '../../src/limits.ts'
+import { decodeEntryBundle, encodeEntryBundle } from '../../src/merkle/tiles.ts'
+import type { Clock } from '../clock.ts'
+import type { Logger } from '../logger.ts'
+import type { Metrics } from '../metrics.ts'
+import type { Network, Topic, Verdict } from '../net/network.ts'
+import type { LedgerStore } from '../store/ledger-store.ts'
+import { type Announcement, readAnnouncement, signAnnouncement } from './announcement.ts'
+import type { Certifier } from './certifier.ts'
+import type { Pool } from './pool.ts'
+import type { Puller } from './puller.ts'
+
+/** Blocks up to this size are gossiped whole; of a larger one only the seal, and who lacks it pulls it. */
+const BLOCK_BYTES_WHOLE_MAX = 16_384
+/** A gap that ordering has not closed by itself after this time is closed by pulling. */
+const GAP_PATIENCE_MS = 1_000
+
+export interface GossipPorts {
+  readonly name: string
+  readonly store: LedgerStore
+  readonly network: Network
+  readonly clock: Clock
+  readonly suite: SignatureSuite
+  readonly nodeKey: Signer
+  readonly driver: Driver
+  readonly certifier: Certifier
+  readonly puller: Puller
+  readonly pool: Pool
+  readonly logger: Logger
+  readonly metrics: Metrics
+}
+
+export class Gossip {
+  readonly #ports: GossipPorts
+  readonly #announcements = new Map<string, { said: Announcement; at: number }>()
+
+  constructor(ports: GossipPorts) {
+    this.#ports = ports
+  }
+
+  /** What the other validators last said of themselves, and how long ago. */
+  announcements(): { said: Announcement; ageMs: number }[] {
+    const now = this.#ports.clock.elapsed()
+    return [...this.#announcements.values()].map(({ said, at }) => ({ said, ageMs: now - at }))
+  }
+
+  /** Judges a message; never throws. */
+  async receive(from: string, topic: Topic, bytes: Uint8Array): Promise<Verdict> {
+    const { certifier, logger, metrics } = this.#ports
+    let verdict: Verdict
+    try {
+      if (topic === 'cosignatures') verdict = await certifier.receive(fromUtf8(bytes))
+      else if (topic === 'blocks') verdict = await this.#onBlock(bytes)
+      else verdict = await this.#onAnnouncement(bytes)
+    } catch (error) {
+      logger.warn({ from, topic, code: errorCode(error) }, 'rejected a gossip message')
+      verdict = 'reject'
+    }
+    metrics.gossip.inc({ topic, verdict })
+    return verdict
+  }
+
+  /** The leader tells of a block that has committed. */
+  tellOfBlock({ bytes, leaves }: Block): void {
+    const message = bytes.length <= BLOCK_BYTES_WHOLE_MAX ? bytes : encodeEntryBundle([leaves.at(-1)!])
+    this.#ports.network.publish('blocks', message).catch(() => {})
+  }
+
+  /** This node tells of itself. */
+  async announce(): Promise<void> {
+    const { name, store, network, nodeKey, driver, certifier, pool, clock, logger } = this.#ports
+    const announcement: Announcement = {
+      ledger: store.genesis.parameters.ledger,
+      name,
+      role: driver.raft.role,
+      term: driver.raft.term,
+      height: store.tip.height,
+      size: store.tip.size,
+      finalSize: certifier.size,
+      pending: pool.size,
+      time: clock.now(),
+    }
+    try {
+      await network.publish('status', await signAnnouncement(announcement, nodeKey))
+    } catch (error) {
+      logger.debug({ error: errorMessage(error) }, 'the announcement was not sent')
+    }
+  }
+
+  async #onBlock(bytes: Uint8Array): Promise<Verdict> {
+    const leaves = decodeEntryBundle(bytes, BLOCK_ENTRIES_MAX + 1)
+    const seal = await this.#verifySeal(leaves.at(-1))
+    // More than the seal must be the whole block: nobody passes on leaves that the seal does not vouch for.
+    if (leaves.length > 1) decodeBlock(bytes)
+    this.#closeGap(seal.height)
+    return 'accept'
+  }
+
+  /** The seal in a leaf, signed by the validator it names. Throws FormatError or RefusedError. */
+  async #verifySeal(leaf: Uint8Array | undefined): Promise<Seal> {
+    const { parameters, membership } = this.#ports.store.genesis
+    if (leaf === undefined) throw new FormatError('bad-block', 'A block without a seal.')
+    const envelope = decodeEnvelope(leaf)
+    if (envelope.payloadType !== PAYLOAD_TYPES.seal) {
+      throw new FormatError('bad-block', 'The last leaf is no seal.')
+    }
+    const seal = decodeSeal(envelope.payload)
+    if (seal.ledger !== parameters.ledger)
+      throw new RefusedError('wrong-ledger', 'A block of another ledger.')
+    const proposer = membership.validatorByName.get(seal.proposer)
+    if (!proposer) throw new RefusedError('not-a-member', `The proposer ${seal.proposer} is no validator.`)
+    const { key, message, signature } = signatureCheck(envelope, 0, proposer.nodeKey)
+    if (!(await this.#ports.suite.verify(key, message, signature))) {
+      throw new RefusedError('bad-signature', 'The seal is not signed by its proposer.')
+    }
+    return seal
+  }
+
+  async #onAnnouncement(bytes: Uint8Array): Promise<Verdict> {
+    const { store, suite, clock, name, certifier, puller } = this.#ports
+    const { parameters, membership } = store.genesis
+    const said = await readAnnouncement(bytes, parameters.ledger, membership, suite)
+    const before = this.#announcements.get(said.name)
+    if (said.name === name || (before && said.time <= before.said.time)) return 'ignore'
+    this.#announcements.set(said.name, { said, at: clock.elapsed() })
+    this.#closeGap(said.height)
+    const lacksCertificate = said.finalSize > certifier.size && said.finalSize <= store.tip.size
+    if (lacksCertificate) void puller.refreshCertificate(said.name)
+    return 'accept'
+  }
+
+  /** There is a committed block of this height: if ordering does not bring it soon, it is pulled. */
+  #closeGap(height: number): void {
+    const { driver, puller, clock } = this.#ports
+    if (height <= driver.raft.commit) return
+    clock.after(GAP_PATIENCE_MS, () => {
+      if (height > driver.raft.commit) puller.pullTo(height)
+    })
+  }
+}

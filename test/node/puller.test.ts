@@ -1,0 +1,52 @@
+/** Catching up among peers that cannot or will not help. */
+import assert from 'node:assert/strict'
+import { Puller, type PullerPorts } from '../../node/core/puller.ts'
+import { encodeSyncAnswer } from '../../node/core/sync.ts'
+import { createLogger } from '../../node/logger.ts'
+import { until } from '../support/cluster.ts'
+
+describe('a node that is told of blocks nobody has', () => {
+  const nothing = encodeSyncAnswer({ certificate: '', path: [], blocks: [] })
+  const puller = (request: PullerPorts['network']['request']) => {
+    let fatal: unknown
+    const ports = {
+      network: { peers: () => ['alpha', 'bravo'], request, misbehaved() {} },
+      driver: { raft: { commit: 7 } },
+      store: { tip: { height: 7 } },
+      clock: { after: (_: number, fn: () => void) => setImmediate(fn) },
+      logger: createLogger('test', 'silent'),
+      onFatal: (error: unknown) => {
+        fatal = error
+      },
+    } as unknown as PullerPorts
+    return { puller: new Puller(ports), fatal: () => fatal }
+  }
+
+  it('asks every peer a few times and then waits for news', async () => {
+    const asked: string[] = []
+    const { puller: node, fatal } = puller(async (peer) => {
+      asked.push(peer)
+      return nothing
+    })
+    node.pullTo(Number.MAX_SAFE_INTEGER)
+    await until(() => asked.length >= 8)
+    const before = asked.length
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    assert.ok(asked.length <= before + 1)
+    assert.deepEqual(new Set(asked), new Set(['alpha', 'bravo']))
+    node.pullTo(9)
+    await until(() => asked.length > before + 1)
+    assert.equal(fatal(), undefined)
+  })
+
+  it('takes garbage for an answer of no use', async () => {
+    let asked = 0
+    const { puller: node, fatal } = puller(async () => {
+      asked++
+      return Uint8Array.of(asked % 256, 1, 2, 3)
+    })
+    node.pullTo(8)
+    await until(() => asked >= 8)
+    assert.equal(fatal(), undefined)
+  })
+})
