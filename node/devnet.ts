@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { object } from '../src/json.ts'
 import { type Exit, NodeProcess } from './devnet/child.ts'
 import { type LayoutOptions, openLayout } from './devnet/layout.ts'
-import { DevnetError } from './devnet/names.ts'
+import { DEVNET_SUBMITTER, DevnetError } from './devnet/names.ts'
 import { canFinalize, isUp, untilAll } from './devnet/ready.ts'
 import { createClient } from './rpc/client.ts'
 
@@ -32,6 +32,8 @@ export interface Devnet {
   /** Bearer token that every node accepts, for any source and type. */
   readonly token: string
   readonly policyPath: string
+  /** Private key of a submitter who may log anything: for signing on the client. */
+  readonly keyPath: string
   /** Sends a signal. For one that ends a process, resolves when the process is gone. */
   kill(name: string, signal: NodeJS.Signals): Promise<void>
   /** Stops the node if it runs, starts it, and waits until it follows the cluster. */
@@ -77,6 +79,7 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
     nodes: members,
     token: layout.token,
     policyPath,
+    keyPath: join(options.dir, `${DEVNET_SUBMITTER}.key`),
     kill: async (name, signal) => member(name).kill(signal),
     restart: async (name) => {
       const found = member(name)

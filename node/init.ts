@@ -45,6 +45,8 @@ export interface ClusterOptions {
     readonly sources: readonly string[]
     readonly types: readonly string[]
   }
+  /** Makes a signing key DIR/<name>.key for a submitter of this name who may log anything. */
+  readonly submitterKey?: string
   /** Further submitters whose keys already exist. */
   readonly submitters?: readonly Submitter[]
 }
@@ -68,6 +70,18 @@ export async function initCluster(options: ClusterOptions): Promise<Cluster> {
   const admin = await key(dir, 'admin.key', 'ML-DSA-65')
   const members: Member[] = [{ kind: 'admin', name: 'admin', team: 'founders', key: admin.signer.publicKey }]
   for (const node of options.nodes) members.push(...(await nodeMembers(join(dir, node.name), node, key)))
+  if (options.submitterKey !== undefined) {
+    const { seed, signer } = await key(dir, `${options.submitterKey}.key`, 'ML-DSA-65')
+    seed.fill(0)
+    const may = { sources: ['*'], types: ['*'] }
+    members.push({
+      kind: 'submitter',
+      name: options.submitterKey,
+      team: 'founders',
+      key: signer.publicKey,
+      ...may,
+    })
+  }
   members.push(...(options.submitters ?? []))
 
   const parameters = {

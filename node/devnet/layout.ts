@@ -3,7 +3,14 @@ import { access, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FILES, readNodeFolder } from '../folder.ts'
 import { initCluster } from '../init.ts'
-import { DEVNET_LEDGER, DEVNET_NODES, DEVNET_PORT, DevnetError, localNodes } from './names.ts'
+import {
+  DEVNET_LEDGER,
+  DEVNET_NODES,
+  DEVNET_PORT,
+  DEVNET_SUBMITTER,
+  DevnetError,
+  localNodes,
+} from './names.ts'
 
 export interface LayoutOptions {
   readonly dir: string
@@ -34,6 +41,7 @@ export async function openLayout(options: LayoutOptions): Promise<Layout> {
     ...(cosigners !== undefined && { cosigners }),
     ...(process.env.QAT_PASSPHRASE !== undefined && { passphrase: process.env.QAT_PASSPHRASE }),
     token: { name: 'devnet', sources: ['*'], types: ['*'] },
+    submitterKey: DEVNET_SUBMITTER,
   })
   return {
     nodes: made.nodes.map(({ name, dir: folder, rpcUrl }) => ({ name, dir: folder, rpc: rpcUrl })),

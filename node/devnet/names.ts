@@ -39,3 +39,6 @@ export function localNodes(count: number, port: number): ClusterNode[] {
     rpcPort: port + i,
   }))
 }
+
+/** Whoever signs with DIR/submitter.key, made with the devnet. */
+export const DEVNET_SUBMITTER = 'submitter'

@@ -17,6 +17,7 @@ interface Ready {
   }[]
   readonly rpc: string[]
   readonly token: string
+  readonly key: string
   readonly policy: string
 }
 
@@ -76,6 +77,11 @@ describe('a devnet', function () {
     assert.deepEqual(
       found.json().map((entry) => entry.id),
       [id],
+    )
+    const signed = ['--key', ready.key, ...what, '--subject', 'signed', '--wait', 'final', '--json']
+    assert.equal(
+      (await qat(['log', ...signed], { env: { QAT_RPC: ready.rpc[2]! } })).json()[0]?.status,
+      'final',
     )
     assert.equal((await qat(['prove', String(index), '--out', path('proof')], { env: elsewhere })).code, 0)
     const verified = await qat(['verify', path('proof'), '--policy', ready.policy, '--json'])

@@ -78,21 +78,23 @@ async function devnet({
   await early.stop()
 }
 
-function readyLine({ dir, nodes, token, policyPath }: Devnet) {
+function readyLine({ dir, nodes, token, policyPath, keyPath }: Devnet) {
   return {
     event: 'ready',
     nodes: nodes.map(({ name, rpc, pid, dir: folder }) => ({ name, rpc, pid, dir: folder })),
     rpc: nodes.map(({ rpc }) => rpc),
     token,
+    key: keyPath,
     policy: policyPath,
     dir,
   }
 }
 
-function readyText({ nodes, token, policyPath }: Devnet): string {
+function readyText({ nodes, token, policyPath, keyPath }: Devnet): string {
   const rows = nodes.map(({ name, rpc, pid, dir }) => [name, rpc, String(pid), dir])
   const facts = factSheet([
     ['Token', token],
+    ['Key', keyPath],
     ['Policy', policyPath],
   ])
   const [first] = nodes

@@ -1,11 +1,14 @@
 /** `qat init`: the founding of a ledger. */
 import { type Command, InvalidArgumentError } from 'commander'
 import { errorMessage } from '../../../src/errors.ts'
+import { array, object } from '../../../src/json.ts'
+import { memberFromJson, type Submitter } from '../../../src/ledger/member.ts'
 import { checkMemberName } from '../../../src/ledger/names.ts'
 import { VALIDATORS_MAX } from '../../../src/limits.ts'
 import { DEVNET_PORT, localNodes, PEER_PORT_OFFSET } from '../../devnet/names.ts'
 import type { ClusterNode } from '../../init.ts'
 import { CliError } from '../exit.ts'
+import { inFile, readJsonInput } from '../files.ts'
 import { type GlobalOptions, ledgerOrigin, wholeNumber } from '../options.ts'
 import { factSheet, printJson, printText, table } from '../output.ts'
 
@@ -18,15 +21,22 @@ interface Options extends GlobalOptions {
   readonly bind: string
   readonly cosigners?: number
   readonly token?: string
+  readonly submitters?: string
 }
 
 type NamedNode = Pick<ClusterNode, 'name' | 'team' | 'host'> & Partial<Pick<ClusterNode, 'rpcPort'>>
+
+const SUBMITTERS_MAX = 1_000
+const SUBMITTERS_BYTES_MAX = 4_194_304
 
 const EXAMPLES = `
 Examples:
   qat init --dir ledger --ledger audit.example/payments --nodes 4
   qat init --dir ledger --ledger audit.example/payments \\
     --node risk/alpha=ledger.risk.example --node ops/bravo=10.0.0.7:8490 --token ci
+
+A submitter's record: {"name": "ci", "team": "web", "key": {the public JWK that "qat keygen" prints},
+"sources": ["https://ci.example/*"], "types": ["*"]}. Membership is fixed by genesis in this version.
 
 Then give each team its node's folder (DIR/<name>), run "qat start --dir <folder>" there, and give everybody
 the file DIR/policy: it is all that is needed to verify proofs. Keep DIR/admin.key offline.
@@ -54,6 +64,7 @@ export function addInitCommand(program: Command): void {
     .option('--bind <address>', 'address that the nodes given by --node listen on', '0.0.0.0')
     .option('--cosigners <count>', 'cosignatures that make an entry final', wholeNumber(1, VALIDATORS_MAX))
     .option('--token <name>', 'make a bearer token for senders that cannot sign, in DIR/token')
+    .option('--submitters <file>', 'who may sign entries: a JSON list of {name, team, key, sources, types}')
     .addHelpText('after', EXAMPLES)
     .action(async (_options, command: Command) => init(command.optsWithGlobals<Options>()))
 }
@@ -72,6 +83,7 @@ async function init(options: Options): Promise<void> {
     nodes,
     ...(cosigners !== undefined && { cosigners }),
     ...(passphrase !== undefined && { passphrase }),
+    ...(options.submitters !== undefined && { submitters: await readSubmitters(options.submitters) }),
     ...(token !== undefined && { token: { name: token, sources: ['*'], types: ['*'] } }),
   })
   if (json) {
@@ -87,6 +99,17 @@ async function init(options: Options): Promise<void> {
   ])
   const rows = made.nodes.map(({ name, rpcUrl, dir: folder }) => [name, rpcUrl, folder])
   printText(`${facts}\n\n${table(['NODE', 'JSON-RPC', 'FOLDER'], rows)}`)
+}
+
+/** `key` is the public JWK that `qat keygen` prints; `sources` and `types` are patterns, `*` for any run of characters. */
+async function readSubmitters(path: string): Promise<Submitter[]> {
+  const list = await readJsonInput(path, SUBMITTERS_BYTES_MAX)
+  return inFile(path, () =>
+    array(list, 'The list of submitters', 1, SUBMITTERS_MAX).map((item) => {
+      const member = memberFromJson({ ...object(item, 'A submitter'), kind: 'submitter' })
+      return member as Submitter
+    }),
+  )
 }
 
 function chosenNodes({ nodes, node, port, bind }: Options): ClusterNode[] {

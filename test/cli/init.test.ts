@@ -1,0 +1,44 @@
+/** `qat init`: what a founded ledger has in it, and how members' own keys get there. */
+import assert from 'node:assert/strict'
+import { readFile, writeFile } from 'node:fs/promises'
+import { readGenesis } from '../../src/ledger/genesis.ts'
+import { qat, scratch } from './run-qat.ts'
+
+describe('qat init', function () {
+  this.timeout(30_000)
+  const { path } = scratch()
+
+  it('admits submitters by their public keys, with what they may log', async () => {
+    const made = (
+      await qat(['keygen', '--out', path('team.key'), '--public', path('team.jwk'), '--json'])
+    ).json()[0]!
+    const key = JSON.parse(await readFile(path('team.jwk'), 'utf8'))
+    const record = {
+      name: 'ci',
+      team: 'web',
+      key,
+      sources: ['https://ci.example/*'],
+      types: ['com.example.*'],
+    }
+    await writeFile(path('submitters.json'), JSON.stringify([record]))
+    const args = ['--ledger', 'audit.example/x', '--nodes', '1', '--submitters', path('submitters.json')]
+    const { code, stderr } = await qat(['init', '--dir', path('ledger'), ...args])
+    assert.deepEqual([code, stderr], [0, ''])
+    const { membership } = readGenesis(new Uint8Array(await readFile(path('ledger/genesis.block'))))
+    const found = membership.submitters.find(({ name }) => name === 'ci')!
+    assert.deepEqual([found.team, found.sources, found.types], ['web', record.sources, record.types])
+    assert.equal([...membership.submitterByKeyId].find(([, member]) => member === found)?.[0], made.keyid)
+  })
+
+  it('refuses a record it cannot read, and leaves no folder behind', async () => {
+    await writeFile(
+      path('bad.json'),
+      JSON.stringify([{ name: 'ci', team: 'web', key: {}, sources: ['*'], types: ['*'] }]),
+    )
+    const args = ['--ledger', 'audit.example/x', '--nodes', '1', '--submitters', path('bad.json')]
+    const { code, stderr } = await qat(['init', '--dir', path('unmade'), ...args])
+    assert.equal(code, 1)
+    assert.match(stderr, /bad\.json/)
+    await assert.rejects(readFile(path('unmade/genesis.block')))
+  })
+})
