@@ -65,7 +65,7 @@ export async function verifyCheckpointNote(
     const { origin } = checkpoint
     throw new ProofError('wrong-origin', `The policy does not name the log ${origin}.`, { origin })
   }
-  const [logLines, cosignatures] = await Promise.all([
+  const [logLines, cosignatures] = await allInOrder([
     verifyLines(suite, logs, checkpoint, signatures),
     verifyLines(suite, policy.witnesses, checkpoint, signatures),
   ])
@@ -82,6 +82,17 @@ export async function verifyCheckpointNote(
   return { checkpoint, cosigners: [...cosigners.values()], logTimestamp: logLine.timestamp }
 }
 
+/** As Promise.all, but of several failures always the first in the list: one bundle gets one verdict everywhere. */
+async function allInOrder<T extends readonly unknown[]>(
+  work: readonly [...{ [K in keyof T]: Promise<T[K]> }],
+): Promise<T> {
+  const results = await Promise.allSettled(work)
+  return results.map((result) => {
+    if (result.status === 'rejected') throw result.reason
+    return result.value
+  }) as unknown as T
+}
+
 /** The lines that claim to be by one of `signers`, every one of them verified, in the order of the note. */
 function verifyLines<S extends { readonly key: VerifierKey }>(
   suite: SignatureSuite,
@@ -94,7 +105,7 @@ function verifyLines<S extends { readonly key: VerifierKey }>(
       .filter(({ key }) => key.type === COSIGNATURE_TYPE && key.name === line.name && key.id === line.keyId)
       .map((by) => ({ by, line })),
   )
-  return Promise.all(
+  return allInOrder(
     claims.map(async ({ by, line }) => ({
       by,
       timestamp: await verifyCosignature(suite, by.key, checkpoint, line),

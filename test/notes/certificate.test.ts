@@ -201,3 +201,23 @@ describe('certificates', () => {
     await assert.rejects(verifyCertificate(opensslSuite, only, note), { code: 'no-log-signature' })
   })
 })
+
+describe('a certificate with several bad signatures', () => {
+  it('is refused for the same one whichever is found first', async () => {
+    const checkpoint = { origin: ORIGIN, size: 9, root: new Uint8Array(32).fill(5) }
+    const note = assembleCertificate(checkpoint, await linesOf(checkpoint, VALIDATORS))
+    for (const slowest of [0, 1, 2, 3, 4]) {
+      let calls = 0
+      const refusing: typeof opensslSuite = {
+        ...opensslSuite,
+        verify: async () => {
+          await new Promise((resolve) => setTimeout(resolve, calls++ === slowest ? 20 : 0))
+          return false
+        },
+      }
+      await assert.rejects(verifyCertificate(refusing, policyOf(3), note), {
+        message: `The signature of ${ORIGIN} is not valid.`,
+      })
+    }
+  })
+})
