@@ -14,11 +14,10 @@ export async function readBundleFolder(
   dir: string,
   policyPath = join(dir, BUNDLE_FILES.policy),
 ): Promise<Bundle> {
-  const [entry, proof, policy] = await Promise.all([
-    readInput(join(dir, BUNDLE_FILES.entry), BYTES_MAX.entry),
-    readInput(join(dir, BUNDLE_FILES.proof), BYTES_MAX.proof),
-    readInput(policyPath, BYTES_MAX.policy),
-  ])
+  // One after the other: of several missing files, the message always names the first.
+  const entry = await readInput(join(dir, BUNDLE_FILES.entry), BYTES_MAX.entry)
+  const proof = await readInput(join(dir, BUNDLE_FILES.proof), BYTES_MAX.proof)
+  const policy = await readInput(policyPath, BYTES_MAX.policy)
   return { entry, proof, policy }
 }
 
