@@ -19,18 +19,13 @@ import type { Logger } from '../logger.ts'
 import type { Verdict } from '../net/network.ts'
 import type { Checkpointed, LedgerStore } from '../store/ledger-store.ts'
 
-/** Checkpoints under way at once: the leader starts one at a time, leaders may change. */
-const ROUNDS_MAX = 8
 /** A round that has not ended by then has lost a message: the next one may start. */
 const ROUND_MS = 500
 
 interface Round {
   readonly checkpoint: Checkpoint
-  /** Verified lines by key: `<name> <key id>`. */
+  /** Verified lines by slot: `<key name> <key id>`. */
   readonly lines: Map<string, NoteSignature>
-  /** Members of the policy that cosigned. */
-  readonly cosigners: Set<string>
-  hasLogLine: boolean
 }
 
 export interface CertifierPorts {
@@ -53,6 +48,10 @@ export interface CertifierPorts {
 
 export class Certifier {
   readonly #ports: CertifierPorts
+  /**
+   * Checkpoints under way, by their text. A key counts only in the newest it has signed, so there are never more
+   * rounds than keys, and a member that signs absurd sizes takes the place of nobody but itself.
+   */
   readonly #rounds = new Map<string, Round>()
   #cosigned: Checkpointed | undefined
   #size = 0
@@ -120,11 +119,12 @@ export class Certifier {
     const { extensions, ...checkpoint } = parseCheckpoint(note.text)
     if (checkpoint.origin !== this.#ports.origin || extensions.length > 0) return 'reject'
     if (checkpoint.size <= this.#size) return 'ignore'
-    const round = this.#round(checkpoint)
+    const known = this.#rounds.get(note.text)?.lines
+    const fresh = note.signatures.filter((line) => !known?.has(slotOf(line)))
+    for (const line of fresh) if (!(await this.#verify(checkpoint, line))) return 'reject'
+    for (const line of fresh) this.#place(checkpoint, line)
+    const round = this.#rounds.get(note.text)
     if (!round) return 'ignore'
-    for (const line of note.signatures) {
-      if (!(await this.#take(round, line))) return 'reject'
-    }
     this.#enqueue(async () => {
       await this.#answer(round)
       await this.#settle(round)
@@ -155,46 +155,50 @@ export class Certifier {
     })
   }
 
-  #round(checkpoint: Checkpoint): Round | undefined {
-    const name = printCheckpoint(checkpoint)
-    const found = this.#rounds.get(name)
-    if (found) return found
-    if (this.#rounds.size >= ROUNDS_MAX) {
-      const smallest = [...this.#rounds].sort(([, a], [, b]) => a.checkpoint.size - b.checkpoint.size)[0]!
-      if (smallest[1].checkpoint.size >= checkpoint.size) return undefined
-      this.#rounds.delete(smallest[0])
-    }
-    const round: Round = { checkpoint, lines: new Map(), cosigners: new Set(), hasLogLine: false }
-    this.#rounds.set(name, round)
-    return round
+  /** Whether a line is by a key of the policy and verifies. */
+  async #verify(checkpoint: Checkpoint, line: NoteSignature): Promise<boolean> {
+    const { policy, suite } = this.#ports
+    const key = [...policy.logs, ...policy.witnesses].find(
+      (signer) => slotOfKey(signer.key) === slotOf(line),
+    )?.key
+    if (!key) return false
+    return verifyCosignature(suite, key, checkpoint, line).then(
+      () => true,
+      () => false,
+    )
   }
 
-  /** Adds a line if it is by a key of the policy and verifies; false if it is by such a key and does not. */
-  async #take(round: Round, line: NoteSignature): Promise<boolean> {
-    const { policy, suite } = this.#ports
-    const mine = ({ key }: { key: VerifierKey }) => key.name === line.name && key.id === line.keyId
-    const log = policy.logs.find(mine)
-    const witness = policy.witnesses.find(mine)
-    const key = log?.key ?? witness?.key
-    if (!key) return false
-    const slot = `${line.name} ${line.keyId}`
-    if (round.lines.has(slot)) return true
-    try {
-      await verifyCosignature(suite, key, round.checkpoint, line)
-    } catch {
-      return false
+  /** Puts a verified line where it counts, unless its key has signed a larger checkpoint since. */
+  #place(checkpoint: Checkpoint, line: NoteSignature): void {
+    const slot = slotOf(line)
+    const text = printCheckpoint(checkpoint)
+    for (const [name, { checkpoint: other, lines }] of this.#rounds) {
+      if (name === text || !lines.has(slot)) continue
+      if (other.size > checkpoint.size) return
+      lines.delete(slot)
+      if (lines.size === 0) this.#rounds.delete(name)
     }
+    const round = this.#rounds.get(text) ?? { checkpoint, lines: new Map() }
     round.lines.set(slot, line)
-    if (witness) round.cosigners.add(witness.name)
-    if (log) round.hasLogLine = true
-    return true
+    this.#rounds.set(text, round)
+  }
+
+  /** The validators whose cosignatures a round has. */
+  #cosigners({ lines }: Round): Set<string> {
+    const { witnesses } = this.#ports.policy
+    return new Set(witnesses.filter(({ key }) => lines.has(slotOfKey(key))).map(({ name }) => name))
+  }
+
+  #hasLogLine({ lines }: Round): boolean {
+    return this.#ports.policy.logs.some(({ key }) => lines.has(slotOfKey(key)))
   }
 
   /** Cosigns a checkpoint that the log has signed, once this node's own tree has the same root at that size. */
   async #answer(round: Round): Promise<void> {
     const { store, logger, name } = this.#ports
     const { checkpoint } = round
-    if (!round.hasLogLine || round.cosigners.has(name) || checkpoint.size > store.tip.size) return
+    if (!this.#hasLogLine(round) || this.#cosigners(round).has(name)) return
+    if (checkpoint.size > store.tip.size) return
     if (checkpoint.size <= this.#size) return
     const ours = await store.factsAtSize(checkpoint.size)
     if (!ours || !equalBytes(ours.root, checkpoint.root)) {
@@ -224,20 +228,18 @@ export class Certifier {
     const timestamp = Math.floor(now() / 1000)
     const names = asLog ? [origin, cosignerName(origin, name)] : [cosignerName(origin, name)]
     const lines = await Promise.all(names.map((key) => signCosignature(signer, key, checkpoint, timestamp)))
-    const round = this.#round(checkpoint)
-    if (!round) return
-    for (const line of lines) round.lines.set(`${line.name} ${line.keyId}`, line)
-    round.cosigners.add(name)
-    round.hasLogLine ||= asLog
+    for (const line of lines) this.#place(checkpoint, line)
     this.#ports.onCosigned()
     this.#ports.publish(printNote({ text: printCheckpoint(checkpoint), signatures: lines }))
-    await this.#settle(round)
+    const round = this.#rounds.get(printCheckpoint(checkpoint))
+    if (round) await this.#settle(round)
   }
 
   /** Makes the certificate of a round once it has the log's line and the quorum. */
   async #settle(round: Round): Promise<void> {
-    const { checkpoint, lines, cosigners, hasLogLine } = round
-    if (!hasLogLine || checkpoint.size <= this.#size || !satisfied(this.#ports.policy, cosigners)) return
+    const { checkpoint, lines } = round
+    if (!this.#hasLogLine(round) || checkpoint.size <= this.#size) return
+    if (!satisfied(this.#ports.policy, this.#cosigners(round))) return
     await this.#adopt(checkpoint, assembleCertificate(checkpoint, [...lines.values()]))
   }
 
@@ -263,4 +265,12 @@ export class Certifier {
       if (other.size <= size) this.#rounds.delete(name)
     onCertificate(size, note)
   }
+}
+
+function slotOf({ name, keyId }: NoteSignature): string {
+  return `${name} ${keyId}`
+}
+
+function slotOfKey({ name, id }: VerifierKey): string {
+  return `${name} ${id}`
 }

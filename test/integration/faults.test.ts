@@ -15,11 +15,15 @@ import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import { readKeyFile } from '../../node/crypto/keyfile.ts'
+import { opensslSuite } from '../../node/crypto/openssl.ts'
 import { FILES, peerSeedOf } from '../../node/folder.ts'
 import { protocols } from '../../node/net/frames.ts'
 import { FRAME, TOPICS } from '../../node/net/network.ts'
 import type { Submission } from '../../node/service.ts'
 import { startNode } from '../../node/start.ts'
+import { printCheckpoint } from '../../src/notes/checkpoint.ts'
+import { signCosignature } from '../../src/notes/cosignature.ts'
+import { printNote } from '../../src/notes/note.ts'
 import { envelopeJson, signedEvent, startCluster, type TestCluster, until } from '../support/cluster.ts'
 
 const code = (expected: string) => (error: unknown) => {
@@ -184,6 +188,19 @@ describe('a cluster among strangers and liars', function () {
     }
     await until(
       async () => (await metric(target, /^qat_gossip_messages_total.*reject/)) >= rejected + TOPICS.length,
+    )
+    // Checkpoints of absurd sizes, well signed by one member: they must not push out those of the others.
+    const { seed } = await readKeyFile(join(cluster.folder(absent), FILES.cosignerKey))
+    const cosigner = opensslSuite.signer('ML-DSA-44', seed)
+    const accepted = await metric(target, /^qat_gossip_messages_total.*cosignatures/)
+    for (let i = 0; i < 12; i++) {
+      const checkpoint = { origin: cluster.ledger, size: 1_000_000 + i, root: new Uint8Array(32) }
+      const line = await signCosignature(cosigner, `${cluster.ledger}/${absent}`, checkpoint, 1_800_000_000)
+      const note = printNote({ text: printCheckpoint(checkpoint), signatures: [line] })
+      await liar.services.pubsub.publish(names.topic('cosignatures'), new TextEncoder().encode(note))
+    }
+    await until(
+      async () => (await metric(target, /^qat_gossip_messages_total.*cosignatures/)) >= accepted + 12,
     )
     await liar.stop()
     await stillWorks()
