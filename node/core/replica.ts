@@ -150,7 +150,7 @@ export class Replica {
   static async open(ports: ReplicaPorts): Promise<Replica> {
     const { name, store, clock, suites, cosigner, logger, metrics, network, onFatal } = ports
     const { parameters, membership } = store.genesis
-    const policy = policyOf(parameters.ledger, membership, parameters.cosigners)
+    const policy = policyOf(parameters.ledger, membership)
     let replica: Replica | undefined
     const certifier = await Certifier.open({
       origin: parameters.ledger,

@@ -70,7 +70,7 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
   const names = protocols(options.genesisId)
   const others = membership.validators.filter(({ name }) => name !== self)
   const peerIds = new Map(others.map(({ name, peerId }) => [name, peerIdFromString(peerId)]))
-  const nameOf = (peer: PeerId) => membership.validatorByPeerId.get(peer.toString())?.name
+  const nameOf = (peer: PeerId) => membership.nodeByPeerId.get(peer.toString())?.name
   const turnAway = (peer: PeerId) => {
     const stranger = nameOf(peer) === undefined
     if (stranger) {
