@@ -7,14 +7,17 @@ import { concat, fromU64, fromUtf8, toHex, u64, utf8 } from '../../src/bytes.ts'
 import { invariant } from '../../src/errors.ts'
 import { canonicalJson, parseCanonicalJson } from '../../src/json.ts'
 import { type Block, decodeBlock } from '../../src/ledger/block.ts'
-import { type ChainState, genesisState } from '../../src/ledger/chain.ts'
-import type { Entry } from '../../src/ledger/entry.ts'
+import type { Change } from '../../src/ledger/change.ts'
+import { type ChainState, changeIn, genesisState } from '../../src/ledger/chain.ts'
+import { decodeEntry, type Entry } from '../../src/ledger/entry.ts'
 import { type Genesis, readGenesis } from '../../src/ledger/genesis.ts'
 import { BLOCK_ENTRIES_MAX } from '../../src/limits.ts'
 import { decodeEntryBundle } from '../../src/merkle/tiles.ts'
 import { type BlockFacts, decodeFacts, encodeFacts } from './block-facts.ts'
 import {
   blockKey,
+  boundaryKey,
+  changeKey,
   eventKey,
   factsKey,
   firstIndexKey,
@@ -28,6 +31,7 @@ import {
 } from './keys.ts'
 import type { Kv, KvWrite } from './kv.ts'
 import { StoreError } from './level.ts'
+import { MemberHistory } from './member-history.ts'
 import { TreeStore } from './tree-store.ts'
 
 /** A block with its entries read, ready to be applied. Genesis has none that could be queried. */
@@ -46,6 +50,8 @@ const LEAVES_CACHED_BLOCKS = 8
 export class LedgerStore {
   readonly tree: TreeStore
   readonly genesis: Genesis
+  /** The memberships up to the applied tip. */
+  readonly members: MemberHistory
   readonly #kv: Kv
   #tip: BlockFacts
   /** Leaves of blocks read lately: neighbours are often asked for together. */
@@ -54,6 +60,7 @@ export class LedgerStore {
   private constructor(kv: Kv, genesis: Genesis, tree: TreeStore, tip: BlockFacts) {
     this.#kv = kv
     this.genesis = genesis
+    this.members = new MemberHistory(genesis.membership)
     this.tree = tree
     this.#tip = tip
   }
@@ -80,7 +87,9 @@ export class LedgerStore {
     const tip = await readFacts(kv, fromU64(applied))
     invariant(tip, 'The facts of the applied block are missing.', { height: fromU64(applied) })
     const tree = await TreeStore.open(kv, tip.size)
-    return new LedgerStore(kv, genesis, tree, tip)
+    const store = new LedgerStore(kv, genesis, tree, tip)
+    await store.#readChanges()
+    return store
   }
 
   /** The newest applied block. */
@@ -91,7 +100,19 @@ export class LedgerStore {
   /** The chain after the newest applied block. */
   get state(): ChainState {
     const { height, term, hash, size, time } = this.#tip
-    return { ...genesisState(this.genesis), height, term, hash, size, time }
+    return { ...genesisState(this.genesis), membership: this.members.newest, height, term, hash, size, time }
+  }
+
+  async #readChanges(): Promise<void> {
+    const range = { from: changeKey(0), to: changeKey(Number.MAX_SAFE_INTEGER) }
+    for await (const [, value] of this.#kv.range(range)) {
+      const index = fromU64(value)
+      const leaf = await this.leaf(index)
+      const facts = await this.factsOfLeaf(index)
+      const change = leaf && changeIn(decodeEntry(leaf))
+      invariant(change && facts, 'A change of membership is not where the store says.', { index })
+      this.members.add(change, facts.size)
+    }
   }
 
   // ---- Raft's share
@@ -146,6 +167,7 @@ export class LedgerStore {
       sizes,
     )
     let tip = this.#tip
+    const changes: { change: Change; size: number }[] = []
     for (const [i, { block, entries }] of blocks.entries()) {
       const { height, term, firstIndex, time } = block.seal
       invariant(height === tip.height + 1 && firstIndex === tip.size, 'Blocks are applied in order.', {
@@ -156,12 +178,19 @@ export class LedgerStore {
       batch.push({ key: firstIndexKey(firstIndex), value: u64(height) })
       for (const [j, hash] of block.leafHashes.entries())
         batch.push({ key: leafKey(hash), value: u64(firstIndex + j) })
-      for (const [j, entry] of entries.entries()) batch.push(...indexWrites(entry, firstIndex + j))
+      for (const [j, entry] of entries.entries()) {
+        batch.push(...indexWrites(entry, firstIndex + j))
+        const change = changeIn(entry)
+        if (!change) continue
+        batch.push({ key: changeKey(change.sequence), value: u64(firstIndex + j) })
+        changes.push({ change, size: tip.size })
+      }
     }
     batch.push(...tree.writes, { key: META.applied, value: u64(tip.height) })
     await this.#kv.write(batch, true)
     tree.adopt()
     this.#tip = tip
+    for (const { change, size } of changes) this.members.add(change, size)
   }
 
   // ---- reading
@@ -245,9 +274,28 @@ export class LedgerStore {
     return bytes && fromUtf8(bytes)
   }
 
-  /** Not synced: a certificate that is lost can be assembled or fetched again. */
-  async setCertificate(note: string): Promise<void> {
-    await this.#kv.write([{ key: META.certificate, value: utf8(note) }], false)
+  /**
+   * The newest certificate, of a tree of `size` leaves. Not synced: one that is lost can be assembled or fetched
+   * again. But that of a boundary is kept for ever, since the way from policy to policy leads over it.
+   */
+  async setCertificate(note: string, size: number): Promise<void> {
+    const value = utf8(note)
+    const boundary = this.members.boundaryAbove(size - 1) === size
+    const batch = [{ key: META.certificate, value }]
+    if (boundary) batch.push({ key: boundaryKey(size), value })
+    await this.#kv.write(batch, boundary)
+  }
+
+  /** The certificate of a boundary, once there is one. */
+  async boundaryCertificate(size: number): Promise<string | undefined> {
+    const bytes = await this.#kv.get(boundaryKey(size))
+    return bytes && fromUtf8(bytes)
+  }
+
+  /** Leaf index of change `sequence`. */
+  async changeIndex(sequence: number): Promise<number | undefined> {
+    const bytes = await this.#kv.get(changeKey(sequence))
+    return bytes && fromU64(bytes)
   }
 
   // ---- entries acknowledged as pending
