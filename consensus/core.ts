@@ -11,6 +11,7 @@ import type { NodeId, RaftConfig, RaftLimits, ReadAnswer, Role } from './types.t
 
 export class Core {
   readonly id: NodeId
+  readonly listening: boolean
   readonly limits: RaftLimits
   readonly electionTicks: number
   readonly heartbeatTicks: number
@@ -53,6 +54,7 @@ export class Core {
   constructor(config: RaftConfig) {
     checkConfig(config)
     this.id = config.id
+    this.listening = config.listening ?? false
     this.limits = config.limits
     this.electionTicks = config.electionTicks
     this.heartbeatTicks = config.heartbeatTicks
@@ -65,6 +67,11 @@ export class Core {
 
   get voters(): readonly NodeId[] {
     return this.log.configuration.voters
+  }
+
+  /** May it be elected? */
+  get mayStand(): boolean {
+    return this.isVoter && !this.listening
   }
 
   get isVoter(): boolean {

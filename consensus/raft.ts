@@ -82,7 +82,7 @@ export class Raft {
 
   /** Stands for election (asking first, by pre-vote) without waiting for the timeout. No effect on a leader. */
   campaign(): void {
-    if (this.#core.role !== 'leader' && this.#core.isVoter) preCampaign(this.#core)
+    if (this.#core.role !== 'leader' && this.#core.mayStand) preCampaign(this.#core)
   }
 
   /**
