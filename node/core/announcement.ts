@@ -68,8 +68,7 @@ export async function readAnnouncement(
   if (announcement.ledger !== ledger)
     throw new RefusedError('wrong-ledger', 'An announcement of another ledger.')
   if (!node) throw new RefusedError('not-a-member', `${announcement.name} is no node of this ledger.`)
-  const signed =
-    envelope.signatures.length === 1 && envelope.signatures[0]!.keyid === keyId(node.nodeKey)
+  const signed = envelope.signatures.length === 1 && envelope.signatures[0]!.keyid === keyId(node.nodeKey)
   const { key, message, signature } = signatureCheck(envelope, 0, node.nodeKey)
   if (!signed || !(await suite.verify(key, message, signature))) {
     throw new RefusedError('bad-signature', `The announcement is not signed by ${announcement.name}.`)

@@ -143,7 +143,10 @@ export class Certifier {
     try {
       await this.#judge(ahead.note)
     } catch (error) {
-      this.#ports.logger.warn({ error: errorMessage(error) }, 'a certificate does not satisfy the policy of its size')
+      this.#ports.logger.warn(
+        { error: errorMessage(error) },
+        'a certificate does not satisfy the policy of its size',
+      )
       return
     }
     await this.#adopt(ahead.checkpoint, ahead.note)

@@ -37,7 +37,8 @@ async function admitOne(
     // Overload is not for good: the sender keeps the entry and tries again.
     if (!(error instanceof RefusedError)) return undefined
     const rival = error.facts.id
-    const duplicateOf = error.code === 'event-conflict' && typeof rival === 'string' ? { duplicateOf: rival } : {}
+    const duplicateOf =
+      error.code === 'event-conflict' && typeof rival === 'string' ? { duplicateOf: rival } : {}
     return { id, code: error.code, message: errorMessage(error), ...duplicateOf }
   }
 }

@@ -1,6 +1,7 @@
 /**
  * The key space of a node's store: every key there is, in one table. A first byte that was ever used is never
- * given another meaning; a change of layout raises STORE_VERSION, and other versions are refused.
+ * given another meaning; a change of layout raises STORE_VERSION, and other versions are refused. On the disk
+ * every value is followed by its checksum: checked-kv.ts.
  *
  * | first byte | key | value |
  * |---|---|---|
@@ -19,17 +20,28 @@
 import { concat, u64, utf8 } from '../../src/bytes.ts'
 import { sha256 } from '../../src/crypto/hash.ts'
 
-export const STORE_VERSION = 1
+export const STORE_VERSION = 2
 
+/**
+ * All but `certificate` and `recovering` are there from the first write on, so that one which is absent is lost:
+ * a node that took a lost vote for none would vote twice.
+ */
 export const META = {
   /** STORE_VERSION and the genesis block hash, JSON. */
   version: key('M', utf8('version')),
   /** Raft's term and vote, JSON. */
   hardState: key('M', utf8('hard-state')),
+  /** Height and hash of the last block there is, applied or not: u64, 32 bytes. */
+  logEnd: key('M', utf8('log-end')),
   /** Height of the last applied block, u64. */
   applied: key('M', utf8('applied')),
-  /** Size and root of the newest checkpoint this node has cosigned: u64, 32 bytes. */
+  /** Size and root of the newest checkpoint this node has cosigned: u64, 32 bytes; size 0 if there is none. */
   cosigned: key('M', utf8('cosigned')),
+  /**
+   * There if this store may have forgotten votes, cosignatures or blocks that the node had vouched for: restored
+   * from a backup, empty on a new disk, damaged. JSON: `without`, the validators whose word the operator waived.
+   */
+  recovering: key('M', utf8('recovering')),
   /** The newest certificate: text of the signed note. */
   certificate: key('M', utf8('certificate')),
 } as const
