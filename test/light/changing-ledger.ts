@@ -46,7 +46,12 @@ export const ADMINS: readonly Admin[] = ['alice', 'bella', 'carol'].map((name, i
   name,
   key: keyOf('ML-DSA-65', 200 + i),
 }))
-export const FOUNDERS = ['ada', 'bob', 'cyd', 'dee'].map((name, i) => validator(name, 10 + 2 * i))
+export const FOUNDERS = [
+  validator('ada', 10),
+  validator('bob', 12),
+  validator('cyd', 14),
+  validator('dee', 16),
+] as const
 export const SUBMITTER: Submitter = CI
 
 let genesis: Promise<Genesis> | undefined
