@@ -62,6 +62,7 @@ export class RefusedError extends QatError<
   | 'not-a-member'
   | 'bad-change'
   | 'stale-change'
+  | 'not-caught-up'
 > {}
 
 /** A proof bundle that does not convince. `code` says which step of the verification failed. */
