@@ -15,7 +15,7 @@ export function preCampaign(core: Core): void {
   core.becomePreCandidate()
   core.votes.set(core.id, true)
   const { height, term } = core.log.tail
-  core.broadcast({ kind: 'pre-vote', term: core.term + 1, tail: { height, term } })
+  core.broadcast(core.voters, { kind: 'pre-vote', term: core.term + 1, tail: { height, term } })
   count(core)
 }
 
@@ -24,7 +24,7 @@ export function campaign(core: Core, transfer: boolean): void {
   core.becomeCandidate()
   core.votes.set(core.id, true)
   const { height, term } = core.log.tail
-  core.broadcast({ kind: 'vote', term: core.term, tail: { height, term }, transfer })
+  core.broadcast(core.voters, { kind: 'vote', term: core.term, tail: { height, term }, transfer })
   count(core)
 }
 

@@ -2,7 +2,7 @@
 import { invariant, RefusedError } from '../src/errors.ts'
 import type { Core } from './core.ts'
 import { campaign } from './election.ts'
-import type { Append, Behind } from './messages.ts'
+import type { Append, Behind, Heartbeat } from './messages.ts'
 import type { Block, NodeId } from './types.ts'
 
 /** Someone leads this term: whatever we were doing about it ends. */
@@ -35,8 +35,8 @@ export function onAppend(core: Core, from: NodeId, message: Append): void {
 }
 
 /** Says nothing of the log, so it may overtake appends; the commit height travels with appends alone. */
-export function onHeartbeat(core: Core, from: NodeId): void {
-  core.send(from, { kind: 'heartbeat-reply', term: core.term, commit: core.log.commit })
+export function onHeartbeat(core: Core, from: NodeId, { round }: Heartbeat): void {
+  core.send(from, { kind: 'heartbeat-reply', term: core.term, commit: core.log.commit, round })
 }
 
 /** No reply: `install` acknowledges what was pulled, and heartbeats make the leader repeat itself. */

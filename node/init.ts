@@ -95,7 +95,7 @@ export async function initCluster(options: ClusterOptions): Promise<Cluster> {
   }
   const genesis = await createGenesis(parameters, members, [admin.signer])
   admin.seed.fill(0)
-  const policy = printPolicy(policyOf(ledger, genesis.membership, parameters.cosigners))
+  const policy = printPolicy(policyOf(ledger, genesis.membership))
   await writeFile(join(dir, FILES.genesis), genesis.block.bytes)
   await writeFile(join(dir, 'policy'), policy)
 

@@ -92,7 +92,7 @@ export class Puller {
     const { network, driver, store, unapplied, certifier, clock } = this.#ports
     const from = store.tip.height + 1
     const answer = decodeSyncAnswer(
-      await network.request(peer, encodeSyncRequest({ from }), REQUEST_TIMEOUT_MS),
+      await network.request(peer, encodeSyncRequest({ from, certified: certifier.size }), REQUEST_TIMEOUT_MS),
     )
     if (answer.certificate === '') return
     const checkpoint = await certifier.receiveCertificate(answer.certificate)

@@ -58,7 +58,7 @@ export class Unapplied {
     for (const block of decoded) {
       const earlier = passed
       const previous = toHex(block.seal.previous)
-      const { entries, signatures: checks } = checkBlock(
+      const { entries, sealSignature, entrySignatures } = checkBlock(
         state,
         block,
         now,
@@ -66,8 +66,9 @@ export class Unapplied {
         (bytes, id) => this.#pool.get(id) ?? decodeEntry(bytes),
       )
       // What this node admitted itself it has verified already.
-      signatures.push(...checks.filter((_, i) => i === 0 || !this.#pool.get(entries[i - 1]!.id)))
-      state = extend(state, block)
+      const unknown = entrySignatures.filter((_, i) => !this.#pool.get(entries[i]!.id))
+      signatures.push(sealSignature, ...unknown.flat())
+      state = extend(state, block, entries)
       passed.push(known(block, entries, state))
     }
     if (!(await verifyAll(this.#suite, signatures))) {
@@ -80,7 +81,7 @@ export class Unapplied {
   add(block: Block, entries: readonly Entry[]): void {
     const parent = this.stateAfter(toHex(block.seal.previous))
     invariant(parent, 'A proposal must follow the tail of the log.')
-    this.#remember(known(block, entries, extend(parent, block)))
+    this.#remember(known(block, entries, extend(parent, block, entries)))
   }
 
   #remember(block: Known): void {

@@ -4,9 +4,11 @@
  */
 import { u64 } from '../../src/bytes.ts'
 import type { Block } from '../../src/ledger/block.ts'
+import { changeIn } from '../../src/ledger/chain.ts'
 import type { Entry } from '../../src/ledger/entry.ts'
 import { type BlockFacts, encodeFacts } from './block-facts.ts'
 import {
+  changeKey,
   eventKey,
   factsKey,
   firstIndexKey,
@@ -31,7 +33,7 @@ export function factsOf(block: Block, root: Uint8Array): BlockFacts {
   return { height, term, hash: block.id, firstIndex, size: firstIndex + block.leaves.length, root, time }
 }
 
-/** Facts, first index, leaf index, and the indexes of the events: everything but the tiles. */
+/** Facts, first index, leaf index, changes, and the indexes of the events: everything but the tiles. */
 export function derivedWrites({ block, entries }: AppliedBlock, facts: BlockFacts): KvWrite[] {
   const { height, firstIndex } = facts
   const writes: KvWrite[] = [
@@ -41,7 +43,11 @@ export function derivedWrites({ block, entries }: AppliedBlock, facts: BlockFact
   for (const [i, hash] of block.leafHashes.entries()) {
     writes.push({ key: leafKey(hash), value: u64(firstIndex + i) })
   }
-  for (const [i, entry] of entries.entries()) writes.push(...indexWrites(entry, firstIndex + i))
+  for (const [i, entry] of entries.entries()) {
+    writes.push(...indexWrites(entry, firstIndex + i))
+    const change = changeIn(entry)
+    if (change) writes.push({ key: changeKey(change.sequence), value: u64(firstIndex + i) })
+  }
   return writes
 }
 

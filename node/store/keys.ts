@@ -13,6 +13,8 @@
  * | T | tile level u8, tile index u64 | hashes of a full or partial tile (C2SP tlog-tiles, height 8) |
  * | E | SHA-256 of JSON [source, id] (32) | leaf index u64 of the entry that carries this CloudEvent |
  * | S, Y, J | first 16 bytes of SHA-256 of a source, type, subject; leaf index u64 | empty |
+ * | A | sequence u64 | leaf index u64 of the change of membership |
+ * | C | tree size u64 | certificate of a boundary: of the block that carries a change; text of the signed note |
  * | P | leaf hash (32) | bytes of an entry that was acknowledged as pending and is in no block yet |
  */
 import { concat, u64, utf8 } from '../../src/bytes.ts'
@@ -50,6 +52,8 @@ export const firstIndexKey = (index: number) => key('I', u64(index))
 export const leafKey = (hash: Uint8Array) => key('L', hash)
 export const tileKey = (level: number, index: number) => key('T', Uint8Array.of(level), u64(index))
 export const eventKey = (source: string, id: string) => key('E', sha256(utf8(JSON.stringify([source, id]))))
+export const changeKey = (sequence: number) => key('A', u64(sequence))
+export const boundaryKey = (size: number) => key('C', u64(size))
 export const pendingKey = (hash: Uint8Array) => key('P', hash)
 
 /** What entries can be found by; each has an index of its own. */

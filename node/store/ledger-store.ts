@@ -6,8 +6,8 @@ import type { HardState, Block as RaftBlock } from '../../consensus/types.ts'
 import { fromU64, fromUtf8, toHex, utf8 } from '../../src/bytes.ts'
 import { invariant } from '../../src/errors.ts'
 import { type Block, decodeBlock } from '../../src/ledger/block.ts'
-import { type ChainState, genesisState } from '../../src/ledger/chain.ts'
-import type { Entry } from '../../src/ledger/entry.ts'
+import { type ChainState, changeIn, genesisState } from '../../src/ledger/chain.ts'
+import { decodeEntry, type Entry } from '../../src/ledger/entry.ts'
 import { type Genesis, readGenesis } from '../../src/ledger/genesis.ts'
 import { BLOCK_ENTRIES_MAX, HASH_BYTES } from '../../src/limits.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
@@ -18,6 +18,8 @@ import { type AppliedBlock, derivedWrites, factsOf } from './derived.ts'
 import { DISK_RESERVE_BYTES } from './disk-space.ts'
 import {
   blockKey,
+  boundaryKey,
+  changeKey,
   eventKey,
   factsKey,
   firstIndexKey,
@@ -28,6 +30,7 @@ import {
   pendingKey,
 } from './keys.ts'
 import type { Kv, KvWrite } from './kv.ts'
+import { MemberHistory } from './member-history.ts'
 import * as records from './records.ts'
 import { damaged } from './store-error.ts'
 import { TreeStore } from './tree-store.ts'
@@ -51,6 +54,7 @@ export class LedgerStore {
   readonly tree: TreeStore
   readonly genesis: Genesis
   readonly #kv: Kv
+  #members: MemberHistory
   readonly #reserveBytes: number
   #tip: BlockFacts
   /** Leaves of blocks read lately: neighbours are often asked for together. */
@@ -59,6 +63,7 @@ export class LedgerStore {
   private constructor(kv: Kv, genesis: Genesis, tree: TreeStore, tip: BlockFacts, reserveBytes: number) {
     this.#kv = kv
     this.genesis = genesis
+    this.#members = new MemberHistory(genesis.membership)
     this.tree = tree
     this.#tip = tip
     this.#reserveBytes = reserveBytes
@@ -77,7 +82,9 @@ export class LedgerStore {
     if (version !== undefined) {
       records.checkVersion(version, genesis.block.id)
       const tip = await readTip(kv)
-      return new LedgerStore(kv, genesis, await TreeStore.open(kv, tip.size), tip, reserveBytes)
+      const store = new LedgerStore(kv, genesis, await TreeStore.open(kv, tip.size), tip, reserveBytes)
+      await store.#readChanges()
+      return store
     }
     for await (const _ of kv.range(ANYTHING)) throw damaged('The store has lost its version record.')
     const store = new LedgerStore(kv, genesis, await TreeStore.open(kv, 0), NO_BLOCK, reserveBytes)
@@ -100,6 +107,8 @@ export class LedgerStore {
     this.#tip = await readTip(this.#kv)
     await this.tree.reload(this.#tip.size)
     this.#leaves.clear()
+    this.#members = new MemberHistory(this.genesis.membership)
+    await this.#readChanges()
   }
 
   /** Whether the disk has so little left that the node should stop writing before it must. */
@@ -115,7 +124,24 @@ export class LedgerStore {
   /** The chain after the newest applied block. */
   get state(): ChainState {
     const { height, term, hash, size, time } = this.#tip
-    return { ...genesisState(this.genesis), height, term, hash, size, time }
+    return { ...genesisState(this.genesis), membership: this.members.newest, height, term, hash, size, time }
+  }
+
+  /** The memberships up to the applied tip. */
+  get members(): MemberHistory {
+    return this.#members
+  }
+
+  async #readChanges(): Promise<void> {
+    const range = { from: changeKey(0), to: changeKey(Number.MAX_SAFE_INTEGER) }
+    for await (const [, value] of this.#kv.range(range)) {
+      const index = fromU64(value)
+      const leaf = await this.leaf(index)
+      const facts = await this.factsOfLeaf(index)
+      const change = leaf && changeIn(decodeEntry(leaf))
+      if (!change || !facts) throw damaged('A change of membership is not where the store says.', { index })
+      this.members.add(change, facts.size)
+    }
   }
 
   // ---- Raft's share
@@ -203,6 +229,10 @@ export class LedgerStore {
     await this.#kv.write(batch, true)
     tree.adopt()
     this.#tip = tip
+    for (const { block, entries } of blocks) {
+      const change = entries.map(changeIn).find((found) => found !== undefined)
+      if (change) this.members.add(change, block.seal.firstIndex + block.leaves.length)
+    }
   }
 
   // ---- reading
@@ -297,9 +327,28 @@ export class LedgerStore {
     return bytes && fromUtf8(bytes)
   }
 
-  /** Not synced: a certificate that is lost can be assembled or fetched again. */
-  async setCertificate(note: string): Promise<void> {
-    await this.#kv.write([{ key: META.certificate, value: utf8(note) }], false)
+  /**
+   * The newest certificate, of a tree of `size` leaves. Not synced: one that is lost can be assembled or fetched
+   * again. But that of a boundary is kept for ever, since the way from policy to policy leads over it.
+   */
+  async setCertificate(note: string, size: number): Promise<void> {
+    const value = utf8(note)
+    const boundary = this.members.boundaryAbove(size - 1) === size
+    const batch = [{ key: META.certificate, value }]
+    if (boundary) batch.push({ key: boundaryKey(size), value })
+    await this.#kv.write(batch, boundary)
+  }
+
+  /** The certificate of a boundary, once there is one. */
+  async boundaryCertificate(size: number): Promise<string | undefined> {
+    const bytes = await this.#kv.get(boundaryKey(size))
+    return bytes && fromUtf8(bytes)
+  }
+
+  /** Leaf index of change `sequence`. */
+  async changeIndex(sequence: number): Promise<number | undefined> {
+    const bytes = await this.#kv.get(changeKey(sequence))
+    return bytes && fromU64(bytes)
   }
 
   // ---- entries acknowledged as pending
