@@ -24,6 +24,7 @@ import type { Admitted } from './admission.ts'
 import { signForPrincipal } from './gateway.ts'
 import { blockView, LedgerReader, notFound } from './reader.ts'
 import { Replica, type ReplicaPorts } from './replica.ts'
+import { answerFrom, encodeSyncAnswer } from './sync.ts'
 import { isAtLeast, type Progress, Waiters } from './waiters.ts'
 
 /** A node that announced itself within this time counts as online. */
@@ -233,6 +234,10 @@ export class LedgerNode implements LedgerService {
 
   policy(): string {
     return this.#reader.policy()
+  }
+
+  async sync(from: number): Promise<Uint8Array> {
+    return encodeSyncAnswer(await answerFrom(this.#ports.store, this.replica.certifier.note, from))
   }
 
   status(): NodeStatus {

@@ -103,6 +103,7 @@ export function fakeService(overrides: Partial<LedgerService> = {}): FakeService
     consistency: async () => [HASH, HASH],
     bundle: async (id) => ({ id, entry: '{}', proof: 'c2sp.org/tlog-proof@v1\n', policy: 'quorum q\n' }),
     policy: () => 'quorum q\n',
+    sync: async () => Uint8Array.of(1, 2, 3),
     status: () => ({
       name: 'north',
       ledger: 'example.org/ledger',
