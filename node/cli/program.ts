@@ -6,6 +6,7 @@ import { addGetCommand } from './commands/get.ts'
 import { addInitCommand } from './commands/init.ts'
 import { addKeygenCommand } from './commands/keygen.ts'
 import { addLogCommand } from './commands/log.ts'
+import { addPolicyCommand } from './commands/policy.ts'
 import { addProveCommand } from './commands/prove.ts'
 import { addQueryCommand } from './commands/query.ts'
 import { addStartCommand } from './commands/start.ts'
@@ -47,6 +48,7 @@ export function createProgram(): Command {
   program.commandsGroup('Prove and verify:')
   addProveCommand(program)
   addVerifyCommand(program)
+  addPolicyCommand(program)
   program.commandsGroup('Run a ledger:')
   addKeygenCommand(program)
   addInitCommand(program)

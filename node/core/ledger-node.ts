@@ -235,6 +235,10 @@ export class LedgerNode implements LedgerService {
     return this.#reader.policy()
   }
 
+  policyUpdates(since: number): Promise<Uint8Array> {
+    return this.#reader.policyUpdates(since)
+  }
+
   status(): NodeStatus {
     const { name, store, network } = this.#ports
     const { replica } = this

@@ -5,6 +5,7 @@ import { decodeBlock } from '../../src/ledger/block.ts'
 import { decodeEnvelope } from '../../src/ledger/dsse.ts'
 import { type Claim, readClaims } from '../../src/ledger/event.ts'
 import { SUBMITTED } from '../../src/ledger/payload-types.ts'
+import { encodePolicyUpdates } from '../../src/light/updates.ts'
 import { HASH_BYTES } from '../../src/limits.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
 import { parseCheckpoint } from '../../src/notes/checkpoint.ts'
@@ -37,6 +38,11 @@ export class LedgerReader {
   /** The policy that the newest certificate satisfies. */
   policy(): string {
     return printPolicy(this.#certifier.policyAt(Math.max(this.#certifier.size, 1)))
+  }
+
+  /** None yet: this node does not keep the certificates at changes of membership. */
+  async policyUpdates(_since: number): Promise<Uint8Array> {
+    return encodePolicyUpdates([])
   }
 
   /** The index of the leaf with this id (leaf hash in hex), if it stands in the applied chain. */

@@ -1,5 +1,6 @@
 /** Every method of the JSON-RPC interface, in one table: what it takes, what it answers, what it asks the node. */
 import { type Static, type TObject, type TSchema, Type } from 'typebox'
+import { toBase64 } from '../../src/bytes.ts'
 import { entryFromJson } from '../../src/ledger/entry.ts'
 import type { LedgerService } from '../service.ts'
 import type { CallContext } from './context.ts'
@@ -126,6 +127,14 @@ export const METHODS: readonly Method[] = [
     result: s.Policy,
     errors: [],
     handle: (service) => ({ policy: service.policy() }),
+  }),
+  method({
+    name: 'policy.updates',
+    summary: 'Gets the changes of membership that bring a policy of an earlier sequence up to date.',
+    params: s.params({ since: s.Index }),
+    result: s.PolicyUpdates,
+    errors: [],
+    handle: async (service, { since }) => ({ updates: toBase64(await service.policyUpdates(since)) }),
   }),
   method({
     name: 'node.status',

@@ -103,6 +103,7 @@ export function fakeService(overrides: Partial<LedgerService> = {}): FakeService
     consistency: async () => [HASH, HASH],
     bundle: async (id) => ({ id, entry: '{}', proof: 'c2sp.org/tlog-proof@v1\n', policy: 'quorum q\n' }),
     policy: () => 'quorum q\n',
+    policyUpdates: async () => Uint8Array.of(0, 0),
     status: () => ({
       name: 'north',
       ledger: 'example.org/ledger',

@@ -127,6 +127,8 @@ describe('the methods', () => {
       [['consistency', 2, 2], { hashes: [HASH, HASH] }],
     )
     assert.deepEqual((await ask('policy.get', {})).result, { policy: 'quorum q\n' })
+    const updates = await ask('policy.updates', { since: 3 })
+    assert.deepEqual([updates.asked, updates.result], [['policyUpdates', 3], { updates: 'AAA=' }])
     assert.equal((await ask('node.status', {})).result.name, 'north')
     assert.equal((await ask('cluster.status', {})).result.nodes[0].online, true)
   })
