@@ -78,6 +78,11 @@ export class Core {
     return this.voters.includes(this.id)
   }
 
+  /** May this server stand for election? Its own vote counts only if it is a voter. */
+  get mayStand(): boolean {
+    return this.log.mayStand(this.id)
+  }
+
   /** A leader of this term is known and was heard within the shortest election timeout (thesis 6.4.1). */
   get leaderIsLive(): boolean {
     return this.leader !== undefined && this.electionElapsed < this.electionTicks

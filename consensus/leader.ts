@@ -80,11 +80,10 @@ export function onAppendReply(core: Core, from: NodeId, message: AppendReply): v
   progress.active = true
   const news = progress.acknowledge(message.match)
   wake(core, from)
-  if (news) {
-    advanceCommit(core)
-    if (core.role !== 'leader') return
-    replicate(core, from)
-  }
+  if (news) advanceCommit(core)
+  if (core.role !== 'leader') return
+  // Also without news: a follower that pulled blocks from others may be ready for more than was ever sent.
+  replicate(core, from)
   finishTransfer(core)
 }
 

@@ -27,6 +27,8 @@ export interface StartOptions {
   readonly passphrase?: string
   /** Called when the node had to stop by itself, after it has stopped: a broken invariant, an unusable disk. */
   readonly onFatal?: (error: unknown) => void
+  /** Called when the node has stopped because it is no member any more. */
+  readonly onRemoved?: () => void
 }
 
 export interface RunningNode {
@@ -60,13 +62,16 @@ export async function startNode(dir: string, options: StartOptions = {}): Promis
     logger.fatal({ err: error, code: errorCode(error), facts }, 'the node cannot go on and stops')
     void stop().then(() => options.onFatal?.(error))
   }
+  const out = async (why: 'removed' | 'keys-replaced') => {
+    await stop()
+    if (why === 'removed') options.onRemoved?.()
+  }
   try {
     const kv = await openLevel(join(dir, FILES.store))
     closers.push(() => kv.close())
     const store = await LedgerStore.open(kv, genesis.block.bytes)
     const network = await createNetwork({
       self: name,
-      membership: genesis.membership,
       genesisId: genesis.block.id,
       peerSeed: keys.peerSeed,
       listen: config.listen,
@@ -86,6 +91,7 @@ export async function startNode(dir: string, options: StartOptions = {}): Promis
       logger,
       metrics,
       onFatal,
+      onOut: (why) => void out(why),
     })
     closers.push(() => node.stop())
     await node.start()
