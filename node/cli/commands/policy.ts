@@ -29,6 +29,7 @@ export function addPolicyCommand(program: Command): void {
   const policy = program
     .command('policy')
     .description('follow changes of the members')
+    .helpCommand(false)
     .addHelpText('after', EXAMPLES)
   policy
     .command('update')

@@ -22,8 +22,8 @@ Examples:
   qat verify evidence --policy policy
   qat verify evidence --policy policy --keys team.jwk --json
 
-DIR holds ${Object.values(BUNDLE_FILES).join(', ')}, as "qat prove" wrote them; the last only for policies
-that are older than the proof.
+DIR holds ${BUNDLE_FILES.entry}, ${BUNDLE_FILES.proof} and ${BUNDLE_FILES.policy}, as "qat prove" wrote them, and ${BUNDLE_FILES.updates} if
+members have changed since the policy for which it was made.
 Give by --policy the policy file that you have from whom you trust: a policy that came with the proof says only
 that the proof agrees with itself. --keys takes the submitters' public keys (a JWK, a list or set of JWKs, or
 PEM); the submitter's signature is then checked as well.
