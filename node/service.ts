@@ -3,8 +3,9 @@
  * no transport. `LedgerNode` implements it; the RPC layer's tests use a fake.
  */
 import { QatError } from '../src/errors.ts'
-import type { JsonObject } from '../src/json.ts'
+import type { Json, JsonObject } from '../src/json.ts'
 import type { Entry } from '../src/ledger/entry.ts'
+import type { NodeMember } from '../src/ledger/member.ts'
 
 /** received / committed by Raft and applied here / covered by a certificate. */
 export const STAGES = ['pending', 'ordered', 'final'] as const
@@ -107,6 +108,8 @@ export interface NodeStatus {
 
 export interface ClusterStatus {
   readonly ledger: string
+  /** How many changes of membership this node has applied. */
+  readonly sequence: number
   readonly leader?: string
   readonly term: number
   readonly cosigners: number
@@ -115,9 +118,28 @@ export interface ClusterStatus {
     NodeStatus,
     'name' | 'role' | 'height' | 'size' | 'finalSize' | 'pending'
   > & {
+    readonly kind: NodeMember['kind']
     readonly online: boolean
     readonly seenMs?: number
   })[]
+}
+
+/** The members and quorums in force after the newest block that this node has applied. */
+export interface MembershipView {
+  readonly ledger: string
+  /** How many changes have made it: the next one must say `sequence + 1`. */
+  readonly sequence: number
+  readonly cosigners: number
+  readonly adminQuorum: number
+  /** Member records, as src/ledger/member.ts reads them. */
+  readonly members: readonly Json[]
+}
+
+export interface GenesisView {
+  /** Hash of block 0 in hex: the ledger's identity, to be compared with one from elsewhere. */
+  readonly id: string
+  /** Block 0, base64. */
+  readonly genesis: string
 }
 
 /** What subscribers are told of. */
@@ -128,7 +150,7 @@ export type LedgerEvent =
 
 /** An answer that is no result: the request was understood, and this is why it has none. */
 export class ServiceError extends QatError<
-  'not-found' | 'not-final' | 'overloaded' | 'unavailable' | 'unauthorized'
+  'not-found' | 'not-final' | 'overloaded' | 'unavailable' | 'unauthorized' | 'not-caught-up'
 > {}
 
 /** Whoever a bearer token stands for, and what it may log. */
@@ -166,6 +188,8 @@ export interface LedgerService {
    * src/light/updates.ts encodes them: as many as go into one answer, none if there is no newer one.
    */
   policyUpdates(since: number): Promise<Uint8Array>
+  membership(): MembershipView
+  genesis(): GenesisView
   status(): NodeStatus
   cluster(): ClusterStatus
   /** Calls `listener` for each event from now on; returns the function that ends it. */

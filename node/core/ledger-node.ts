@@ -1,8 +1,10 @@
 /** The LedgerService of a running node: submissions and their progress, questions, subscriptions. */
+import { toBase64 } from '../../src/bytes.ts'
 import type { Signer } from '../../src/crypto/suite.ts'
 import { errorCode, errorMessage, QatError } from '../../src/errors.ts'
 import type { JsonObject } from '../../src/json.ts'
 import type { Entry } from '../../src/ledger/entry.ts'
+import { memberToJson } from '../../src/ledger/member.ts'
 import type { Membership } from '../../src/ledger/membership.ts'
 import type { PeerRecord } from '../net/network.ts'
 import {
@@ -12,8 +14,10 @@ import {
   type ClusterStatus,
   type EntryQuery,
   type EntryView,
+  type GenesisView,
   type LedgerEvent,
   type LedgerService,
+  type MembershipView,
   type NodeStatus,
   type Principal,
   type QueryPage,
@@ -380,6 +384,17 @@ export class LedgerNode implements LedgerService {
     return this.#reader.policyUpdates(since)
   }
 
+  membership(): MembershipView {
+    const { parameters, membership } = this.#ports.store.state
+    const { sequence, cosigners, adminQuorum, members } = membership
+    return { ledger: parameters.ledger, sequence, cosigners, adminQuorum, members: members.map(memberToJson) }
+  }
+
+  genesis(): GenesisView {
+    const { block } = this.#ports.store.genesis
+    return { id: block.id, genesis: toBase64(block.bytes) }
+  }
+
   status(): NodeStatus {
     const { name, store, network } = this.#ports
     const { replica } = this
@@ -431,19 +446,20 @@ export class LedgerNode implements LedgerService {
     const connected = network.peers()
     const said = new Map(this.replica.gossip.announcements().map((item) => [item.said.name, item]))
     const { membership } = this.#replica
-    const nodes = [...membership.nodeByName.values()].map(({ name }) => {
-      if (name === own.name) return { ...pick(own), online: true }
+    const nodes = [...membership.nodeByName.values()].map(({ name, kind }) => {
+      if (name === own.name) return { ...pick(own), kind, online: true }
       const heard = said.get(name)
       if (!heard)
-        return { name, role: 'unknown', height: 0, size: 0, finalSize: 0, pending: 0, online: false }
+        return { name, kind, role: 'unknown', height: 0, size: 0, finalSize: 0, pending: 0, online: false }
       const online = connected.includes(name) && heard.ageMs < ONLINE_MS
-      return { ...pick(heard.said), online, seenMs: Math.round(heard.ageMs) }
+      return { ...pick(heard.said), kind, online, seenMs: Math.round(heard.ageMs) }
     })
     return {
       ledger: own.ledger,
       ...(own.leader === undefined ? {} : { leader: own.leader }),
       term: own.term,
       cosigners: membership.cosigners,
+      sequence: membership.sequence,
       nodes,
     }
   }
@@ -503,6 +519,6 @@ function pick({
   size,
   finalSize,
   pending,
-}: Omit<ClusterStatus['nodes'][number], 'online'>) {
+}: Omit<ClusterStatus['nodes'][number], 'online' | 'kind'>) {
   return { name, role, height, size, finalSize, pending }
 }

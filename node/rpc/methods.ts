@@ -137,6 +137,22 @@ export const METHODS: readonly Method[] = [
     handle: async (service, { since }) => ({ updates: toBase64(await service.policyUpdates(since)) }),
   }),
   method({
+    name: 'membership.get',
+    summary: 'Gets the members and quorums in force. Changes of them are submitted by entry.submit.',
+    params: s.params({}),
+    result: s.Membership,
+    errors: [],
+    handle: (service) => service.membership(),
+  }),
+  method({
+    name: 'genesis.get',
+    summary: 'Gets block 0, from which a node starts. Compare its id with one that you have from elsewhere.',
+    params: s.params({}),
+    result: s.Genesis,
+    errors: [],
+    handle: (service) => service.genesis(),
+  }),
+  method({
     name: 'node.status',
     summary: 'Says how this node is.',
     params: s.params({}),
