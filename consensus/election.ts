@@ -40,14 +40,14 @@ function count(core: Core): void {
 
 /** Grants nothing that must last: a pre-vote binds nobody. */
 export function onPreVote(core: Core, from: NodeId, message: PreVote): void {
-  const granted = message.term > core.term && core.log.isUpToDate(message.tail)
+  const granted = !core.listening && message.term > core.term && core.log.isUpToDate(message.tail)
   core.send(from, { kind: 'pre-vote-reply', term: granted ? message.term : core.term, granted })
 }
 
 /** One vote a term, first come first served, only for a log at least as up to date as ours. */
 export function onVote(core: Core, from: NodeId, message: Vote): void {
   const free = core.votedFor === undefined && core.leader === undefined
-  const granted = (free || core.votedFor === from) && core.log.isUpToDate(message.tail)
+  const granted = !core.listening && (free || core.votedFor === from) && core.log.isUpToDate(message.tail)
   if (granted) {
     core.votedFor = from
     core.electionElapsed = 0

@@ -93,8 +93,11 @@ describe('a command that asks a node', () => {
     const server = await serve()
     const { code, stdout } = await qat(['status', '--rpc', server.url])
     assert.equal(code, 0)
-    assert.match(stdout, /^Ledger +example\.org\/ledger\nLeader +north\nTerm +1\nCosigners +4\n\nNODE +ROLE /)
-    assert.match(stdout, /\nnorth +leader +yes +2 +9 +9 +0 +-\n$/)
+    assert.match(
+      stdout,
+      /^Ledger +example\.org\/ledger\nLeader +north\nTerm +1\nCosigners +4\nChanges +0\n\nNODE +KIND +ROLE /,
+    )
+    assert.match(stdout, /\nnorth +validator +leader +yes +2 +9 +9 +0 +-\n$/)
     const { json } = await qat(['status', '--json', '--rpc', server.url])
     assert.deepEqual(json(), [server.service.cluster()])
   })
