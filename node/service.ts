@@ -100,6 +100,10 @@ export interface NodeStatus {
   readonly finalSize: number
   readonly pending: number
   readonly peers: readonly string[]
+  /** How many changes of membership are in force here. */
+  readonly sequence: number
+  /** Why the node does not take part, in a sentence, if so. */
+  readonly note?: string
 }
 
 export interface ClusterStatus {

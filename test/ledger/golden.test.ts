@@ -9,13 +9,16 @@ import { sha256 as opensslSha256, opensslSuite } from '../../node/crypto/openssl
 import { fromUtf8, toHex } from '../../src/bytes.ts'
 import { keyId } from '../../src/crypto/keys.ts'
 import { decodeEnvelope, pae } from '../../src/ledger/dsse.ts'
+import { encodeEvidence } from '../../src/ledger/evidence.ts'
+import { EVIDENCE_EVENT_TYPE } from '../../src/ledger/evidence-event.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import { BUNDLE_FILES } from '../../src/light/bundle.ts'
 import { verifyBundle } from '../../src/light/verify.ts'
 import { COSIGNED, exampleBundle, exampleLeaves, LEAF } from '../light/fixture.ts'
 import { mth } from '../support/naive-tree.ts'
+import { exampleTwoCosignatures, exampleTwoRoots, exampleTwoSeals } from './evidence-fixture.ts'
 import { CI, exampleBlock, exampleGenesis } from './fixture.ts'
-import { BLOCK_1, BUNDLE, GENESIS, KEYS, LEAVES, ROOT } from './golden.ts'
+import { BLOCK_1, BUNDLE, EVIDENCE, GENESIS, KEYS, LEAVES, ROOT } from './golden.ts'
 
 const sha256 = (bytes: Uint8Array) => toHex(opensslSha256(bytes))
 
@@ -71,6 +74,12 @@ describe('the golden bytes', () => {
     assert.equal(verdict.proves.recordedBy, COSIGNED)
   })
 
+  it('of evidence', async () => {
+    const pieces = [await exampleTwoSeals(), await exampleTwoRoots(), await exampleTwoCosignatures()]
+    const golden = pieces.map(encodeEvidence).map((bytes) => ({ sha256: sha256(bytes), bytes: bytes.length }))
+    assert.deepEqual(golden, EVIDENCE)
+  })
+
   it('are the ones that FORMATS.md tells', () => {
     const formats = readFileSync(new URL('../../src/FORMATS.md', import.meta.url), 'utf8')
     const entry = LEAVES[LEAF.entry]!
@@ -84,6 +93,8 @@ describe('the golden bytes', () => {
       ROOT,
       BUNDLE.proof.sha256,
       BUNDLE.policy.sha256,
+      ...EVIDENCE.map(({ sha256 }) => sha256),
+      EVIDENCE_EVENT_TYPE,
       ...Object.values(PAYLOAD_TYPES),
       ...Object.values(BUNDLE_FILES),
     ]

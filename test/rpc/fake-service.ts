@@ -127,6 +127,7 @@ export function fakeService(overrides: Partial<LedgerService> = {}): FakeService
       finalSize: 9,
       pending: 0,
       peers: ['south'],
+      sequence: 0,
     }),
     cluster: () => ({
       ledger: 'example.org/ledger',

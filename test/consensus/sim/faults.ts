@@ -12,6 +12,9 @@ export interface Faults extends Record<string, number> {
   pulls: number
   campaigns: number
   coups: number
+  changes: number
+  reads: number
+  readsFailed: number
 }
 
 export function newFaults(): Faults {
@@ -24,6 +27,9 @@ export function newFaults(): Faults {
     pulls: 0,
     campaigns: 0,
     coups: 0,
+    changes: 0,
+    reads: 0,
+    readsFailed: 0,
   }
 }
 
