@@ -110,6 +110,7 @@ export async function startLedger(
       size: 200,
       finalSize: 200,
       pending: 0,
+      sequence: 0,
       peers: [],
     }),
     ...overrides,
