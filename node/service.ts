@@ -185,6 +185,11 @@ export interface LedgerService {
   policy(): string
   membership(): MembershipView
   genesis(): GenesisView
+  /**
+   * Final blocks from a height on with their certificate, as one encoded SyncAnswer (core/sync.ts) that proves
+   * itself; without blocks if this node has none to prove from there on.
+   */
+  sync(from: number): Promise<Uint8Array>
   status(): NodeStatus
   cluster(): ClusterStatus
   /** Calls `listener` for each event from now on; returns the function that ends it. */

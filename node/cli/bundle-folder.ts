@@ -4,6 +4,7 @@ import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { BUNDLE_FILES, type Bundle } from '../../src/light/bundle.ts'
 import { ENTRY_BYTES_MAX, NOTE_BYTES_MAX, POLICY_BYTES_MAX } from '../../src/limits.ts'
+import { syncFolder } from '../store/sync-folder.ts'
 import { CliError } from './exit.ts'
 import { readInput, reasonOf } from './files.ts'
 
@@ -67,15 +68,5 @@ async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
     await file.sync()
   } finally {
     await file.close()
-  }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  if (process.platform === 'win32') return // folders cannot be opened there
-  const folder = await open(path, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
   }
 }

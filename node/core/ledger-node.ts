@@ -34,6 +34,7 @@ import { Pool } from './pool.ts'
 import { blockView, LedgerReader, notFound } from './reader.ts'
 import { Replica, type ReplicaPorts } from './replica.ts'
 import { standingOf } from './standing.ts'
+import { answerFrom, encodeSyncAnswer } from './sync.ts'
 import { isAtLeast, type Progress, Waiters } from './waiters.ts'
 
 /** A node that announced itself within this time counts as online. */
@@ -389,6 +390,10 @@ export class LedgerNode implements LedgerService {
   genesis(): GenesisView {
     const { block } = this.#ports.store.genesis
     return { id: block.id, genesis: toBase64(block.bytes) }
+  }
+
+  async sync(from: number): Promise<Uint8Array> {
+    return encodeSyncAnswer(await answerFrom(this.#ports.store, this.replica.certifier.note, from))
   }
 
   status(): NodeStatus {

@@ -1,5 +1,6 @@
 /** Every method of the JSON-RPC interface, in one table: what it takes, what it answers, what it asks the node. */
 import { type Static, type TObject, type TSchema, Type } from 'typebox'
+import { toBase64 } from '../../src/bytes.ts'
 import { entryFromJson } from '../../src/ledger/entry.ts'
 import type { LedgerService } from '../service.ts'
 import type { CallContext } from './context.ts'
@@ -118,6 +119,15 @@ export const METHODS: readonly Method[] = [
       if (from > to) throw rpcError('invalid-params', '"from" must not exceed "to".')
       return { hashes: await service.consistency(from, to) }
     },
+  }),
+  method({
+    name: 'ledger_sync',
+    summary:
+      'Gets final blocks from a height on with the certificate that proves them, for copies of the ledger.',
+    params: s.params({ from: s.Index }),
+    result: s.SyncAnswer,
+    errors: [],
+    handle: async (service, { from }) => ({ answer: toBase64(await service.sync(from)) }),
   }),
   method({
     name: 'policy.get',

@@ -134,6 +134,10 @@ export const BundleFiles = Type.Object({
 /** RFC 6962 audit path or consistency proof. */
 export const Hashes = Type.Object({ hashes: Type.Array(Hash) })
 
+export const SyncAnswer = Type.Object({
+  answer: Type.String({ description: 'base64 of a SyncAnswer: FORMATS.md section 12' }),
+})
+
 export const Policy = Type.Object({ policy: Type.String({ description: 'C2SP tlog-policy' }) })
 
 const progress = {

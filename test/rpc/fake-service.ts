@@ -114,6 +114,7 @@ export function fakeService(overrides: Partial<LedgerService> = {}): FakeService
     policy: () => 'quorum q\n',
     membership: () => MEMBERSHIP,
     genesis: () => ({ id: HASH, genesis: 'AAAA' }),
+    sync: async () => Uint8Array.of(1, 2, 3),
     status: () => ({
       name: 'north',
       ledger: 'example.org/ledger',

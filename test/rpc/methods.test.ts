@@ -127,6 +127,8 @@ describe('the methods', () => {
       [consistency.asked, consistency.result],
       [['consistency', 2, 2], { hashes: [HASH, HASH] }],
     )
+    const sync = await ask('ledger_sync', { from: 3 })
+    assert.deepEqual([sync.asked, sync.result], [['sync', 3], { answer: 'AQID' }])
     assert.deepEqual((await ask('policy.get', {})).result, { policy: 'quorum q\n' })
     assert.equal((await ask('node.status', {})).result.name, 'north')
     const { result } = await ask('cluster.status', {})
