@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { writeKeyFile } from '../../node/crypto/keyfile.ts'
-import { ServiceError } from '../../node/service.ts'
 import { keyId } from '../../src/crypto/keys.ts'
 import { RefusedError } from '../../src/errors.ts'
 import { encodeMember, type Member } from '../../src/ledger/member.ts'
@@ -100,7 +99,7 @@ describe('qat member', function () {
 
   it('add goes on with a learner that is there, and tries again while the cluster says that it lags', async () => {
     const ledger = await serve([ALICE, ...FOUR, N5])
-    const lags = () => new ServiceError('not-caught-up', 'n5 lags.', { retryAfterMs: 20 })
+    const lags = () => new RefusedError('not-caught-up', 'n5 lags.')
     ledger.refusals.push(lags(), lags())
     const { code, json } = await member(
       ledger,
