@@ -183,6 +183,11 @@ export interface LedgerService {
   /** Throws ServiceError not-final while no certificate covers the entry. */
   bundle(id: string): Promise<BundleFiles>
   policy(): string
+  /**
+   * The changes of membership after change `since` (0 for the founding policy), oldest first, as
+   * src/light/updates.ts encodes them: as many as go into one answer, none if there is no newer one.
+   */
+  policyUpdates(since: number): Promise<Uint8Array>
   membership(): MembershipView
   genesis(): GenesisView
   /**

@@ -8,6 +8,7 @@ import { addJoinCommand } from './commands/join.ts'
 import { addKeygenCommand } from './commands/keygen.ts'
 import { addLogCommand } from './commands/log.ts'
 import { addMemberCommand } from './commands/member.ts'
+import { addPolicyCommand } from './commands/policy.ts'
 import { addProveCommand } from './commands/prove.ts'
 import { addQueryCommand } from './commands/query.ts'
 import { addRotateCommand } from './commands/rotate.ts'
@@ -50,6 +51,7 @@ export function createProgram(): Command {
   program.commandsGroup('Prove and verify:')
   addProveCommand(program)
   addVerifyCommand(program)
+  addPolicyCommand(program)
   program.commandsGroup('Run a ledger:')
   addKeygenCommand(program)
   addInitCommand(program)

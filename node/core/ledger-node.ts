@@ -381,6 +381,10 @@ export class LedgerNode implements LedgerService {
     return this.#reader.policy()
   }
 
+  policyUpdates(since: number): Promise<Uint8Array> {
+    return this.#reader.policyUpdates(since)
+  }
+
   membership(): MembershipView {
     const { parameters, membership } = this.#ports.store.state
     const { sequence, cosigners, adminQuorum, members } = membership

@@ -121,7 +121,7 @@ export const METHODS: readonly Method[] = [
     },
   }),
   method({
-    name: 'ledger_sync',
+    name: 'ledger.sync',
     summary:
       'Gets final blocks from a height on with the certificate that proves them, for copies of the ledger.',
     params: s.params({ from: s.Index }),
@@ -136,6 +136,14 @@ export const METHODS: readonly Method[] = [
     result: s.Policy,
     errors: [],
     handle: (service) => ({ policy: service.policy() }),
+  }),
+  method({
+    name: 'policy.updates',
+    summary: 'Gets the changes of membership that bring a policy of an earlier sequence up to date.',
+    params: s.params({ since: s.Index }),
+    result: s.PolicyUpdates,
+    errors: [],
+    handle: async (service, { since }) => ({ updates: toBase64(await service.policyUpdates(since)) }),
   }),
   method({
     name: 'membership.get',

@@ -140,6 +140,10 @@ export const SyncAnswer = Type.Object({
 
 export const Policy = Type.Object({ policy: Type.String({ description: 'C2SP tlog-policy' }) })
 
+export const PolicyUpdates = Type.Object({
+  updates: Type.String({ description: 'base64 of a policy-updates file (src/FORMATS.md section 9)' }),
+})
+
 const progress = {
   name: Type.String(),
   role: Type.String(),

@@ -142,7 +142,8 @@ function due(
   return updates.filter((update) => update.change.sequence > sequence && update.size < size)
 }
 
-function provenChange({ id, change: { sequence, what } }: FollowedChange): ProvenChange {
+/** A change as plain data, without keys. */
+export function provenChange({ id, change: { sequence, what } }: FollowedChange): ProvenChange {
   if ('remove' in what) return { sequence, id, what }
   const { kind, name } = what.put
   return { sequence, id, what: { put: { kind, name } } }

@@ -112,6 +112,7 @@ export function fakeService(overrides: Partial<LedgerService> = {}): FakeService
     consistency: async () => [HASH, HASH],
     bundle: async (id) => ({ id, entry: '{}', proof: 'c2sp.org/tlog-proof@v1\n', policy: 'quorum q\n' }),
     policy: () => 'quorum q\n',
+    policyUpdates: async () => Uint8Array.of(0, 0),
     membership: () => MEMBERSHIP,
     genesis: () => ({ id: HASH, genesis: 'AAAA' }),
     sync: async () => Uint8Array.of(1, 2, 3),
