@@ -150,7 +150,7 @@ export type LedgerEvent =
 
 /** An answer that is no result: the request was understood, and this is why it has none. */
 export class ServiceError extends QatError<
-  'not-found' | 'not-final' | 'overloaded' | 'unavailable' | 'unauthorized' | 'not-caught-up'
+  'not-found' | 'not-final' | 'overloaded' | 'unavailable' | 'unauthorized'
 > {}
 
 /** Whoever a bearer token stands for, and what it may log. */

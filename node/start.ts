@@ -101,13 +101,15 @@ async function startOnce(
     const certified = certificate === undefined ? 0 : parseCheckpoint(parseNote(certificate).text).size
     // Keys are replaced when the change that says so is certified: until then the old ones may be needed.
     const record = store.members.at(certified + 1).nodeByName.get(name)
-    if (!record && peers.length === 0) {
+    const joined = peers.length > 0
+    // A founder that was removed may be admitted again: its own chain tells it where the others are.
+    if (!record && !joined && !genesis.membership.nodeByName.has(name)) {
       throw new FolderError(
         'folder-damaged',
         `${name} is no node of the ledger in ${dir}. Make one by "qat join".`,
       )
     }
-    const keys = await readKeys(dir, record, peers.length > 0, options.passphrase)
+    const keys = await readKeys(dir, record, joined, options.passphrase)
     const network = await createNetwork({
       self: name,
       genesisId: genesis.block.id,
