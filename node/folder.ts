@@ -4,6 +4,7 @@
  *     node.json        name, addresses, log level          tokens.json     who may submit by bearer token
  *     genesis.block    block 0, the same on every node     store/          LevelDB
  *     node.key, cosigner.key, gateway.key                  private keys, mode 0600
+ *     evidence/         against validators, and why the node stopped (evidence-folder.ts); absent until needed
  */
 import { hkdfSync } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
@@ -30,6 +31,7 @@ export const FILES = {
   cosignerKey: 'cosigner.key',
   gatewayKey: 'gateway.key',
   store: 'store',
+  evidence: 'evidence',
 } as const
 
 const CONFIG_BYTES_MAX = 1_048_576

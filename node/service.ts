@@ -5,6 +5,7 @@
 import { QatError } from '../src/errors.ts'
 import type { JsonObject } from '../src/json.ts'
 import type { Entry } from '../src/ledger/entry.ts'
+import type { EvidenceKind } from '../src/ledger/evidence.ts'
 
 /** received / committed by Raft and applied here / covered by a certificate. */
 export const STAGES = ['pending', 'ordered', 'final'] as const
@@ -114,6 +115,12 @@ export interface ClusterStatus {
     readonly online: boolean
     readonly seenMs?: number
   })[]
+  /** The evidence that this node keeps, by the SHA-256 of each piece. */
+  readonly evidence: readonly {
+    readonly kind: EvidenceKind
+    readonly accused: string
+    readonly hash: string
+  }[]
 }
 
 /** What subscribers are told of. */

@@ -1,9 +1,10 @@
 /** Proof bundles as folders of three files. A folder appears whole and durable, or not at all. */
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { BUNDLE_FILES, type Bundle } from '../../src/light/bundle.ts'
 import { ENTRY_BYTES_MAX, NOTE_BYTES_MAX, POLICY_BYTES_MAX } from '../../src/limits.ts'
+import { syncFolder, writeDurably } from '../durable-file.ts'
 import { CliError } from './exit.ts'
 import { readInput, reasonOf } from './files.ts'
 
@@ -57,25 +58,5 @@ export async function refuseFilled(dir: string): Promise<void> {
   })
   if (names.length > 0) {
     throw new CliError('file', `${dir} is not empty: a proof goes into a new folder of its own.`, { dir })
-  }
-}
-
-async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
-  const file = await open(path, 'wx')
-  try {
-    await file.writeFile(bytes)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  if (process.platform === 'win32') return // folders cannot be opened there
-  const folder = await open(path, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
   }
 }

@@ -5,7 +5,7 @@
  * A validator puts the pair (size, root) on disk before its signature leaves, and signs nothing smaller than
  * it has signed before, so it never signs two inconsistent checkpoints.
  */
-import { equalBytes } from '../../src/bytes.ts'
+import { equalBytes, toHex } from '../../src/bytes.ts'
 import type { SignatureSuite, Signer } from '../../src/crypto/suite.ts'
 import { InvariantError, invariant, ProofError } from '../../src/errors.ts'
 import { cosignerName } from '../../src/ledger/membership.ts'
@@ -18,6 +18,7 @@ import type { VerifierKey } from '../../src/notes/vkey.ts'
 import type { Logger } from '../logger.ts'
 import type { Verdict } from '../net/network.ts'
 import type { Checkpointed, LedgerStore } from '../store/ledger-store.ts'
+import { type EvidenceCollector, forked } from './evidence.ts'
 
 /** A round that has not ended by then has lost a message: the next one may start. */
 const ROUND_MS = 500
@@ -35,6 +36,7 @@ export interface CertifierPorts {
   readonly signer: Signer
   readonly suite: SignatureSuite
   readonly store: LedgerStore
+  readonly evidence: EvidenceCollector
   readonly logger: Logger
   /** Milliseconds since 1970. */
   readonly now: () => number
@@ -70,8 +72,11 @@ export class Certifier {
     const certifier = new Certifier(ports, await ports.store.cosigned())
     const note = await ports.store.certificate()
     if (note !== undefined) {
+      const { text, signatures } = parseNote(note)
+      const checkpoint = parseCheckpoint(text)
       certifier.#note = note
-      certifier.#size = parseCheckpoint(parseNote(note).text).size
+      certifier.#size = checkpoint.size
+      certifier.#show(checkpoint, signatures)
     }
     return certifier
   }
@@ -103,6 +108,7 @@ export class Certifier {
 
   /** The tree has grown: what was ahead of it may fit now. */
   applied(): void {
+    this.#ports.evidence.treeGrew()
     this.#enqueue(async () => {
       const ahead = this.#ahead
       if (ahead && ahead.checkpoint.size <= this.#ports.store.tip.size) {
@@ -118,11 +124,12 @@ export class Certifier {
     const note = parseNote(text)
     const { extensions, ...checkpoint } = parseCheckpoint(note.text)
     if (checkpoint.origin !== this.#ports.origin || extensions.length > 0) return 'reject'
-    if (checkpoint.size <= this.#size) return 'ignore'
+    if (checkpoint.size <= this.#size) return this.#late(checkpoint, note.signatures)
     const known = this.#rounds.get(note.text)?.lines
     const fresh = note.signatures.filter((line) => !known?.has(slotOf(line)))
     for (const line of fresh) if (!(await this.#verify(checkpoint, line))) return 'reject'
     for (const line of fresh) this.#place(checkpoint, line)
+    this.#show(checkpoint, fresh)
     const round = this.#rounds.get(note.text)
     if (!round) return 'ignore'
     this.#enqueue(async () => {
@@ -137,6 +144,7 @@ export class Certifier {
     const { checkpoint } = await verifyCertificate(this.#ports.suite, this.#ports.policy, note)
     if (checkpoint.origin !== this.#ports.origin)
       throw new ProofError('wrong-origin', 'A certificate of another log.')
+    this.#show(checkpoint, parseNote(note).signatures)
     this.#enqueue(() => this.#adopt(checkpoint, note))
     return checkpoint
   }
@@ -155,14 +163,38 @@ export class Certifier {
     })
   }
 
+  /** Lines that come too late to count. A few are looked at all the same: they may contradict what is final. */
+  async #late(checkpoint: Checkpoint, lines: readonly NoteSignature[]): Promise<Verdict> {
+    let verdict: Verdict = 'ignore'
+    for (const line of lines) {
+      const key = this.#keyOf(line)
+      if (!key || !(await this.#ports.evidence.isDue(key, checkpoint))) continue
+      if (!(await this.#verify(checkpoint, line))) return 'reject'
+      this.#show(checkpoint, [line])
+      verdict = 'accept'
+    }
+    return verdict
+  }
+
+  /** Shows verified lines to those who look for contradictions. */
+  #show(checkpoint: Checkpoint, lines: readonly NoteSignature[]): void {
+    for (const line of lines) {
+      const key = this.#keyOf(line)
+      if (key) this.#ports.evidence.sawLine(key, checkpoint, line)
+    }
+  }
+
+  /** The key of the policy that a line claims to be by. */
+  #keyOf(line: NoteSignature): VerifierKey | undefined {
+    const { logs, witnesses } = this.#ports.policy
+    return [...logs, ...witnesses].find(({ key }) => slotOfKey(key) === slotOf(line))?.key
+  }
+
   /** Whether a line is by a key of the policy and verifies. */
   async #verify(checkpoint: Checkpoint, line: NoteSignature): Promise<boolean> {
-    const { policy, suite } = this.#ports
-    const key = [...policy.logs, ...policy.witnesses].find(
-      (signer) => slotOfKey(signer.key) === slotOf(line),
-    )?.key
+    const key = this.#keyOf(line)
     if (!key) return false
-    return verifyCosignature(suite, key, checkpoint, line).then(
+    return verifyCosignature(this.#ports.suite, key, checkpoint, line).then(
       () => true,
       () => false,
     )
@@ -245,25 +277,38 @@ export class Certifier {
 
   /** Every line of `note` has been verified. */
   async #adopt(checkpoint: Checkpoint, note: string): Promise<void> {
-    const { store, onCertificate } = this.#ports
-    const { size, root } = checkpoint
+    const { store, evidence, onCertificate } = this.#ports
+    const { size } = checkpoint
+    if (note === this.#note) return
+    if (await evidence.contradicts(checkpoint)) return this.#stop(checkpoint, note)
     if (size <= this.#size) return
     if (size > store.tip.size) {
       if (size > (this.#ahead?.checkpoint.size ?? 0)) this.#ahead = { checkpoint, note }
       return
     }
-    const ours = await store.factsAtSize(size)
-    invariant(
-      ours && equalBytes(ours.root, root),
-      'A certificate that satisfies the policy contradicts the tree of this node.',
-      { size, note },
-    )
+    invariant(await store.factsAtSize(size), 'The quorum has certified a size at which no block ends.', {
+      size,
+      note,
+    })
     await store.setCertificate(note)
     this.#size = size
     this.#note = note
     for (const [name, { checkpoint: other }] of this.#rounds)
       if (other.size <= size) this.#rounds.delete(name)
     onCertificate(size, note)
+  }
+
+  /** The quorum has certified another tree than this node's: one of the two is a fork, and this node cannot say which. */
+  async #stop({ size, root }: Checkpoint, note: string): Promise<never> {
+    const { store, evidence } = this.#ports
+    await evidence.idle()
+    throw forked(evidence.accusations, {
+      size,
+      certified: toHex(root),
+      ours: toHex(await store.tree.root(size)),
+      certificate: note,
+      ourCertificate: this.#note,
+    })
   }
 }
 

@@ -21,6 +21,7 @@ import type {
 import type { AppliedBlock } from '../store/ledger-store.ts'
 import { VERSION } from '../version.ts'
 import type { Admitted } from './admission.ts'
+import { EvidenceRecorder } from './evidence-recorder.ts'
 import { signForPrincipal } from './gateway.ts'
 import { blockView, LedgerReader, notFound } from './reader.ts'
 import { Replica, type ReplicaPorts } from './replica.ts'
@@ -39,12 +40,16 @@ export class LedgerNode implements LedgerService {
   readonly #ports: LedgerNodePorts
   readonly #reader: LedgerReader
   readonly #waiters: Waiters
+  readonly #recorder: EvidenceRecorder
   readonly #listeners = new Set<(event: LedgerEvent) => void>()
 
   private constructor(ports: LedgerNodePorts, replica: Replica, waiters: Waiters) {
     this.#ports = ports
     this.replica = replica
     this.#waiters = waiters
+    const { name, store, gateway, clock, logger } = ports
+    const ledger = store.genesis.parameters.ledger
+    this.#recorder = new EvidenceRecorder({ name, ledger, gateway, clock, logger, service: this })
     this.#reader = new LedgerReader(ports.store, replica.certifier, replica.policy)
   }
 
@@ -56,16 +61,22 @@ export class LedgerNode implements LedgerService {
       onOrdered: (blocks) => node?.onOrdered(blocks),
       onFinal: (size) => node?.onFinal(size),
       onRefused: (id, error) => waiters.refused(id, error),
+      onEvidence: async (accusation) => {
+        if (node) node.#recorder.record(accusation)
+        await ports.onEvidence(accusation)
+      },
     })
     node = new LedgerNode(ports, replica, waiters)
     return node
   }
 
-  start(): Promise<void> {
-    return this.replica.start()
+  async start(): Promise<void> {
+    await this.replica.start()
+    for (const accusation of this.replica.evidence.accusations) this.#recorder.record(accusation)
   }
 
   async stop(): Promise<void> {
+    this.#recorder.stop()
     this.#waiters.releaseAll()
     await this.replica.stop()
   }
@@ -274,6 +285,9 @@ export class LedgerNode implements LedgerService {
       term: own.term,
       cosigners: store.genesis.parameters.cosigners,
       nodes,
+      evidence: this.replica.evidence.accusations.map(({ evidence: { kind }, accused, hash }) => {
+        return { kind, accused, hash }
+      }),
     }
   }
 

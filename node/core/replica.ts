@@ -30,6 +30,7 @@ import { FRAME, type FrameKind, type Network, type NetworkHandlers } from '../ne
 import { type AppliedBlock, type LedgerStore, toRaftBlock } from '../store/ledger-store.ts'
 import { Admission, type Admitted } from './admission.ts'
 import { Certifier } from './certifier.ts'
+import { EvidenceCollector, type EvidencePorts } from './evidence.ts'
 import { decodeRefusals, encodeRefusals, Forwarding, type Refusal, refusalError } from './forwarding.ts'
 import { Gossip } from './gossip.ts'
 import { POOL_ENTRIES_MAX, Pool } from './pool.ts'
@@ -59,6 +60,9 @@ export interface ReplicaPorts {
   readonly cosigner: Signer
   readonly logger: Logger
   readonly metrics: Metrics
+  /** Evidence that earlier runs have kept, and what keeps what this one finds. */
+  readonly knownEvidence: EvidencePorts['known']
+  readonly onEvidence: EvidencePorts['onEvidence']
   readonly onOrdered: (blocks: readonly AppliedBlock[]) => void
   readonly onFinal: (size: number) => void
   /** An entry that was admitted here will never be ordered. */
@@ -71,6 +75,7 @@ export class Replica {
   readonly pool = new Pool()
   readonly policy: Policy
   readonly certifier: Certifier
+  readonly evidence: EvidenceCollector
   readonly driver: Driver
   readonly gossip: Gossip
   readonly #ports: ReplicaPorts
@@ -95,6 +100,7 @@ export class Replica {
     this.#ports = ports
     this.#unapplied = unapplied(this.pool)
     this.certifier = certifier
+    this.evidence = parts.evidence
     this.policy = parts.policy
     this.#logEnd = parts.logEnd
     this.driver = new Driver(parts.raft, {
@@ -126,6 +132,7 @@ export class Replica {
       store,
       unapplied: this.#unapplied,
       certifier,
+      evidence: this.evidence,
       clock,
       logger,
       onFatal,
@@ -139,6 +146,7 @@ export class Replica {
       nodeKey,
       driver: this.driver,
       certifier,
+      evidence: this.evidence,
       puller: this.#puller,
       pool: this.pool,
       logger,
@@ -151,6 +159,14 @@ export class Replica {
     const { name, store, clock, suites, cosigner, logger, metrics, network, onFatal } = ports
     const { parameters, membership } = store.genesis
     const policy = policyOf(parameters.ledger, membership, parameters.cosigners)
+    const evidence = await EvidenceCollector.open({
+      store,
+      suite: suites.ordinary,
+      logger,
+      elapsed: clock.elapsed,
+      known: ports.knownEvidence,
+      onEvidence: ports.onEvidence,
+    })
     let replica: Replica | undefined
     const certifier = await Certifier.open({
       origin: parameters.ledger,
@@ -159,6 +175,7 @@ export class Replica {
       signer: cosigner,
       suite: suites.urgent,
       store,
+      evidence,
       logger,
       now: clock.now,
       publish: (note) => void network.publish('cosignatures', utf8(note)).catch(() => {}),
@@ -177,9 +194,9 @@ export class Replica {
       log: { blocks: log.map(toRaftBlock), commit: store.tip.height },
       limits: { ...DEFAULT_LIMITS, windowBlocks: WINDOW_BLOCKS },
     })
-    const makeUnapplied = (pool: Pool) => new Unapplied(store, pool, suites.urgent)
+    const makeUnapplied = (pool: Pool) => new Unapplied(store, pool, suites.urgent, evidence)
     const logEnd = log.at(-1)!.seal.height
-    replica = new Replica(ports, makeUnapplied, certifier, { policy, raft, logEnd })
+    replica = new Replica(ports, makeUnapplied, certifier, { policy, evidence, raft, logEnd })
     for (const block of log) {
       if (block.seal.height <= store.tip.height) continue
       await replica.#unapplied.check(
@@ -223,6 +240,7 @@ export class Replica {
     await this.#ports.network.stop()
     await this.driver.stop()
     await this.certifier.idle()
+    await this.evidence.idle()
   }
 
   /** The leader as far as this node knows. */
@@ -414,6 +432,7 @@ export class Replica {
 
 interface Opened {
   readonly policy: Policy
+  readonly evidence: EvidenceCollector
   readonly raft: Raft
   readonly logEnd: number
 }

@@ -123,6 +123,7 @@ export function fakeService(overrides: Partial<LedgerService> = {}): FakeService
       term: 1,
       cosigners: 4,
       nodes: [{ name: 'north', role: 'leader', height: 2, size: 9, finalSize: 9, pending: 0, online: true }],
+      evidence: [],
     }),
     subscribe(listener) {
       listeners.add(listener)
