@@ -11,6 +11,7 @@ import type { NodeId, RaftConfig, RaftLimits, ReadAnswer, Role } from './types.t
 
 export class Core {
   readonly id: NodeId
+  readonly listening: boolean
   readonly limits: RaftLimits
   readonly electionTicks: number
   readonly heartbeatTicks: number
@@ -53,6 +54,7 @@ export class Core {
   constructor(config: RaftConfig) {
     checkConfig(config)
     this.id = config.id
+    this.listening = config.listening ?? false
     this.limits = config.limits
     this.electionTicks = config.electionTicks
     this.heartbeatTicks = config.heartbeatTicks
@@ -69,6 +71,11 @@ export class Core {
 
   get isVoter(): boolean {
     return this.voters.includes(this.id)
+  }
+
+  /** May this server stand for election? Its own vote counts only if it is a voter. */
+  get mayStand(): boolean {
+    return !this.listening && this.log.mayStand(this.id)
   }
 
   /** A leader of this term is known and was heard within the shortest election timeout (thesis 6.4.1). */

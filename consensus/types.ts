@@ -70,6 +70,11 @@ export interface RaftConfig {
    * A node that is in neither list listens, answers and votes, and never stands.
    */
   readonly configuration: Configuration
+  /**
+   * This server may have forgotten what it promised: its disk was lost, or is an old copy. It follows, but gives
+   * no vote, never stands, and acknowledges nothing that is not committed anyway, so that nobody counts on it.
+   */
+  readonly listening?: boolean
   /** Shortest time without a leader, in ticks, before a node stands; the longest is just under twice that. */
   readonly electionTicks: number
   /** Ticks between heartbeats; well below `electionTicks`. */

@@ -121,7 +121,7 @@ export const METHODS: readonly Method[] = [
     },
   }),
   method({
-    name: 'ledger_sync',
+    name: 'ledger.sync',
     summary:
       'Gets final blocks from a height on with the certificate that proves them, for copies of the ledger.',
     params: s.params({ from: s.Index }),
@@ -136,6 +136,30 @@ export const METHODS: readonly Method[] = [
     result: s.Policy,
     errors: [],
     handle: (service) => ({ policy: service.policy() }),
+  }),
+  method({
+    name: 'policy.updates',
+    summary: 'Gets the changes of membership that bring a policy of an earlier sequence up to date.',
+    params: s.params({ since: s.Index }),
+    result: s.PolicyUpdates,
+    errors: [],
+    handle: async (service, { since }) => ({ updates: toBase64(await service.policyUpdates(since)) }),
+  }),
+  method({
+    name: 'membership.get',
+    summary: 'Gets the members and quorums in force. Changes of them are submitted by entry.submit.',
+    params: s.params({}),
+    result: s.Membership,
+    errors: [],
+    handle: (service) => service.membership(),
+  }),
+  method({
+    name: 'genesis.get',
+    summary: 'Gets block 0, from which a node starts. Compare its id with one that you have from elsewhere.',
+    params: s.params({}),
+    result: s.Genesis,
+    errors: [],
+    handle: (service) => service.genesis(),
   }),
   method({
     name: 'node.status',

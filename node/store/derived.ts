@@ -33,7 +33,7 @@ export function factsOf(block: Block, root: Uint8Array): BlockFacts {
   return { height, term, hash: block.id, firstIndex, size: firstIndex + block.leaves.length, root, time }
 }
 
-/** Facts, first index, leaf index, changes, and the indexes of the events: everything but the tiles. */
+/** Facts, first index, leaf index, and the indexes of events and changes: everything but the tiles. */
 export function derivedWrites({ block, entries }: AppliedBlock, facts: BlockFacts): KvWrite[] {
   const { height, firstIndex } = facts
   const writes: KvWrite[] = [

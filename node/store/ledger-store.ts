@@ -107,7 +107,6 @@ export class LedgerStore {
     this.#tip = await readTip(this.#kv)
     await this.tree.reload(this.#tip.size)
     this.#leaves.clear()
-    this.#members = new MemberHistory(this.genesis.membership)
     await this.#readChanges()
   }
 
@@ -133,6 +132,7 @@ export class LedgerStore {
   }
 
   async #readChanges(): Promise<void> {
+    const members = new MemberHistory(this.genesis.membership)
     const range = { from: changeKey(0), to: changeKey(Number.MAX_SAFE_INTEGER) }
     for await (const [, value] of this.#kv.range(range)) {
       const index = fromU64(value)
@@ -140,8 +140,9 @@ export class LedgerStore {
       const facts = await this.factsOfLeaf(index)
       const change = leaf && changeIn(decodeEntry(leaf))
       if (!change || !facts) throw damaged('A change of membership is not where the store says.', { index })
-      this.members.add(change, facts.size)
+      members.add(change, facts.size)
     }
+    this.#members = members
   }
 
   // ---- Raft's share
