@@ -18,6 +18,8 @@ import { opensslSuite, sha256 } from './crypto/openssl.ts'
 import { FILES, FolderError, peerSeedOf, writeNodeFolder } from './folder.ts'
 import { peerIdOf } from './net/libp2p-network.ts'
 import type { TokenRecord } from './rpc/tokens.ts'
+import { LedgerStore } from './store/ledger-store.ts'
+import { openLevel } from './store/level.ts'
 
 export interface ClusterNode {
   readonly name: string
@@ -93,7 +95,7 @@ export async function initCluster(options: ClusterOptions): Promise<Cluster> {
   }
   const genesis = await createGenesis(parameters, members, [admin.signer])
   admin.seed.fill(0)
-  const policy = printPolicy(policyOf(ledger, genesis.membership, parameters.cosigners))
+  const policy = printPolicy(policyOf(ledger, genesis.membership))
   await writeFile(join(dir, FILES.genesis), genesis.block.bytes)
   await writeFile(join(dir, 'policy'), policy)
 
@@ -109,6 +111,10 @@ export async function initCluster(options: ClusterOptions): Promise<Cluster> {
     const listen = [multiaddrOf(node.rpcHost, node.peerPort)]
     const config = { name: node.name, listen, rpc: { host: node.rpcHost, port: node.rpcPort } }
     await writeNodeFolder(folder, config, genesis.block.bytes, tokens)
+    // A node that later finds no store knows by that that its disk was lost, and what it had promised with it.
+    const kv = await openLevel(join(folder, FILES.store))
+    await LedgerStore.open(kv, genesis.block.bytes, { fresh: true })
+    await kv.close()
     nodes.push({ name: node.name, dir: folder, rpcUrl: urlOf(node) })
   }
   return { genesisId: genesis.block.id, policy, ...(token === undefined ? {} : { token }), nodes }

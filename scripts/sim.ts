@@ -6,7 +6,7 @@
  */
 import { parseArgs } from 'node:util'
 import { parseDecimal } from '../src/bytes.ts'
-import { simulate } from '../test/sim/simulation.ts'
+import { simulate } from '../test/consensus/sim/simulation.ts'
 
 const { values } = parseArgs({
   options: {

@@ -8,7 +8,7 @@ import type { SignatureSuite } from '../../src/crypto/suite.ts'
 import { type QatError, RefusedError } from '../../src/errors.ts'
 import { canonicalJson, parseJson } from '../../src/json.ts'
 import { checkEntry } from '../../src/ledger/chain.ts'
-import { decodeEntry, type Entry } from '../../src/ledger/entry.ts'
+import { decodeEntry, type Entry, verifyAll } from '../../src/ledger/entry.ts'
 import { ENTRY_BYTES_MAX } from '../../src/limits.ts'
 import { ServiceError } from '../service.ts'
 import type { LedgerStore } from '../store/ledger-store.ts'
@@ -38,12 +38,12 @@ export class Admission {
 
   /** Checks an entry and puts it into the pool. Throws RefusedError, or ServiceError overloaded. */
   async admit(entry: Entry): Promise<Admitted> {
-    const check = checkEntry(this.#store.state, entry)
+    const checks = checkEntry(this.#store.state, entry)
     if (this.#pool.get(entry.id)) return { outcome: 'known' }
     const earlier = await this.#earlier(entry)
     if (earlier) return earlier
     if (this.#pool.full) throw overloaded()
-    if (!(await this.#suite.verify(check.key, check.message, check.signature))) {
+    if (!(await verifyAll(this.#suite, checks))) {
       throw new RefusedError('bad-signature', "The entry's signature does not verify.", { id: entry.id })
     }
     // Others were admitted meanwhile: look again at what can be looked at without waiting.

@@ -111,7 +111,7 @@ export class Gossip {
 
   /** The seal in a leaf, signed by the validator it names. Throws FormatError or RefusedError. */
   async #verifySeal(leaf: Uint8Array | undefined): Promise<Seal> {
-    const { parameters, membership } = this.#ports.store.genesis
+    const { parameters, membership } = this.#ports.store.state
     if (leaf === undefined) throw new FormatError('bad-block', 'A block without a seal.')
     const envelope = decodeEnvelope(leaf)
     if (envelope.payloadType !== PAYLOAD_TYPES.seal) {
@@ -131,7 +131,7 @@ export class Gossip {
 
   async #onAnnouncement(bytes: Uint8Array): Promise<Verdict> {
     const { store, suite, clock, name, certifier, puller } = this.#ports
-    const { parameters, membership } = store.genesis
+    const { parameters, membership } = store.state
     const said = await readAnnouncement(bytes, parameters.ledger, membership, suite)
     const before = this.#announcements.get(said.name)
     if (said.name === name || (before && said.time <= before.said.time)) return 'ignore'

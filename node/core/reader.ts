@@ -9,7 +9,7 @@ import { HASH_BYTES } from '../../src/limits.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
 import { parseCheckpoint } from '../../src/notes/checkpoint.ts'
 import { parseNote } from '../../src/notes/note.ts'
-import { type Policy, printPolicy } from '../../src/notes/policy.ts'
+import { printPolicy } from '../../src/notes/policy.ts'
 import { printTlogProof } from '../../src/notes/tlog-proof.ts'
 import {
   type BlockView,
@@ -28,16 +28,15 @@ import type { Certifier } from './certifier.ts'
 export class LedgerReader {
   readonly #store: LedgerStore
   readonly #certifier: Certifier
-  readonly #policy: string
 
-  constructor(store: LedgerStore, certifier: Certifier, policy: Policy) {
+  constructor(store: LedgerStore, certifier: Certifier) {
     this.#store = store
     this.#certifier = certifier
-    this.#policy = printPolicy(policy)
   }
 
+  /** The policy that the newest certificate satisfies. */
   policy(): string {
-    return this.#policy
+    return printPolicy(this.#certifier.policyAt(Math.max(this.#certifier.size, 1)))
   }
 
   /** The index of the leaf with this id (leaf hash in hex), if it stands in the applied chain. */
@@ -93,7 +92,7 @@ export class LedgerReader {
     }
     const entry = fromUtf8(await readLeaf(this.#store, index))
     const path = await this.#store.tree.inclusionPath(index, size)
-    return { id, entry, proof: printTlogProof({ index, path, checkpoint }), policy: this.#policy }
+    return { id, entry, proof: printTlogProof({ index, path, checkpoint }), policy: this.policy() }
   }
 
   /**
@@ -144,7 +143,7 @@ export class LedgerReader {
 
   #view(leaf: Uint8Array, index: number, facts: BlockFacts): { view: EntryView; claims: readonly Claim[] } {
     const envelope = decodeEnvelope(leaf)
-    const { submitterByKeyId } = this.#store.genesis.membership
+    const { submitterByKeyId } = this.#store.members.at(index + 1)
     const submitter = submitterByKeyId.get(envelope.signatures[0]!.keyid)
     const claims = SUBMITTED.includes(envelope.payloadType)
       ? readClaims(envelope.payloadType, envelope.payload)

@@ -150,7 +150,7 @@ export class Replica {
   static async open(ports: ReplicaPorts): Promise<Replica> {
     const { name, store, clock, suites, cosigner, logger, metrics, network, onFatal } = ports
     const { parameters, membership } = store.genesis
-    const policy = policyOf(parameters.ledger, membership, parameters.cosigners)
+    const policy = policyOf(parameters.ledger, membership)
     let replica: Replica | undefined
     const certifier = await Certifier.open({
       origin: parameters.ledger,
@@ -169,7 +169,7 @@ export class Replica {
     const log = await store.logFrom(Math.max(0, store.tip.height - DEFAULT_LIMITS.memoryBlocks))
     const raft = new Raft({
       id: name,
-      voters: membership.validators.map((validator) => validator.name),
+      configuration: { voters: membership.validators.map((validator) => validator.name), learners: [] },
       electionTicks: ELECTION_TICKS,
       heartbeatTicks: HEARTBEAT_TICKS,
       random: ports.random,
@@ -260,10 +260,10 @@ export class Replica {
     end()
   }
 
-  async #check(blocks: readonly RaftBlock[], parent: BlockRef): Promise<boolean> {
-    if (!this.#unapplied.stateAfter(parent.hash)) return false
+  async #check(blocks: readonly RaftBlock[], parent: BlockRef): Promise<readonly RaftBlock[] | undefined> {
+    if (!this.#unapplied.stateAfter(parent.hash)) return undefined
     await this.#unapplied.check(parent.hash, blocks, this.#ports.clock.now())
-    return true
+    return blocks
   }
 
   async #apply(blocks: readonly RaftBlock[]): Promise<void> {

@@ -5,8 +5,13 @@ import { NO_QUORUM } from '../notes/policy.ts'
 
 /** What the seal of block 0, which no validator proposed, gives as its proposer. */
 export const GENESIS_PROPOSER = 'genesis'
-/** The group of the policy that holds every validator. */
+/** The group of a founding policy that holds every validator. */
 export const VALIDATORS_GROUP = 'validators'
+
+/** The group's name after so many changes of membership. No member's name holds a slash. */
+export function validatorsGroup(sequence: number): string {
+  return sequence === 0 ? VALIDATORS_GROUP : `${VALIDATORS_GROUP}/${sequence}`
+}
 
 export const MEMBER_NAME_BYTES_MAX = 63
 /** `<origin>/<validator>` is a key name, and a cosignature has room for 255 bytes of it. */

@@ -12,8 +12,8 @@ const vote = (term: number, tail = { height: 0, term: 0 }, transfer = false): Me
 
 describe('a raft', () => {
   it('refuses a configuration that contradicts itself', () => {
-    throws(() => raft('a', { voters: ['a', 'a'] }), InvariantError)
-    throws(() => raft('a', { voters: [] }), InvariantError)
+    throws(() => raft('a', { configuration: { voters: ['a', 'a'], learners: [] } }), InvariantError)
+    throws(() => raft('a', { configuration: { voters: [], learners: [] } }), InvariantError)
     throws(() => raft('a', { electionTicks: 4 }), InvariantError)
     throws(() => raft('a', { limits: { ...LIMITS, windowBlocks: 0 } }), InvariantError)
     throws(() => raft('a', { log: { blocks: [], commit: 0 } }), InvariantError)
@@ -53,7 +53,7 @@ describe('a raft', () => {
 
   it('does not vote in a term that it knows to have a leader', () => {
     const node = raft('a')
-    node.step('b', { kind: 'heartbeat', term: 1 })
+    node.step('b', { kind: 'heartbeat', term: 1, round: 1 })
     settle(node)
     node.step('c', vote(1))
     deepEqual(settle(node), [{ to: 'c', message: { kind: 'vote-reply', term: 1, granted: false } }])
@@ -61,7 +61,7 @@ describe('a raft', () => {
 
   it('ignores candidates while its leader lives, unless the leader sent them', () => {
     const node = raft('a')
-    node.step('b', { kind: 'heartbeat', term: 1 })
+    node.step('b', { kind: 'heartbeat', term: 1, round: 1 })
     settle(node)
     for (let i = 0; i < 9; i++) node.tick()
     node.step('c', vote(2))
@@ -99,7 +99,7 @@ describe('a raft', () => {
     const node = raft('a', { hardState: { term: 5, votedFor: undefined } })
     const [one] = chain([4])
     node.step('b', { kind: 'append', term: 4, prev: GENESIS, blocks: [one!], commit: 1 })
-    node.step('b', { kind: 'heartbeat', term: 4 })
+    node.step('b', { kind: 'heartbeat', term: 4, round: 1 })
     node.step('b', { kind: 'behind', term: 4, commit: 7 })
     node.step('b', vote(4))
     node.step('b', { kind: 'pre-vote', term: 4, tail: { height: 9, term: 9 } })
@@ -117,9 +117,12 @@ describe('a raft', () => {
     const node = leader()
     const before = node.status()
     const [one] = chain([1])
-    throws(() => node.step('x', { kind: 'heartbeat', term: 9 }), RefusedError)
-    throws(() => node.step('a', { kind: 'heartbeat', term: 9 }), RefusedError)
-    throws(() => node.step('b', { kind: 'heartbeat', term: 1 }), RefusedError, 'a second leader of our term')
+    throws(() => node.step('a', { kind: 'heartbeat', term: 9, round: 1 }), RefusedError)
+    throws(
+      () => node.step('b', { kind: 'heartbeat', term: 1, round: 1 }),
+      RefusedError,
+      'a second leader of our term',
+    )
     const gap = { kind: 'append', term: 9, prev: GENESIS, blocks: [block(one!, 1)], commit: 0 } as const
     throws(() => node.step('b', gap), RefusedError)
     deepEqual(node.status(), before)
@@ -138,7 +141,7 @@ describe('a raft', () => {
   })
 
   it('opens its term before anything commits, and proposes only on its tail', () => {
-    const node = raft('a', { voters: ['a'] })
+    const node = raft('a', { configuration: { voters: ['a'], learners: [] } })
     node.campaign()
     deepEqual([node.role, node.needsOpening, node.canPropose()], ['leader', true, true])
     deepEqual(node.propose(block(node.tail, 7)), { ok: false, reason: 'stale-term' })
@@ -242,7 +245,7 @@ describe('a raft', () => {
 
   it('steps down within two election timeouts when nobody answers', () => {
     const node = leader()
-    node.step('b', { kind: 'heartbeat-reply', term: 1, commit: 0 })
+    node.step('b', { kind: 'heartbeat-reply', term: 1, commit: 0, round: 1 })
     for (let i = 0; i < 19; i++) node.tick()
     equal(node.role, 'leader')
     node.tick()

@@ -8,7 +8,7 @@ import { inclusionPath } from '../../src/merkle/proof.ts'
 import { assembleCertificate } from '../../src/notes/certificate.ts'
 import type { Checkpoint } from '../../src/notes/checkpoint.ts'
 import { signCosignature } from '../../src/notes/cosignature.ts'
-import { cosigner, exampleBlock, exampleGenesis, LEDGER, PARAMETERS, TIME } from '../ledger/fixture.ts'
+import { cosigner, exampleBlock, exampleGenesis, LEDGER, TIME } from '../ledger/fixture.ts'
 
 /** Seconds since 1970: the validator `ada` cosigns two seconds after genesis. */
 export const COSIGNED = TIME / 1_000 + 2
@@ -39,11 +39,7 @@ export async function bundleIn(leaves: readonly Uint8Array[], index: number): Pr
     tree.append(leafHash(leaf), (level, at, hash) => nodes.set(`${level}/${at}`, hash))
   const checkpoint = await certify({ origin: LEDGER, size: tree.size, root: tree.root() })
   const path = inclusionPath(index, tree.size, (level, at) => nodes.get(`${level}/${at}`)!)
-  return makeBundle(
-    leaves[index]!,
-    { index, path, checkpoint },
-    policyOf(LEDGER, membership, PARAMETERS.cosigners),
-  )
+  return makeBundle(leaves[index]!, { index, path, checkpoint }, policyOf(LEDGER, membership))
 }
 
 /** Every leaf of the example ledger: genesis and block 1. */

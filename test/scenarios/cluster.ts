@@ -62,7 +62,7 @@ export class Cluster {
     node.ready = undefined
     node.raft = new Raft({
       id,
-      voters: ids,
+      configuration: { voters: ids, learners: [] },
       electionTicks: 10,
       heartbeatTicks: 2,
       // Later nodes wait longer, so that one at a time stands unless a scenario wants otherwise.

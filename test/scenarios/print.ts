@@ -20,10 +20,12 @@ export function brief(message: Message): string {
       return `${head} match ${message.match}`
     case 'append-reject':
       return `${head} rejected ${message.rejected} hint ${message.hint.height}/${message.hint.term}`
+    case 'heartbeat':
+      return `${head} round ${message.round}`
     case 'heartbeat-reply':
+      return `${head} commit ${message.commit} round ${message.round}`
     case 'behind':
       return `${head} commit ${message.commit}`
-    case 'heartbeat':
     case 'timeout-now':
       return head
   }

@@ -1,8 +1,8 @@
 /** One simulated validator: real Raft, real driver, simulated disk, ledger, clock and links. */
-import { Driver } from '../../consensus/driver.ts'
-import type { Message } from '../../consensus/messages.ts'
-import { Raft } from '../../consensus/raft.ts'
-import type { Block, BlockRef, NodeId, RaftLimits } from '../../consensus/types.ts'
+import { Driver } from '../../../consensus/driver.ts'
+import type { Message } from '../../../consensus/messages.ts'
+import { Raft } from '../../../consensus/raft.ts'
+import type { Block, BlockRef, NodeId, RaftLimits } from '../../../consensus/types.ts'
 import { blockOn, hashOf } from './block.ts'
 import type { Checker } from './checker.ts'
 import { Disk } from './disk.ts'
@@ -50,7 +50,7 @@ export class SimNode {
     this.#pulling = this.#sealing = false
     this.raft = new Raft({
       id: this.id,
-      voters,
+      configuration: { voters, learners: [] },
       electionTicks: 10,
       heartbeatTicks: 2,
       random: random.next,
@@ -162,12 +162,12 @@ export class SimNode {
     }
   }
 
-  #check(blocks: readonly Block[], parent: BlockRef): Promise<boolean> {
+  #check(blocks: readonly Block[], parent: BlockRef): Promise<readonly Block[] | undefined> {
     return new Promise((resolve) => {
       const right = blocks.every(
         (block, i) => block.prev === (blocks[i - 1] ?? parent).hash && hashOf(block) === block.hash,
       )
-      this.#later(this.#world.pace.checkMax, () => resolve(right))
+      this.#later(this.#world.pace.checkMax, () => resolve(right ? blocks : undefined))
     })
   }
 }
