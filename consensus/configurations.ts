@@ -33,6 +33,15 @@ export class Configurations {
   }
 
   /**
+   * Is `id` a voter of the latest configuration, or of an earlier one that may still turn out to be the one? A
+   * server that is being removed must stand as long as its removal is not committed: the block may be on its disk
+   * alone, and then nobody without it gets its vote (thesis 4.2.2, figure 4.6).
+   */
+  mayStand(id: NodeId): boolean {
+    return this.#placed.some(({ configuration }) => configuration.voters.includes(id))
+  }
+
+  /**
    * A block enters the log on top of all others. Throws an InvariantError for a change of more than one voter:
    * then a majority before and a majority after would have no member in common (thesis 4.1).
    */

@@ -69,13 +69,13 @@ export class Core {
     return this.log.configuration.voters
   }
 
-  /** May it be elected? */
-  get mayStand(): boolean {
-    return this.isVoter && !this.listening
-  }
-
   get isVoter(): boolean {
     return this.voters.includes(this.id)
+  }
+
+  /** May this server stand for election? Its own vote counts only if it is a voter. */
+  get mayStand(): boolean {
+    return !this.listening && this.log.mayStand(this.id)
   }
 
   /** A leader of this term is known and was heard within the shortest election timeout (thesis 6.4.1). */

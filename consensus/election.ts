@@ -5,7 +5,7 @@ import type { PreVote, PreVoteReply, Vote, VoteReply } from './messages.ts'
 import { tally } from './quorum.ts'
 import type { NodeId } from './types.ts'
 
-/** A tick of anyone who does not lead: too long without a leader, and a voter stands. */
+/** A tick of anyone who does not lead: too long without a leader, and whoever may stand does. */
 export function tickElection(core: Core): void {
   core.electionElapsed++
   if (core.mayStand && core.electionElapsed >= core.electionTimeout) preCampaign(core)
@@ -22,10 +22,13 @@ export function preCampaign(core: Core): void {
 /** Raises the term and asks for votes. `transfer`: the leader told us to, so voters need not wait for its end. */
 export function campaign(core: Core, transfer: boolean): void {
   core.becomeCandidate()
-  core.votes.set(core.id, true)
   const { height, term } = core.log.tail
   core.broadcast(core.voters, { kind: 'vote', term: core.term, tail: { height, term }, transfer })
-  count(core)
+}
+
+/** A candidate's own vote is on disk and counts: the only voter may lead from now on, and not before. */
+export function countOwnVote(core: Core): void {
+  if (core.role === 'candidate') vote(core, core.id, true)
 }
 
 function count(core: Core): void {

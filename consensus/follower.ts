@@ -88,6 +88,9 @@ export function install(core: Core, blocks: readonly Block[]): void {
   // Queued acknowledgements of a suffix that gave way would no longer be true.
   if (log.merge(above)) core.outbox = []
   log.commitTo(last.height, false)
+  // A leader's end is its own affair.
+  if (core.role !== 'leader' && core.role !== 'follower' && !core.mayStand)
+    core.becomeFollower(core.term, undefined)
   if (core.leader !== undefined && core.role === 'follower') {
     core.send(core.leader, { kind: 'append-reply', term: core.term, match: log.commit })
   }

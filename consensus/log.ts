@@ -9,7 +9,7 @@
  */
 import { InvariantError, invariant, RefusedError } from '../src/errors.ts'
 import { Configurations } from './configurations.ts'
-import type { Block, BlockRef, Configuration, RaftLimits } from './types.ts'
+import type { Block, BlockRef, Configuration, NodeId, RaftLimits } from './types.ts'
 
 /** Do `blocks` follow `prev` without a gap, terms never falling and none above `term`? */
 export function chains(prev: BlockRef, blocks: readonly Block[], term: number): boolean {
@@ -78,6 +78,9 @@ export class Log {
   /** The one to use: the latest in the log, committed or not. */
   get configuration(): Configuration {
     return this.#configurations.latest
+  }
+  mayStand(id: NodeId): boolean {
+    return this.#configurations.mayStand(id)
   }
   get configurationIsCommitted(): boolean {
     return this.#configurations.height <= this.#commit

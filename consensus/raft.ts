@@ -5,7 +5,15 @@
  */
 import { invariant, RefusedError } from '../src/errors.ts'
 import { Core } from './core.ts'
-import { onPreVote, onPreVoteReply, onVote, onVoteReply, preCampaign, tickElection } from './election.ts'
+import {
+  countOwnVote,
+  onPreVote,
+  onPreVoteReply,
+  onVote,
+  onVoteReply,
+  preCampaign,
+  tickElection,
+} from './election.ts'
 import { hearLeader, install, onAppend, onBehind, onHeartbeat, onTimeoutNow } from './follower.ts'
 import {
   advanceCommit,
@@ -197,6 +205,8 @@ export class Raft {
       'Proven blocks do not form a chain.',
     )
     install(this.#core, blocks)
+    // What is proven committed may be our own removal.
+    if (this.#core.role === 'leader') advanceCommit(this.#core)
   }
 
   /**
@@ -270,6 +280,7 @@ export class Raft {
     invariant(this.#outstanding === ready, 'Only the Ready taken last can be advanced.')
     this.#outstanding = undefined
     this.#core.log.written()
+    if (ready.hardState?.term === this.#core.term) countOwnVote(this.#core)
     if (this.#core.role === 'leader') advanceCommit(this.#core)
   }
 

@@ -7,7 +7,7 @@ import { equalBytes } from '../../src/bytes.ts'
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
 import { type QatError, RefusedError } from '../../src/errors.ts'
 import { canonicalJson, parseJson } from '../../src/json.ts'
-import { checkEntry } from '../../src/ledger/chain.ts'
+import { changeIn, checkEntry } from '../../src/ledger/chain.ts'
 import { decodeEntry, type Entry, verifyAll } from '../../src/ledger/entry.ts'
 import { ENTRY_BYTES_MAX } from '../../src/limits.ts'
 import { ServiceError } from '../service.ts'
@@ -29,16 +29,24 @@ export class Admission {
   readonly #store: LedgerStore
   readonly #pool: Pool
   readonly #suite: SignatureSuite
+  readonly #mayPromote: (learner: string) => boolean
 
-  constructor(store: LedgerStore, pool: Pool, suite: SignatureSuite) {
+  constructor(
+    store: LedgerStore,
+    pool: Pool,
+    suite: SignatureSuite,
+    mayPromote: (learner: string) => boolean,
+  ) {
     this.#store = store
     this.#pool = pool
     this.#suite = suite
+    this.#mayPromote = mayPromote
   }
 
   /** Checks an entry and puts it into the pool. Throws RefusedError, or ServiceError overloaded. */
   async admit(entry: Entry): Promise<Admitted> {
     const checks = checkEntry(this.#store.state, entry)
+    this.#checkPromotion(entry)
     if (this.#pool.get(entry.id)) return { outcome: 'known' }
     const earlier = await this.#earlier(entry)
     if (earlier) return earlier
@@ -52,6 +60,19 @@ export class Admission {
     if (rival) return sameEvents(entry, rival)
     this.#pool.add(entry)
     return { outcome: 'admitted' }
+  }
+
+  #checkPromotion(entry: Entry): void {
+    const what = changeIn(entry)?.what
+    if (!what || !('put' in what) || what.put.kind !== 'validator') return
+    const { name } = what.put
+    const { kind } = this.#store.members.newest.nodeByName.get(name) ?? {}
+    if (kind !== 'learner' || this.#mayPromote(name)) return
+    throw new RefusedError(
+      'not-caught-up',
+      `${name} has not caught up yet. Try again when it holds the blocks that the others have.`,
+      { name },
+    )
   }
 
   /** The same leaf, or an entry with one of the same CloudEvents, in the chain or the pool. */

@@ -21,6 +21,7 @@ import type { VerifierKey } from '../../src/notes/vkey.ts'
 import type { Logger } from '../logger.ts'
 import type { Verdict } from '../net/network.ts'
 import type { Checkpointed, LedgerStore } from '../store/ledger-store.ts'
+import { StoreError } from '../store/store-error.ts'
 
 /** A round that has not ended by then has lost a message: the next one may start. */
 const ROUND_MS = 500
@@ -34,8 +35,8 @@ interface Round {
 export interface CertifierPorts {
   readonly origin: string
   readonly name: string
-  /** The cosigner key; it counts while the member record of `name` has it. */
-  readonly signer: Signer
+  /** The cosigner key; it counts while the member record of `name` has it. Without one nothing is signed. */
+  readonly signer: Signer | undefined
   readonly suite: SignatureSuite
   readonly store: LedgerStore
   readonly logger: Logger
@@ -197,7 +198,7 @@ export class Certifier {
   /** One piece of work at a time: what was signed last must be known before the next is signed. */
   #enqueue(work: () => Promise<void>): void {
     this.#working = this.#working.then(work).catch((error: unknown) => {
-      if (error instanceof InvariantError) this.#ports.onFatal(error)
+      if (error instanceof InvariantError || error instanceof StoreError) this.#ports.onFatal(error)
       else
         this.#ports.logger.error({ err: error }, 'certifying failed; will try again with the next checkpoint')
     })
@@ -264,7 +265,7 @@ export class Certifier {
     const { size, root } = checkpoint
     const own = store.members.at(size).validatorByName.get(name)?.cosignerKey
     // Not a validator for this size, or one with another key: the signature would not count.
-    if (!own || !equalBytes(own.bytes, signer.publicKey.bytes)) return
+    if (!own || !signer || !equalBytes(own.bytes, signer.publicKey.bytes)) return
     const last = this.#cosigned
     if (last && size < last.size) return
     if (last && size === last.size) {

@@ -34,6 +34,11 @@ export class MemberHistory {
     return this.#eras.find(({ above }) => above > size)?.above
   }
 
+  /** Whether a membership of the past or the present fits `test`. */
+  some(test: (membership: Membership) => boolean): boolean {
+    return this.#eras.some(({ membership }) => test(membership))
+  }
+
   /** The boundary of change `sequence`. */
   boundaryOf(sequence: number): number | undefined {
     return sequence === 0 ? undefined : this.#eras[sequence]?.above

@@ -2,7 +2,7 @@
 import { keyId } from '../crypto/keys.ts'
 import type { PublicKey } from '../crypto/suite.ts'
 import { FormatError } from '../errors.ts'
-import { VALIDATORS_MAX } from '../limits.ts'
+import { ENVELOPE_SIGNATURES_MAX, VALIDATORS_MAX } from '../limits.ts'
 import { cosignatureKey } from '../notes/cosignature.ts'
 import type { Policy } from '../notes/policy.ts'
 import type { Admin, Learner, Member, NodeMember, Submitter, Validator } from './member.ts'
@@ -76,6 +76,10 @@ export function membershipOf(
   }
   if (cosigners < 1 || cosigners > validators.length) throw bad('More cosigners are asked for than exist.')
   if (adminQuorum < 1 || adminQuorum > admins.length) throw bad('More admins are asked for than exist.')
+  // Nobody could ever change anything again.
+  if (adminQuorum > ENVELOPE_SIGNATURES_MAX) {
+    throw bad(`At most ${ENVELOPE_SIGNATURES_MAX} admins can sign one change.`)
+  }
   return {
     ...past,
     cosigners,

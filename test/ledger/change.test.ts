@@ -111,6 +111,15 @@ describe('a change of membership', () => {
     for (const [what, changes] of senseless) {
       assert.throws(() => applyChange(start, changeOf(start, what, changes)), refused('bad-change'))
     }
+    const others = [1, 2, 3, 4, 5, 6, 7].map((i) => ({
+      ...ALICE,
+      name: `admin-${i}`,
+      key: signerOf('ML-DSA-44', 100 + i).publicKey,
+    }))
+    const crowd = membershipOf([...start.members, ...others], start)
+    assert.equal(remove(crowd, 'ci', { adminQuorum: 8 }).adminQuorum, 8)
+    // An envelope has room for eight signatures.
+    assert.throws(() => remove(crowd, 'ci', { adminQuorum: 9 }), refused('bad-change'))
     const added = put(start, LEA)
     const other = { ...validatorOf('lea', 60), peerId: LEA.peerId }
     assert.throws(() => put(added, other), refused('bad-change'))

@@ -140,6 +140,8 @@ describe('names', () => {
       'none',
       'validators',
       'genesis',
+      'quorum',
+      'all',
     ]) {
       assert.throws(() => checkMemberName(name), refused('bad-field'), name)
       assert.throws(() => decode(json(ADA, { name })), refused('bad-field'), name)

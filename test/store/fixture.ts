@@ -40,7 +40,7 @@ export async function makeChain(blocks: number, entriesEach = 2): Promise<Chain>
     )
     const block = await blockOn(state, entries, {}, node)
     made.push({ block, entries })
-    state = extend(state, block)
+    state = extend(state, block, entries)
   }
   return { genesis, blocks: made }
 }
@@ -57,7 +57,7 @@ export async function fillStore(kv: Kv, chain: Chain, applied = chain.blocks.len
   }
   const { size, root } = store.tip
   await store.setCosigned({ size, root })
-  await store.setCertificate(await certify(size, root))
+  await store.setCertificate(await certify(size, root), size)
   return store
 }
 

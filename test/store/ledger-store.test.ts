@@ -125,7 +125,7 @@ describe('the store of a node', function () {
     await store.install(chain.blocks.slice(1))
     await store.persist({ term: 1, votedFor: 'ada' }, undefined, [])
     await store.setCosigned(store.tip)
-    await store.setCertificate(await certify(store.tip.size, store.tip.root))
+    await store.setCertificate(await certify(store.tip.size, store.tip.root), store.tip.size)
     const certificate = toHex(META.certificate) // signed anew, so with other bytes
     for (const { map } of [one, other]) map.delete(certificate)
     assert.deepEqual(new Map([...other.map].sort()), new Map([...one.map].sort()))
