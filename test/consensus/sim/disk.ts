@@ -2,8 +2,8 @@
  * A disk that tells what is durable from what is only on its way. A write becomes durable as a whole, when
  * `finish` is called or, by luck, at a crash; otherwise a crash loses it.
  */
-import type { Write } from '../../consensus/driver.ts'
-import type { Block, HardState } from '../../consensus/types.ts'
+import type { Write } from '../../../consensus/driver.ts'
+import type { Block, HardState } from '../../../consensus/types.ts'
 import { GENESIS } from './block.ts'
 
 export class Disk {

@@ -1,8 +1,8 @@
 /** Blocks as the simulated ledger makes them: the hash binds everything, as a seal's does. */
 
-import type { Block, BlockRef } from '../../consensus/types.ts'
-import { toHex, u64, utf8 } from '../../src/bytes.ts'
-import { sha256 } from '../../src/crypto/hash.ts'
+import type { Block, BlockRef } from '../../../consensus/types.ts'
+import { toHex, u64, utf8 } from '../../../src/bytes.ts'
+import { sha256 } from '../../../src/crypto/hash.ts'
 
 export function hashOf(block: Omit<Block, 'hash'>): string {
   return toHex(sha256(u64(block.height), u64(block.term), utf8(block.prev), block.body))

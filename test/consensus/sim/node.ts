@@ -1,8 +1,8 @@
 /** One simulated validator: real Raft, real driver, simulated disk, ledger, clock and links. */
-import { Driver } from '../../consensus/driver.ts'
-import type { Message } from '../../consensus/messages.ts'
-import { Raft } from '../../consensus/raft.ts'
-import type { Block, BlockRef, NodeId, RaftLimits } from '../../consensus/types.ts'
+import { Driver } from '../../../consensus/driver.ts'
+import type { Message } from '../../../consensus/messages.ts'
+import { Raft } from '../../../consensus/raft.ts'
+import type { Block, BlockRef, NodeId, RaftLimits } from '../../../consensus/types.ts'
 import { blockOn, hashOf } from './block.ts'
 import type { Checker } from './checker.ts'
 import { Disk } from './disk.ts'

@@ -3,9 +3,9 @@
  * from it. First come faults; then everything is healed, and the cluster must agree and make progress within
  * a bounded time. A violation replays with the same seed, to the last event.
  */
-import type { Message } from '../../consensus/messages.ts'
-import type { RaftLimits } from '../../consensus/types.ts'
-import { decodeMessage, encodeMessage } from '../../consensus/wire.ts'
+import type { Message } from '../../../consensus/messages.ts'
+import type { RaftLimits } from '../../../consensus/types.ts'
+import { decodeMessage, encodeMessage } from '../../../consensus/wire.ts'
 import { Checker, Violation } from './checker.ts'
 import { type Faults, injectFault, newFaults } from './faults.ts'
 import { Network } from './network.ts'

@@ -2,9 +2,9 @@
  * The judge. It sees every node after every step, every message that leaves and every block that is applied,
  * and throws a Violation as soon as a promise of Raft (figure 3 of the paper) or of our disk order is broken.
  */
-import type { Message } from '../../consensus/messages.ts'
-import type { Raft } from '../../consensus/raft.ts'
-import type { Block, NodeId } from '../../consensus/types.ts'
+import type { Message } from '../../../consensus/messages.ts'
+import type { Raft } from '../../../consensus/raft.ts'
+import type { Block, NodeId } from '../../../consensus/types.ts'
 import { GENESIS } from './block.ts'
 import type { Disk } from './disk.ts'
 

@@ -1,5 +1,5 @@
 /** A network that drops, delays, reorders and duplicates, with links cut one way or both, all by the seed. */
-import type { NodeId } from '../../consensus/types.ts'
+import type { NodeId } from '../../../consensus/types.ts'
 import type { Random } from './random.ts'
 
 export interface Weather {
