@@ -67,6 +67,12 @@ export class SimDisk {
     this.#pace = pace
   }
 
+  /** From now on nothing goes wrong; a store that has failed must still be opened again. */
+  heal(): void {
+    this.full = false
+    this.writeErrors = this.bitFlips = 0
+  }
+
   /** What a power cut at this moment would leave of a key, at the least. */
   durable(key: Uint8Array): Uint8Array | undefined {
     const name = nameOf(key)

@@ -7,6 +7,7 @@ import type { Message } from '../../consensus/messages.ts'
 import { blockKey, META } from '../../node/store/keys.ts'
 import { fromU64, fromUtf8 } from '../../src/bytes.ts'
 import { majority } from '../../consensus/quorum.ts'
+import type { Block } from '../../src/ledger/block.ts'
 import type { Blocks } from './blocks.ts'
 import type { Judged, Report } from './judge.ts'
 
@@ -23,7 +24,7 @@ export class RaftJudge {
   readonly #blocks: Blocks
   readonly #fail: Report
   readonly #leaders = new Map<number, string>()
-  readonly #proposed = new Map<string, string>()
+  readonly #met = new Map<string, string>()
   readonly #seen = new Map<string, Seen>()
   /** By height: hash, and term of the leader that committed it. */
   readonly committed: { hash: string; term: number }[]
@@ -36,12 +37,11 @@ export class RaftJudge {
   }
 
   /** Log Matching, with hashes: there is one block for each height and term. */
-  wrote(node: Judged, hash: string): void {
-    const { seal } = this.#blocks.get(hash)!
+  met({ name }: Judged, { id, seal }: Block): void {
     const place = `${seal.height}/${seal.term}`
-    const other = this.#proposed.get(place)
-    if (other !== undefined && other !== hash) this.#fail(`${node.name} writes a second block for height/term ${place}`)
-    this.#proposed.set(place, hash)
+    const other = this.#met.get(place)
+    if (other !== undefined && other !== id) this.#fail(`${name} has a second block for height/term ${place}`)
+    this.#met.set(place, id)
   }
 
   /** A node has taken a step. */

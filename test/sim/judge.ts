@@ -60,6 +60,13 @@ export class Judge {
     if (!this.#lies) this.raft.observe(node)
   }
 
+  /** A leader takes a block of its own making into its log. */
+  proposes(name: string, bytes: Uint8Array): void {
+    const node = this.#nodes.get(name)!
+    const block = this.blocks.read(bytes)
+    if (!this.#lies) this.raft.met(node, block)
+  }
+
   writes(name: string, batch: readonly KvWrite[]): void {
     const node = this.#nodes.get(name)!
     if (!node.honest) return
@@ -67,7 +74,7 @@ export class Judge {
       if (key[0] !== BLOCK || value === undefined) continue
       const block = this.blocks.read(value)
       if (block.seal.height !== fromU64(key, 1)) this.fail(`${name} writes a block at a height not its own`)
-      if (!this.#lies) this.raft.wrote(node, block.id)
+      if (!this.#lies) this.raft.met(node, block)
     }
     // Applying may begin within the very step that commits: judge the commit first.
     this.observe(name)

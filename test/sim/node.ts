@@ -96,6 +96,15 @@ export class SimNode implements Judged {
     this.#doom = { point, countdown, power }
   }
 
+  /** Everything is well again: what was planned for this machine is forgotten. */
+  heal(): void {
+    this.#doom = undefined
+    this.disk.heal()
+    this.clock.correct()
+    this.#life?.resume()
+    this.start()
+  }
+
   passes(point: Point): void {
     const doom = this.#doom
     if (doom?.point !== point || --doom.countdown > 0) return
@@ -128,8 +137,19 @@ export class SimNode implements Judged {
       metrics: noMetrics,
       onFatal: (error) => this.#fatal(life, error),
     })
+    this.#watchProposals(ledger)
     await ledger.start()
     if (life.alive) this.ledger = ledger
+  }
+
+  /** What a leader proposes is in its log, and may be counted, before anything else shows it. */
+  #watchProposals({ replica }: LedgerNode): void {
+    const { driver } = replica
+    const propose = driver.propose.bind(driver)
+    driver.propose = (block) => {
+      this.#world.judge.proposes(this.name, block.body)
+      return propose(block)
+    }
   }
 
   /** Verification takes its time, so that messages overtake blocks that are still being checked. */

@@ -116,10 +116,7 @@ class Simulation {
     this.#network.weather = FINE
     Object.assign(this.#plan.pace, { syncMaxMs: 5, readMaxMs: 0, verifyMaxMs: 0 })
     for (const node of this.#nodes) {
-      Object.assign(node.disk, { full: false, writeErrors: 0, bitFlips: 0 })
-      node.clock.correct()
-      node.life?.resume()
-      node.start()
+      node.heal()
       this.#transcript.note(node.name, () => 'everything is healed')
     }
   }
