@@ -1,4 +1,5 @@
 import { simulate } from '../test/sim/simulation.ts'
+
 const [start, n] = process.argv.slice(2).map(Number)
 let bad = 0
 const t0 = performance.now()
@@ -10,4 +11,4 @@ for (let s = start!; s < start! + n!; s++) {
     console.log(s, o.violation.message)
   } else if (n! < 20) console.log(JSON.stringify(o))
 }
-console.log('bad', bad, 'ms/seed', (performance.now() - t0) / n!)
+console.log('bad', bad, 'ms/seed', (performance.now() - t0) / n!, 'cpu', process.cpuUsage().user / 1000 / n!)

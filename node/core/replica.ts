@@ -28,7 +28,7 @@ import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import { FRAME, type FrameKind, type Network, type NetworkHandlers } from '../net/network.ts'
 import { type AppliedBlock, type LedgerStore, toRaftBlock } from '../store/ledger-store.ts'
-import { Admission, type Admitted } from './admission.ts'
+import { Admission, type Admitted, sameEvents } from './admission.ts'
 import { Certifier } from './certifier.ts'
 import { decodeRefusals, encodeRefusals, Forwarding, type Refusal, refusalError } from './forwarding.ts'
 import { Gossip } from './gossip.ts'
@@ -233,14 +233,20 @@ export class Replica {
   /** Admits an entry and sends it on its way; `spool` puts it on disk first, for an answer that says `pending`. */
   async submit(entry: Entry, spool: boolean): Promise<Admitted> {
     const admitted = await this.#admission.admit(entry)
-    if (spool && this.pool.get(entry.id) && !this.#spooled.has(entry.id)) {
-      await this.#ports.store.addPending([entry])
-      // It may have been ordered while the disk was busy.
-      if (this.pool.get(entry.id)) this.#spooled.add(entry.id)
-      else await this.#ports.store.removePending([entry.hash])
-    }
+    if (spool) await this.keep(entry.id)
     if (admitted.outcome === 'admitted') this.#onward(entry)
     return admitted
+  }
+
+  /** Puts an entry of the pool on disk, so that it may be called pending: a crash of this node will not lose it. */
+  async keep(id: string): Promise<void> {
+    const { store } = this.#ports
+    const entry = this.pool.get(id)
+    if (!entry || this.#spooled.has(id)) return
+    await store.addPending([entry])
+    // It may have been ordered while the disk was busy.
+    if (this.pool.get(id)) this.#spooled.add(id)
+    else await store.removePending([entry.hash])
   }
 
   #onward(entry: Entry): void {
@@ -279,9 +285,11 @@ export class Replica {
     this.#unapplied.prune()
     const spooled: Uint8Array[] = []
     for (const { entries } of applied) {
-      for (const { id, hash } of entries) {
-        this.pool.remove(id)
-        if (this.#spooled.delete(id)) spooled.push(hash)
+      for (const entry of entries) {
+        this.pool.remove(entry.id)
+        if (this.#spooled.delete(entry.id)) spooled.push(entry.hash)
+        for (const rival of this.#dropRivals(entry))
+          if (this.#spooled.delete(rival.id)) spooled.push(rival.hash)
       }
       metrics.entriesApplied.inc(entries.length)
     }
@@ -298,6 +306,19 @@ export class Replica {
       this.#ports.clock.soon(() => this.#proposer.kick())
       for (const { block } of applied) this.gossip.tellOfBlock(block)
     }
+  }
+
+  /** A CloudEvent is recorded once: what waits under the same source and id will never be ordered. */
+  #dropRivals(recorded: Entry): Entry[] {
+    const rivals: Entry[] = []
+    for (const { source, id } of recorded.claims) {
+      const rival = id === undefined ? undefined : this.pool.withEvent(source, id)
+      if (!rival) continue
+      this.pool.remove(rival.id)
+      this.#ports.onRefused(rival.id, rivalError(rival, recorded))
+      rivals.push(rival)
+    }
+    return rivals
   }
 
   #onSoftState({ role, leader }: SoftState): void {
@@ -358,6 +379,8 @@ export class Replica {
         try {
           const entry = decodeEntry(leaf)
           id = entry.id
+          // A rival that is only on its way may yet be lost. When it is in a block, the sender sees it there.
+          if (this.#admission.hasRival(entry)) return
           const admitted = await this.#admission.admit(entry)
           if (admitted.outcome === 'admitted') this.#proposer.kick()
           if (admitted.outcome === 'duplicate') {
@@ -389,7 +412,12 @@ export class Replica {
     const entry = this.pool.get(refusal.id)
     if (from !== this.#leader || !entry) return
     this.pool.remove(refusal.id)
-    if (this.#spooled.delete(refusal.id)) void this.#ports.store.removePending([entry.hash])
+    if (this.#spooled.delete(refusal.id)) {
+      this.#ports.store.removePending([entry.hash]).catch((error: unknown) => {
+        // It will be offered again after a restart, and refused again.
+        this.#ports.logger.warn({ error: errorMessage(error) }, 'a refused entry stays in the store')
+      })
+    }
     this.#ports.onRefused(refusal.id, refusalError(refusal))
   }
 
@@ -409,6 +437,22 @@ export class Replica {
         )
       }
     }
+  }
+}
+
+/** What a submitter is told whose entry carries an event that another entry has recorded. */
+function rivalError(entry: Entry, recorded: Entry): QatError {
+  try {
+    const { id } = sameEvents(entry, recorded)
+    return refusalError({
+      id: entry.id,
+      code: 'duplicate',
+      message: 'The event is recorded already.',
+      duplicateOf: id,
+    })
+  } catch (error) {
+    if (error instanceof RefusedError) return error
+    throw error
   }
 }
 

@@ -5,11 +5,11 @@
 import type { LedgerNode } from '../../node/core/ledger-node.ts'
 import { STAGES, type Submission } from '../../node/service.ts'
 import { utf8 } from '../../src/bytes.ts'
+import type { Signer } from '../../src/crypto/suite.ts'
 import { errorCode, errorMessage, QatError } from '../../src/errors.ts'
 import type { JsonObject } from '../../src/json.ts'
 import { type Entry, signEntry } from '../../src/ledger/entry.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
-import type { Signer } from '../../src/crypto/suite.ts'
 import type { Random } from '../consensus/sim/random.ts'
 import { isDiskFault } from './disk.ts'
 import type { Call, History } from './history.ts'
@@ -136,7 +136,8 @@ export class Client {
   ): Promise<T | undefined> {
     const { timeline, random, fail } = this.#world
     return new Promise((resolve) => {
-      const back = (answer: T | undefined) => timeline.after(random.int(1, NETWORK_MS_MAX), () => resolve(answer))
+      const back = (answer: T | undefined) =>
+        timeline.after(random.int(1, NETWORK_MS_MAX), () => resolve(answer))
       timeline.after(timeoutMs + 500, () => resolve(undefined))
       timeline.after(random.int(1, NETWORK_MS_MAX), () => {
         const { life, ledger } = node

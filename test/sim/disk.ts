@@ -124,7 +124,9 @@ export class SimDisk {
     if (!life.alive) return new Promise(() => {})
     watch.writes(batch)
     if (!life.alive) return new Promise(() => {})
-    const copy = batch.map(({ key, value }) => (value === undefined ? { key } : { key, value: value.slice() }))
+    const copy = batch.map(({ key, value }) =>
+      value === undefined ? { key } : { key, value: value.slice() },
+    )
     const error = this.#refusal()
     return new Promise((resolve, reject) => {
       if (error !== undefined) {

@@ -105,7 +105,10 @@ function restart(stage: Stage, node: SimNode, power: boolean): void {
     node.crash(power)
     stage.later(random.chance(0.5) ? random.int(1, 300) : random.int(300, 8_000), () => node.start())
   }
-  if (random.chance(0.3)) return end()
+  if (random.chance(0.3)) {
+    end()
+    return
+  }
   node.doom(random.pick(POINTS), random.int(1, 30), power)
   stage.later(1_500, end)
 }

@@ -94,7 +94,8 @@ export class History {
       if (answer === undefined) continue
       const { id, index, status } = answer
       const who = `${node} told ${client} that ${key} is ${status}`
-      if (index !== undefined && chain.entryAt.get(index) !== id) return `${who} at ${index}; it does not stand there`
+      if (index !== undefined && chain.entryAt.get(index) !== id)
+        return `${who} at ${index}; it does not stand there`
       if (kind !== 'submit') continue
       const stands = events.get(key)?.[0]
       if (stands === undefined) return `${who}; it is lost`
@@ -164,7 +165,10 @@ export class History {
       }
       if (call.linearizable) {
         const newest = Math.max(-1, ...seen.map(({ index }) => index ?? -1))
-        const due = Math.max(-1, ...acknowledged.filter(({ at }) => at < call.invoked).map(({ index }) => index))
+        const due = Math.max(
+          -1,
+          ...acknowledged.filter(({ at }) => at < call.invoked).map(({ index }) => index),
+        )
         if (newest < due) return `a linearizable read at ${call.node} misses entry ${due}`
       }
     }

@@ -69,7 +69,8 @@ export class LedgerJudge {
     for (const { key, value } of batch) {
       if (key[0] === BLOCK) this.#block(node, fromU64(key, 1), value, height)
       else if (key[0] === FACTS && value !== undefined) this.#facts(node, fromU64(key, 1), value, committed)
-      else if (equalBytes(key, META.certificate) && value !== undefined) this.#certificate(node, fromUtf8(value))
+      else if (equalBytes(key, META.certificate) && value !== undefined)
+        this.#certificate(node, fromUtf8(value))
     }
   }
 
@@ -83,7 +84,12 @@ export class LedgerJudge {
   }
 
   /** State Machine Safety: committed blocks, each once, in order, from the node's own disk, with the twin's root. */
-  #facts(node: Judged, height: number, value: Uint8Array, committed: readonly { hash: string }[] | undefined): void {
+  #facts(
+    node: Judged,
+    height: number,
+    value: Uint8Array,
+    committed: readonly { hash: string }[] | undefined,
+  ): void {
     const { name, disk } = node
     const { hash, root, size } = decodeFacts(height, value)
     const applied = this.#applied.get(name) ?? []
@@ -120,10 +126,14 @@ export class LedgerJudge {
     if (known !== undefined && known !== toHex(root)) this.#fail(`two certificates of size ${size}`)
     this.certified.set(size, toHex(root))
     const own = this.#applied.get(node.name)?.find((applied) => applied.size === size)
-    if (own?.root !== toHex(root)) this.#fail(`${node.name} takes a certificate of another tree, size ${size}`)
+    if (own?.root !== toHex(root))
+      this.#fail(`${node.name} takes a certificate of another tree, size ${size}`)
     const height = this.#applied.get(node.name)!.findIndex((applied) => applied.size === size)
     const holders = this.#nodes().filter(
-      (each) => each.honest && durableHeight(each) >= height && this.#applied.get(each.name)?.[height]?.hash === own?.hash,
+      (each) =>
+        each.honest &&
+        durableHeight(each) >= height &&
+        this.#applied.get(each.name)?.[height]?.hash === own?.hash,
     )
     const liars = this.#nodes().filter(({ honest }) => !honest).length
     if (holders.length + liars < this.#rules.parameters.cosigners) {
@@ -140,7 +150,7 @@ export class LedgerJudge {
     const { text, signatures } = parseNote(fromUtf8(bytes))
     const { origin, size, root } = parseCheckpoint(text)
     const own = signatures.some((line) => line.name === cosignerName(origin, name))
-    if (!own) return this.#fail(`${name} publishes a note without its own line`)
+    if (!own) this.#fail(`${name} publishes a note without its own line`)
     const hex = toHex(root)
     const last = this.#cosigned.get(name)
     if (last !== undefined && (size < last.size || (size === last.size && hex !== last.root))) {
@@ -152,7 +162,8 @@ export class LedgerJudge {
       this.#fail(`${name} cosigns size ${size} before that is on its disk`)
     }
     const applied = this.#applied.get(name)?.find((each) => each.size === size)
-    if (applied?.root !== hex) this.#fail(`${name} cosigns a root of size ${size} that its tree does not have`)
+    if (applied?.root !== hex)
+      this.#fail(`${name} cosigns a root of size ${size} that its tree does not have`)
   }
 
   /** At the end: the whole tree of a node by the plain definition, which checks the twin too. */

@@ -2,11 +2,12 @@
  * The promises of Raft (figure 3 of the paper) and of the order between disk and network, judged by what each
  * node's state machine, disk and frames show. Applies to clusters without liars.
  */
-import { decodeMessage } from '../../consensus/wire.ts'
+
 import type { Message } from '../../consensus/messages.ts'
+import { majority } from '../../consensus/quorum.ts'
+import { decodeMessage } from '../../consensus/wire.ts'
 import { blockKey, META } from '../../node/store/keys.ts'
 import { fromU64, fromUtf8 } from '../../src/bytes.ts'
-import { majority } from '../../consensus/quorum.ts'
 import type { Block } from '../../src/ledger/block.ts'
 import type { Blocks } from './blocks.ts'
 import type { Judged, Report } from './judge.ts'
@@ -92,7 +93,10 @@ export class RaftJudge {
     for (let height = from + 1; height <= commit; height++) {
       const hash = this.#blocks.ancestor(tail.hash, height)?.id
       const known = this.committed[height]
-      if (hash === undefined) return this.#fail(`${name} commits block ${height}, which nobody has written`)
+      if (hash === undefined) {
+        this.#fail(`${name} commits block ${height}, which nobody has proposed`)
+        return
+      }
       if (known !== undefined) {
         if (known.hash !== hash) this.#fail(`${name} commits another block at height ${height}`)
         continue

@@ -44,7 +44,12 @@ export class Judge {
     const nodes = () => [...this.#nodes.values()]
     const fail: Report = (finding) => this.fail(finding)
     this.raft = new RaftJudge(nodes, this.blocks, block.id, fail)
-    this.ledger = new LedgerJudge(nodes, this.blocks, { parameters, membership, suite, lies, genesis: block }, fail)
+    this.ledger = new LedgerJudge(
+      nodes,
+      this.blocks,
+      { parameters, membership, suite, lies, genesis: block },
+      fail,
+    )
   }
 
   enrol(node: Judged): void {

@@ -3,7 +3,13 @@
  * frames are lost, doubled and overtaken one by one. Links are cut one way or both, are slow, and break; who is
  * connected learns of that late. Gossip reaches a node directly or over one hop, if at all.
  */
-import { FRAME, type FrameKind, type Network, type NetworkHandlers, type Topic } from '../../node/net/network.ts'
+import {
+  FRAME,
+  type FrameKind,
+  type Network,
+  type NetworkHandlers,
+  type Topic,
+} from '../../node/net/network.ts'
 import type { Random } from '../consensus/sim/random.ts'
 import type { Judge } from './judge.ts'
 import type { Life } from './life.ts'
@@ -135,7 +141,12 @@ export class SimNetwork {
     return true
   }
 
-  async #request(from: Station | undefined, to: string, bytes: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
+  async #request(
+    from: Station | undefined,
+    to: string,
+    bytes: Uint8Array,
+    timeoutMs: number,
+  ): Promise<Uint8Array> {
     if (from === undefined || !from.peers.has(to)) throw new Error(`${to} is not connected.`)
     const { life } = from
     const self = life.node
@@ -157,7 +168,12 @@ export class SimNetwork {
           answered.then(
             (answer) => {
               const [back] = target.life.alive ? this.#route(to, self) : []
-              this.#world.transcript.message(to, self, back !== undefined, () => `answers ${answer.length} bytes`)
+              this.#world.transcript.message(
+                to,
+                self,
+                back !== undefined,
+                () => `answers ${answer.length} bytes`,
+              )
               if (back === undefined) return
               life.later(back, () => {
                 cancel()
@@ -251,9 +267,7 @@ export class SimNetwork {
     const alive = one?.life.alive === true && two?.life.alive === true
     const open = alive && this.#open(a, b) && this.#open(b, a)
     const joined =
-      alive &&
-      one.peers.get(b) === two.life.incarnation &&
-      two.peers.get(a) === one.life.incarnation
+      alive && one.peers.get(b) === two.life.incarnation && two.peers.get(a) === one.life.incarnation
     if (open && joined) return
     if (open) {
       if (random.chance(0.3)) return
@@ -273,5 +287,9 @@ function link(from: string, to: string): string {
 }
 
 function describeFrame(kind: FrameKind, bytes: Uint8Array): string {
-  return kind === FRAME.raft ? describeRaft(bytes) : kind === FRAME.forward ? 'forwards entries' : 'refuses entries'
+  return kind === FRAME.raft
+    ? describeRaft(bytes)
+    : kind === FRAME.forward
+      ? 'forwards entries'
+      : 'refuses entries'
 }

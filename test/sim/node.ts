@@ -4,8 +4,8 @@
  */
 import { LedgerNode } from '../../node/core/ledger-node.ts'
 import { LedgerStore } from '../../node/store/ledger-store.ts'
-import { errorMessage, InvariantError } from '../../src/errors.ts'
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
+import { errorMessage, InvariantError } from '../../src/errors.ts'
 import type { Random } from '../consensus/sim/random.ts'
 import type { Cast, NodeKeys } from './cast.ts'
 import { DiskError, type DiskPace, isDiskFault, SimDisk } from './disk.ts'

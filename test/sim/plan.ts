@@ -1,5 +1,5 @@
 /** What a seed decides before the first event: size, pace, weather, and which kinds of faults there will be. */
-import { Random } from '../consensus/sim/random.ts'
+import type { Random } from '../consensus/sim/random.ts'
 import { FAULT_KINDS, type FaultKind } from './faults.ts'
 import type { Weather } from './network.ts'
 import type { Pace } from './node.ts'

@@ -4,6 +4,8 @@
  * called synchronously, because a thread pool would answer in an order that no seed decides.
  */
 import { createPrivateKey, createPublicKey, hash, sign, verify } from 'node:crypto'
+import { KeyObjectCache } from '../../node/crypto/openssl.ts'
+import { equalBytes, toHex, utf8 } from '../../src/bytes.ts'
 import { nobleDeterministicSuite } from '../../src/crypto/noble.ts'
 import { seedToPkcs8 } from '../../src/crypto/private-keys.ts'
 import {
@@ -14,8 +16,6 @@ import {
   type Signer,
   sizesFit,
 } from '../../src/crypto/suite.ts'
-import { equalBytes, toHex, utf8 } from '../../src/bytes.ts'
-import { KeyObjectCache } from '../../node/crypto/openssl.ts'
 
 export function sha256(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(hash('sha256', bytes, 'buffer'))
