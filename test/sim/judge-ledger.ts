@@ -14,7 +14,7 @@ import { cosignerName, type Membership, policyOf } from '../../src/ledger/member
 import { verifyCertificate } from '../../src/notes/certificate.ts'
 import { parseCheckpoint } from '../../src/notes/checkpoint.ts'
 import { parseNote } from '../../src/notes/note.ts'
-import type { Policy } from '../../src/notes/policy.ts'
+import { type Policy, satisfied } from '../../src/notes/policy.ts'
 import { mth } from '../support/naive-tree.ts'
 import { type Blocks, TreeTwin } from './blocks.ts'
 import type { Judged, Report } from './judge.ts'
@@ -120,6 +120,7 @@ export class LedgerJudge {
   #certificate(node: Judged, note: string): void {
     if (this.#notes.has(note)) return
     this.#notes.add(note)
+    this.#quorum(node, note)
     const { size, root } = parseCheckpoint(parseNote(note).text)
     this.#newest = Math.max(this.#newest, size)
     const known = this.certified.get(size)
@@ -139,9 +140,24 @@ export class LedgerJudge {
     if (holders.length + liars < this.#rules.parameters.cosigners) {
       this.#fail(`certificate of size ${size} stands on the disks of ${holders.length} nodes only`)
     }
+    // Every node assembles lines of its own choice; their signatures are verified for the first of each size.
+    if (known !== undefined) return
     verifyCertificate(this.#rules.suite, this.#policy, note).catch((error: unknown) =>
       this.#fail(`${node.name} takes a certificate that is none: ${errorMessage(error)}`),
     )
+  }
+
+  #quorum({ name }: Judged, note: string): void {
+    const { ledger } = this.#rules.parameters
+    const keys = new Set(note.split('\n\u2014 ').map((line) => line.slice(0, line.indexOf(' '))))
+    const { validators } = this.#rules.membership
+    const cosigners = validators.filter((validator) => keys.has(cosignerName(ledger, validator.name)))
+    if (
+      !satisfied(this.#policy, new Set(cosigners.map((validator) => validator.name))) ||
+      !keys.has(ledger)
+    ) {
+      this.#fail(`${name} takes a certificate without a quorum`)
+    }
   }
 
   /** A cosignature leaves: the pair is on disk, it is this node's own tree, and not smaller than one before. */

@@ -19,7 +19,7 @@ import { sha256, standInSuite, synchronousSuite } from './suite.ts'
 import { Timeline } from './timeline.ts'
 import { Transcript } from './transcript.ts'
 
-const FAULTS_MS = 20_000
+const FAULTS_MS_MAX = 20_000
 /** From the last fault to agreement: elections of up to 3 s each, and a request that nobody answers, 10 s. */
 const RECOVERY_MS_MAX = 60_000
 const LOOK_EVERY_MS = 250
@@ -46,7 +46,15 @@ export async function simulate(seed: number, options: SimOptions = {}): Promise<
   const suite = plan.realSignatures ? synchronousSuite : standInSuite
   const cast = await castOf(plan.nodes, suite, plan.realSignatures)
   const simulation = new Simulation(seed, plan, cast, random)
-  await simulation.run()
+  // What no code catches ends a real process.
+  const unheard = (reason: unknown) =>
+    simulation.fail(`nobody hears: ${reason instanceof Error ? reason.stack : reason}`)
+  process.on('unhandledRejection', unheard)
+  try {
+    await simulation.run()
+  } finally {
+    process.off('unhandledRejection', unheard)
+  }
   return simulation.outcome()
 }
 
@@ -93,6 +101,10 @@ class Simulation {
     this.#stage = { random, nodes: this.#nodes, network, faults: {}, later }
   }
 
+  fail(finding: string): void {
+    this.#judge.fail(finding)
+  }
+
   async run(): Promise<void> {
     const { weather, kinds, faultEveryMs } = this.#plan
     const { random } = this.#stage
@@ -104,7 +116,7 @@ class Simulation {
       this.#stage.later(random.int(1, 2 * faultEveryMs), fault)
     }
     this.#stage.later(random.int(3_000, 6_000), fault)
-    await this.#until(FAULTS_MS)
+    await this.#until(random.int(FAULTS_MS_MAX / 2, FAULTS_MS_MAX))
     this.#heal()
     await this.#recover()
     if (this.#judge.violation === undefined) this.#judgeTheEnd()
