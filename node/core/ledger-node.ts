@@ -365,7 +365,11 @@ export class LedgerNode implements LedgerService {
   async #submission(id: string, unknown?: Submission): Promise<Submission> {
     const index = await this.#reader.indexOf(id)
     if (index === undefined) {
-      if (this.#pool.get(id)) return { id, status: 'pending' }
+      if (this.#pool.get(id)) {
+        await this.replica.keep(id)
+        // It may have left the pool for a block while the disk was busy.
+        return this.#pool.get(id) ? { id, status: 'pending' } : this.#submission(id, unknown)
+      }
       if (unknown) return unknown
       throw notFound(id)
     }

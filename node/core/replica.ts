@@ -24,7 +24,7 @@ import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import { FRAME, type FrameKind, type Network, type Topic, type Verdict } from '../net/network.ts'
 import { type AppliedBlock, type LedgerStore, toRaftBlock } from '../store/ledger-store.ts'
-import { Admission, type Admitted } from './admission.ts'
+import { Admission, type Admitted, sameEvents } from './admission.ts'
 import { Certifier } from './certifier.ts'
 import type { EvidenceCollector } from './evidence.ts'
 import { admitForwarded } from './forwarded.ts'
@@ -314,14 +314,20 @@ export class Replica {
   /** Admits an entry and sends it on its way; `spool` puts it on disk first, for an answer that says `pending`. */
   async submit(entry: Entry, spool: boolean): Promise<Admitted> {
     const admitted = await this.#admission.admit(entry)
-    if (spool && this.#ports.pool.get(entry.id) && !this.#spooled.has(entry.id)) {
-      await this.#ports.store.addPending([entry])
-      // It may have been ordered while the disk was busy.
-      if (this.#ports.pool.get(entry.id)) this.#spooled.add(entry.id)
-      else await this.#ports.store.removePending([entry.hash])
-    }
+    if (spool) await this.keep(entry.id)
     if (admitted.outcome === 'admitted') this.#onward(entry)
     return admitted
+  }
+
+  /** Puts an entry of the pool on disk, so that it may be called pending: a crash of this node will not lose it. */
+  async keep(id: string): Promise<void> {
+    const { store } = this.#ports
+    const entry = this.#ports.pool.get(id)
+    if (!entry || this.#spooled.has(id)) return
+    await store.addPending([entry])
+    // It may have been ordered while the disk was busy.
+    if (this.#ports.pool.get(id)) this.#spooled.add(id)
+    else await store.removePending([entry.hash])
   }
 
   #onward(entry: Entry): void {
@@ -360,9 +366,11 @@ export class Replica {
     this.#unapplied.prune()
     const spooled: Uint8Array[] = []
     for (const { entries } of applied) {
-      for (const { id, hash } of entries) {
-        this.#ports.pool.remove(id)
-        if (this.#spooled.delete(id)) spooled.push(hash)
+      for (const entry of entries) {
+        this.#ports.pool.remove(entry.id)
+        if (this.#spooled.delete(entry.id)) spooled.push(entry.hash)
+        for (const rival of this.#dropRivals(entry))
+          if (this.#spooled.delete(rival.id)) spooled.push(rival.hash)
       }
       metrics.entriesApplied.inc(entries.length)
     }
@@ -393,6 +401,19 @@ export class Replica {
         this.#drop(entry, error)
       }
     }
+  }
+
+  /** A CloudEvent is recorded once: what waits under the same source and id will never be ordered. */
+  #dropRivals(recorded: Entry): Entry[] {
+    const rivals: Entry[] = []
+    for (const { source, id } of recorded.claims) {
+      const rival = id === undefined ? undefined : this.#ports.pool.withEvent(source, id)
+      if (!rival) continue
+      this.#ports.pool.remove(rival.id)
+      this.#ports.onRefused(rival.id, rivalError(rival, recorded))
+      rivals.push(rival)
+    }
+    return rivals
   }
 
   #onSoftState({ role, leader }: SoftState): void {
@@ -497,6 +518,22 @@ export class Replica {
         )
       }
     }
+  }
+}
+
+/** What a submitter is told whose entry carries an event that another entry has recorded. */
+function rivalError(entry: Entry, recorded: Entry): QatError {
+  try {
+    const { id } = sameEvents(entry, recorded)
+    return refusalError({
+      id: entry.id,
+      code: 'duplicate',
+      message: 'The event is recorded already.',
+      duplicateOf: id,
+    })
+  } catch (error) {
+    if (error instanceof RefusedError) return error
+    throw error
   }
 }
 

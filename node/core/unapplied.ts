@@ -12,11 +12,13 @@ import { decodeEntry, type Entry, verifyAll } from '../../src/ledger/entry.ts'
 import type { Membership } from '../../src/ledger/membership.ts'
 import { type AppliedBlock, type LedgerStore, toRaftBlock } from '../store/ledger-store.ts'
 import type { EvidenceCollector } from './evidence.ts'
-import type { Pool } from './pool.ts'
+import { eventNames, type Pool } from './pool.ts'
 
 interface Known extends AppliedBlock {
   readonly state: ChainState
   readonly ids: ReadonlySet<string>
+  /** CloudEvents of the entries, as `eventName` spells them. */
+  readonly events: ReadonlySet<string>
 }
 
 export class Unapplied {
@@ -48,6 +50,16 @@ export class Unapplied {
   holds(hash: string, id: string): boolean {
     for (let at = this.#known.get(hash); at; at = this.#known.get(toHex(at.block.seal.previous))) {
       if (at.ids.has(id)) return true
+    }
+    return false
+  }
+
+  /** Whether an entry, or one of its CloudEvents, stands in a block of the unapplied branch that ends with `hash`. */
+  overlaps(hash: string, entry: Entry): boolean {
+    const names = eventNames(entry)
+    for (let at = this.#known.get(hash); at; at = this.#known.get(toHex(at.block.seal.previous))) {
+      const { ids, events } = at
+      if (ids.has(entry.id) || names.some((name) => events.has(name))) return true
     }
     return false
   }
@@ -130,7 +142,8 @@ export class Unapplied {
 }
 
 function known(block: Block, entries: readonly Entry[], state: ChainState): Known {
-  return { block, entries, state, ids: new Set(entries.map(({ id }) => id)) }
+  const ids = new Set(entries.map(({ id }) => id))
+  return { block, entries, state, ids, events: new Set(entries.flatMap(eventNames)) }
 }
 
 /** Who takes part in ordering. A node that was just removed goes on listening, so that it learns of that. */
