@@ -123,7 +123,7 @@ export class Proposer {
   async #choose(tail: string, state: ChainState): Promise<Entry[]> {
     const { pool, unapplied, store } = this.#ports
     const { blockEntries, blockBytes } = state.parameters.limits
-    const inFlight = (id: string) => unapplied.holds(tail, id)
+    const inFlight = (entry: Entry) => unapplied.overlaps(tail, entry)
     const chosen = pool.oldest(blockEntries, blockBytes - ENTRY_BYTES_MAX, inFlight)
     // An entry can come back into the pool, from a peer that has not seen its block, after it was applied.
     const recorded = await store.hasLeaves(chosen.map(({ hash }) => hash))
