@@ -140,7 +140,8 @@ export function advanceCommit(core: Core): void {
  * was committed (thesis 4.2.2); now whoever is next must not wait for an election timeout.
  */
 function retire(core: Core): void {
-  for (const to of core.progress.keys()) compare(core, to)
+  // Whoever awaits the answer to earlier blocks has not been told yet, and will not be later.
+  for (const [to, progress] of core.progress) if (progress.next <= core.log.tail.height) compare(core, to)
   const successor = mostUpToDate(core)
   if (successor !== undefined) core.send(successor, { kind: 'timeout-now', term: core.term })
   core.becomeFollower(core.term, undefined)

@@ -5,6 +5,7 @@
 import { QatError } from '../src/errors.ts'
 import type { Json, JsonObject } from '../src/json.ts'
 import type { Entry } from '../src/ledger/entry.ts'
+import type { EvidenceKind } from '../src/ledger/evidence.ts'
 import type { NodeMember } from '../src/ledger/member.ts'
 
 /** received / committed by Raft and applied here / covered by a certificate. */
@@ -122,6 +123,12 @@ export interface ClusterStatus {
     readonly online: boolean
     readonly seenMs?: number
   })[]
+  /** The evidence that this node keeps, by the SHA-256 of each piece. */
+  readonly evidence: readonly {
+    readonly kind: EvidenceKind
+    readonly accused: string
+    readonly hash: string
+  }[]
 }
 
 /** The members and quorums in force after the newest block that this node has applied. */
@@ -150,7 +157,7 @@ export type LedgerEvent =
 
 /** An answer that is no result: the request was understood, and this is why it has none. */
 export class ServiceError extends QatError<
-  'not-found' | 'not-final' | 'overloaded' | 'unavailable' | 'unauthorized' | 'not-caught-up'
+  'not-found' | 'not-final' | 'overloaded' | 'unavailable' | 'unauthorized'
 > {}
 
 /** Whoever a bearer token stands for, and what it may log. */
@@ -190,6 +197,11 @@ export interface LedgerService {
   policyUpdates(since: number): Promise<Uint8Array>
   membership(): MembershipView
   genesis(): GenesisView
+  /**
+   * Final blocks from a height on with their certificate, as one encoded SyncAnswer (core/sync.ts) that proves
+   * itself; without blocks if this node has none to prove from there on.
+   */
+  sync(from: number): Promise<Uint8Array>
   status(): NodeStatus
   cluster(): ClusterStatus
   /** Calls `listener` for each event from now on; returns the function that ends it. */

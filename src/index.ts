@@ -18,9 +18,13 @@ export type { MlDsaAlg, PublicKey, SignatureSuite, Signer } from './crypto/suite
 // Failures
 export { FormatError, ProofError, QatError, RefusedError } from './errors.ts'
 export type { Change } from './ledger/change.ts'
+// Evidence
+export { accusedName, type Contradiction, verifyEvidence } from './ledger/contradiction.ts'
 // Entries
 export { decodeEntry, type Entry, entryFromJson, signEntry } from './ledger/entry.ts'
 export type { Claim } from './ledger/event.ts'
+export { decodeEvidence, type Evidence } from './ledger/evidence.ts'
+export { evidenceFromEntry } from './ledger/evidence-event.ts'
 // The parts of which proofs are made
 export { type Genesis, readGenesis, verifyGenesis } from './ledger/genesis.ts'
 export { type Membership, policyOf } from './ledger/membership.ts'

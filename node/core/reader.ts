@@ -5,7 +5,7 @@ import { decodeBlock } from '../../src/ledger/block.ts'
 import { decodeEnvelope } from '../../src/ledger/dsse.ts'
 import { type Claim, readClaims } from '../../src/ledger/event.ts'
 import { SUBMITTED } from '../../src/ledger/payload-types.ts'
-import { encodePolicyUpdates } from '../../src/light/updates.ts'
+import { encodePolicyUpdates, type PolicyUpdate, readPolicyUpdate } from '../../src/light/updates.ts'
 import { HASH_BYTES } from '../../src/limits.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
 import { parseCheckpoint } from '../../src/notes/checkpoint.ts'
@@ -26,6 +26,9 @@ import type { LedgerStore } from '../store/ledger-store.ts'
 import { readLeaf } from './admission.ts'
 import type { Certifier } from './certifier.ts'
 
+/** Of changes in one answer: about twenty. Whoever needs more asks again. */
+const UPDATES_BYTES_PER_ANSWER = 524_288
+
 export class LedgerReader {
   readonly #store: LedgerStore
   readonly #certifier: Certifier
@@ -40,9 +43,22 @@ export class LedgerReader {
     return printPolicy(this.#certifier.policyAt(Math.max(this.#certifier.size, 1)))
   }
 
-  /** None yet: this node does not keep the certificates at changes of membership. */
-  async policyUpdates(_since: number): Promise<Uint8Array> {
-    return encodePolicyUpdates([])
+  /** The changes after the first `since` that are final, each proven under the policy before it; oldest first. */
+  async policyUpdates(since: number): Promise<Uint8Array> {
+    const { members, tree } = this.#store
+    const updates: PolicyUpdate[] = []
+    for (let bytes = 0; bytes < UPDATES_BYTES_PER_ANSWER; ) {
+      const sequence = since + updates.length + 1
+      const size = members.boundaryOf(sequence)
+      const checkpoint = size === undefined ? undefined : await this.#store.boundaryCertificate(size)
+      const index = await this.#store.changeIndex(sequence)
+      if (size === undefined || checkpoint === undefined || index === undefined) break
+      const leaf = await readLeaf(this.#store, index)
+      const path = await tree.inclusionPath(index, size)
+      updates.push(readPolicyUpdate(leaf, { index, path, checkpoint }))
+      bytes += leaf.length + checkpoint.length
+    }
+    return encodePolicyUpdates(updates)
   }
 
   /** The index of the leaf with this id (leaf hash in hex), if it stands in the applied chain. */

@@ -26,6 +26,7 @@ import { FRAME, type FrameKind, type Network, type Topic, type Verdict } from '.
 import { type AppliedBlock, type LedgerStore, toRaftBlock } from '../store/ledger-store.ts'
 import { Admission, type Admitted } from './admission.ts'
 import { Certifier } from './certifier.ts'
+import type { EvidenceCollector } from './evidence.ts'
 import { admitForwarded } from './forwarded.ts'
 import { decodeRefusals, encodeRefusals, Forwarding, type Refusal, refusalError } from './forwarding.ts'
 import { Gossip } from './gossip.ts'
@@ -62,6 +63,8 @@ export interface ReplicaPorts {
   readonly pool: Pool
   readonly logger: Logger
   readonly metrics: Metrics
+  /** It outlives the replica, too. */
+  readonly evidence: EvidenceCollector
   readonly onOrdered: (blocks: readonly AppliedBlock[]) => void
   readonly onFinal: (size: number) => void
   /** An entry that was admitted here will never be ordered. */
@@ -136,6 +139,7 @@ export class Replica {
       store,
       unapplied: this.#unapplied,
       certifier,
+      evidence: ports.evidence,
       clock,
       logger,
       onFatal,
@@ -149,6 +153,7 @@ export class Replica {
       nodeKey,
       driver: this.driver,
       certifier,
+      evidence: ports.evidence,
       puller: this.#puller,
       pool,
       logger,
@@ -179,7 +184,7 @@ export class Replica {
 
   /** Reads what the disk holds and stands ready; nothing moves before `start`. */
   static async open(ports: ReplicaPorts): Promise<Replica> {
-    const { name, store, clock, suites, cosigner, logger, metrics, network, pool, onFatal } = ports
+    const { name, store, clock, suites, cosigner, logger, metrics, network, pool, evidence, onFatal } = ports
     const recovering = await store.recovering()
     let replica: Replica | undefined
     const certifier = await Certifier.open({
@@ -188,6 +193,7 @@ export class Replica {
       signer: recovering ? undefined : cosigner,
       suite: suites.urgent,
       store,
+      evidence,
       logger,
       now: clock.now,
       publish: (note) => void network.publish('cosignatures', utf8(note)).catch(() => {}),
@@ -196,7 +202,7 @@ export class Replica {
       onFatal,
     })
     const log = await store.logFrom(Math.max(0, store.tip.height - DEFAULT_LIMITS.memoryBlocks))
-    const unapplied = new Unapplied(store, pool, suites.urgent)
+    const unapplied = new Unapplied(store, pool, suites.urgent, evidence)
     const blocks: RaftBlock[] = []
     for (const block of log) {
       const { height, previous } = block.seal
@@ -290,6 +296,7 @@ export class Replica {
     this.halt()
     await this.driver.stop()
     await this.certifier.idle()
+    await this.#ports.evidence.idle()
   }
 
   /** Does nothing from now on, and answers only what the disk holds. */

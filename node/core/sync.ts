@@ -18,6 +18,8 @@ import type { LedgerStore } from '../store/ledger-store.ts'
 
 /** Blocks of one answer; their bytes are bounded by one full block, so an answer fits a frame. */
 const ANSWER_BLOCKS_MAX = 256
+/** What an answer can have in bytes: blocks, certificate, path and lengths. */
+export const SYNC_ANSWER_BYTES_MAX = BLOCK_BYTES_MAX + 2 * NOTE_BYTES_MAX
 
 export interface SyncRequest {
   /** The first height that the asker lacks. */
@@ -88,6 +90,16 @@ export async function answerSync(
   }
   const path = sealIndex === undefined ? [] : await store.tree.inclusionPath(sealIndex, size)
   return { certificate, path, blocks }
+}
+
+/** As `answerSync`, to someone who holds all blocks below `from` with their certificates. */
+export async function answerFrom(
+  store: LedgerStore,
+  newest: string | undefined,
+  from: number,
+): Promise<SyncAnswer> {
+  const before = await store.facts(Math.max(from, 1) - 1)
+  return answerSync(store, newest, { from, certified: before?.size ?? 0 })
 }
 
 /**

@@ -121,6 +121,15 @@ export const METHODS: readonly Method[] = [
     },
   }),
   method({
+    name: 'ledger.sync',
+    summary:
+      'Gets final blocks from a height on with the certificate that proves them, for copies of the ledger.',
+    params: s.params({ from: s.Index }),
+    result: s.SyncAnswer,
+    errors: [],
+    handle: async (service, { from }) => ({ answer: toBase64(await service.sync(from)) }),
+  }),
+  method({
     name: 'policy.get',
     summary: 'Gets the policy: all that a verifier needs.',
     params: s.params({}),

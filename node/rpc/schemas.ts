@@ -4,6 +4,7 @@
  */
 import { type Static, type TProperties, Type } from 'typebox'
 import type { Json, JsonObject } from '../../src/json.ts'
+import { EVIDENCE_KINDS } from '../../src/ledger/evidence.ts'
 import { ATTRIBUTE_BYTES_MAX, BATCH_EVENTS_MAX, INDEX_MAX } from '../../src/limits.ts'
 import { STAGES } from '../service.ts'
 import { QUERY_LIMIT_DEFAULT, QUERY_LIMIT_MAX, WAIT_MS_DEFAULT, WAIT_MS_MAX } from './limits.ts'
@@ -134,6 +135,10 @@ export const BundleFiles = Type.Object({
 /** RFC 6962 audit path or consistency proof. */
 export const Hashes = Type.Object({ hashes: Type.Array(Hash) })
 
+export const SyncAnswer = Type.Object({
+  answer: Type.String({ description: 'base64 of a SyncAnswer: FORMATS.md section 12' }),
+})
+
 export const Policy = Type.Object({ policy: Type.String({ description: 'C2SP tlog-policy' }) })
 
 export const PolicyUpdates = Type.Object({
@@ -172,6 +177,10 @@ export const ClusterStatus = Type.Object({
       online: Type.Boolean(),
       seenMs: Optional(Type.Number({ minimum: 0 })),
     }),
+  ),
+  evidence: Type.Array(
+    Type.Object({ kind: Type.Enum([...EVIDENCE_KINDS]), accused: Type.String(), hash: Hash }),
+    { description: 'Kept by this node, in its folder: two statements by one key that exclude each other' },
   ),
 })
 

@@ -14,11 +14,11 @@ const CHECKSUM_BYTES = 4
 export function checkedKv(raw: Kv): Kv {
   return {
     async get(key) {
-      return openValue(key, await raw.get(key))
+      return openIfThere(key, await raw.get(key))
     },
     async getMany(keys) {
       const values = await raw.getMany(keys)
-      return values.map((value, i) => openValue(keys[i]!, value))
+      return values.map((value, i) => openIfThere(keys[i]!, value))
     },
     hasMany: (keys) => raw.hasMany(keys),
     write: (batch, sync) =>
@@ -29,7 +29,7 @@ export function checkedKv(raw: Kv): Kv {
         sync,
       ),
     async *range(range) {
-      for await (const [key, value] of raw.range(range)) yield [key, openValue(key, value)!]
+      for await (const [key, value] of raw.range(range)) yield [key, openValue(key, value)]
     },
     free: () => raw.free(),
     reopen: () => raw.reopen(),
@@ -46,14 +46,17 @@ export function sealValue(key: Uint8Array, value: Uint8Array): Uint8Array {
 }
 
 /** The value in `stored`. Throws StoreError `store-damaged` unless it was written under this key. */
-function openValue(key: Uint8Array, stored: Uint8Array | undefined): Uint8Array | undefined {
-  if (stored === undefined) return undefined
+export function openValue(key: Uint8Array, stored: Uint8Array): Uint8Array {
   const end = stored.length - CHECKSUM_BYTES
   if (end < 0) throw badValue(key)
   const value = stored.subarray(0, end)
   const expected = new DataView(stored.buffer, stored.byteOffset + end).getUint32(0)
   if (checksum(key, value) !== expected) throw badValue(key)
   return value
+}
+
+function openIfThere(key: Uint8Array, stored: Uint8Array | undefined): Uint8Array | undefined {
+  return stored && openValue(key, stored)
 }
 
 function checksum(key: Uint8Array, value: Uint8Array): number {

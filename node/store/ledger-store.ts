@@ -7,7 +7,6 @@ import { fromU64, fromUtf8, toHex, utf8 } from '../../src/bytes.ts'
 import { invariant } from '../../src/errors.ts'
 import { type Block, decodeBlock } from '../../src/ledger/block.ts'
 import { type ChainState, changeIn, genesisState } from '../../src/ledger/chain.ts'
-import type { Change } from '../../src/ledger/change.ts'
 import { decodeEntry, type Entry } from '../../src/ledger/entry.ts'
 import { type Genesis, readGenesis } from '../../src/ledger/genesis.ts'
 import { BLOCK_ENTRIES_MAX, HASH_BYTES } from '../../src/limits.ts'
@@ -54,8 +53,8 @@ const LEAVES_CACHED_BLOCKS = 8
 export class LedgerStore {
   readonly tree: TreeStore
   readonly genesis: Genesis
-  #members: MemberHistory
   readonly #kv: Kv
+  #members: MemberHistory
   readonly #reserveBytes: number
   #tip: BlockFacts
   /** Leaves of blocks read lately: neighbours are often asked for together. */
@@ -116,11 +115,6 @@ export class LedgerStore {
     return (await this.#kv.free()) < this.#reserveBytes
   }
 
-  /** The memberships up to the applied tip. */
-  get members(): MemberHistory {
-    return this.#members
-  }
-
   /** The newest applied block. */
   get tip(): BlockFacts {
     return this.#tip
@@ -130,6 +124,11 @@ export class LedgerStore {
   get state(): ChainState {
     const { height, term, hash, size, time } = this.#tip
     return { ...genesisState(this.genesis), membership: this.members.newest, height, term, hash, size, time }
+  }
+
+  /** The memberships up to the applied tip. */
+  get members(): MemberHistory {
+    return this.#members
   }
 
   async #readChanges(): Promise<void> {
@@ -219,7 +218,6 @@ export class LedgerStore {
       blocks.map(({ block }) => block.seal.firstIndex + block.leaves.length),
     )
     let tip = this.#tip
-    const changes: { change: Change; size: number }[] = []
     for (const [i, applied] of blocks.entries()) {
       const { height, firstIndex } = applied.block.seal
       invariant(height === tip.height + 1 && firstIndex === tip.size, 'Blocks are applied in order.', {
@@ -227,14 +225,15 @@ export class LedgerStore {
       })
       tip = factsOf(applied.block, tree.roots[i]!)
       batch.push(...derivedWrites(applied, tip))
-      const change = applied.entries.map(changeIn).find((found) => found !== undefined)
-      if (change) changes.push({ change, size: tip.size })
     }
     batch.push(...tree.writes, records.appliedWrite(tip.height))
     await this.#kv.write(batch, true)
     tree.adopt()
     this.#tip = tip
-    for (const { change, size } of changes) this.#members.add(change, size)
+    for (const { block, entries } of blocks) {
+      const change = entries.map(changeIn).find((found) => found !== undefined)
+      if (change) this.members.add(change, block.seal.firstIndex + block.leaves.length)
+    }
   }
 
   // ---- reading

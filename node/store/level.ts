@@ -1,18 +1,27 @@
 /** The Kv on a real disk: LevelDB through classic-level. The only file that imports it. */
-import { readdir, statfs } from 'node:fs/promises'
+import { statfs } from 'node:fs/promises'
 import { ClassicLevel } from 'classic-level'
 import { errorMessage } from '../../src/errors.ts'
 import type { Kv } from './kv.ts'
+import { forgetStopped, hasStore, noteStopped, refuseDamagedFiles } from './level-files.ts'
 import { damaged, StoreError } from './store-error.ts'
 
+export interface LevelOptions {
+  /** What happens if there is no store: by default an empty one is made, else `store-missing`. */
+  readonly create?: boolean
+  /** For whoever looks for damage, and has noted it (level-files.ts). */
+  readonly evenIfDamaged?: boolean
+}
+
 /**
- * Opens the store in `folder`, creating it if there is none, unless `create` is false: then `store-missing`.
- * LevelDB's lock makes a second process on it fail with `store-locked`; `store-damaged` if LevelDB's own files
- * are wanting.
+ * Opens the store in `folder`. LevelDB's lock makes a second process on it fail with `store-locked`;
+ * `store-damaged` if its files are not what they were, or LevelDB itself finds them wanting.
  */
-export async function openLevel(folder: string, { create = true } = {}): Promise<Kv> {
+export async function openLevel(folder: string, options: LevelOptions = {}): Promise<Kv> {
+  const { create = true, evenIfDamaged = false } = options
   const found = await hasStore(folder)
   if (!found && !create) throw new StoreError('store-missing', `There is no store in ${folder}.`)
+  if (found && !evenIfDamaged) await refuseDamagedFiles(folder)
   const level = new ClassicLevel<Uint8Array, Uint8Array>(folder, {
     keyEncoding: 'view',
     valueEncoding: 'view',
@@ -23,6 +32,7 @@ export async function openLevel(folder: string, { create = true } = {}): Promise
     maxFileSize: 16 * 1024 * 1024,
   })
   const open = () => level.open().catch((error: unknown) => Promise.reject(openError(folder, error)))
+  if (found) await forgetStopped(folder)
   await open()
   /** Set by a failed write. */
   let failed: StoreError | undefined
@@ -74,19 +84,12 @@ export async function openLevel(folder: string, { create = true } = {}): Promise
         })
       return ready
     },
-    close: () => level.close(),
+    async close() {
+      await level.close()
+      // A disk that is full or gone keeps no list; then the next start looks closer.
+      if (!failed && !evenIfDamaged) await noteStopped(folder).catch(() => {})
+    },
   }
-}
-
-/** Whether there is a store in `folder`. Throws `store-damaged` if only parts of one are left. */
-export async function hasStore(folder: string): Promise<boolean> {
-  const files = await readdir(folder).catch((): string[] => [])
-  if (files.includes('CURRENT')) return true
-  // LevelDB would take the folder for a new one, and delete every table in it.
-  if (files.some((name) => /^(?:MANIFEST-\d+|\d+\.(?:ldb|sst|log))$/.test(name))) {
-    throw damaged(`The file CURRENT of ${folder} is missing.`)
-  }
-  return false
 }
 
 /** Lets LevelDB rebuild its own bookkeeping from whatever tables and logs it can still read. */

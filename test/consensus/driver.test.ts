@@ -165,6 +165,42 @@ describe('the driver', () => {
     deepEqual(take(), ['send b append-reject'])
   })
 
+  it('puts into the log what the ledger returned, with the configurations that it read', async () => {
+    const configuration = { voters: ['a', 'b', 'c', 'd'], learners: [] }
+    const { driver, finish } = rig(raft('a'), (blocks) => blocks.map((each) => ({ ...each, configuration })))
+    driver.deliver('b', append())
+    await finish('check')
+    deepEqual(driver.raft.configuration, configuration)
+  })
+
+  it('stops when the ledger returns other blocks than it was given', async () => {
+    for (const other of [[], chain([1, 1]), chain([1], GENESIS, 'other')]) {
+      const { driver, take, finish } = rig(raft('a'), () => other)
+      driver.deliver('b', append())
+      await finish('check')
+      equal(take().at(-1), 'fatal invariant')
+    }
+  })
+
+  it('answers reads when they are confirmed, and all of them in the end', async () => {
+    const { driver, finish, fail, settle } = rig(
+      raft('a', { configuration: { voters: ['a'], learners: [] } }),
+    )
+    deepEqual(await driver.read(), { ok: false, reason: 'not-leader' })
+    driver.campaign()
+    await finish('persist')
+    deepEqual(await driver.read(), { ok: false, reason: 'not-committed-in-term' })
+    driver.propose(block(driver.raft.tail, 1))
+    await finish('persist')
+    deepEqual(await driver.read(), { ok: true, height: 1 })
+    driver.propose(block(driver.raft.tail, 1))
+    const late = driver.read()
+    await settle()
+    await fail('persist', new Error('the disk is gone'))
+    deepEqual(await late, { ok: false, reason: 'not-leader' })
+    deepEqual(await driver.read(), { ok: false, reason: 'not-leader' })
+  })
+
   it('holds a bounded number of appends that wait for their check', async () => {
     const { driver, take } = rig(raft('a'))
     for (let i = 0; i < 1000; i++) driver.deliver('b', append())

@@ -1,4 +1,4 @@
-import { deepEqual, equal, throws } from 'node:assert/strict'
+import { deepEqual, equal, notEqual, throws } from 'node:assert/strict'
 import type { Message } from '../../consensus/messages.ts'
 import { InvariantError, RefusedError } from '../../src/errors.ts'
 import { block, chain, GENESIS, LIMITS, leader, raft, settle } from './support.ts'
@@ -143,6 +143,8 @@ describe('a raft', () => {
   it('opens its term before anything commits, and proposes only on its tail', () => {
     const node = raft('a', { configuration: { voters: ['a'], learners: [] } })
     node.campaign()
+    equal(node.role, 'candidate', 'its own vote is not durable yet')
+    settle(node)
     deepEqual([node.role, node.needsOpening, node.canPropose()], ['leader', true, true])
     deepEqual(node.propose(block(node.tail, 7)), { ok: false, reason: 'stale-term' })
     deepEqual(node.propose(block(block(node.tail, 1), 1)), { ok: false, reason: 'not-on-tail' })
@@ -261,6 +263,99 @@ describe('a raft', () => {
     node.step('a', { kind: 'append', term: 1, prev: GENESIS, blocks: chain([1]), commit: 1 })
     settle(node)
     equal(node.commit, 1)
+  })
+
+  it('changes its configuration one step at a time, once it has committed in its term', () => {
+    const node = leader()
+    const change = (voters: string, learners = '') =>
+      node.propose({
+        ...block(node.tail, node.term),
+        configuration: { voters: [...voters], learners: [...learners] },
+      })
+    equal(node.canChange, false)
+    deepEqual(change('abcd'), { ok: false, reason: 'not-committed-in-term' })
+    node.step('b', { kind: 'append-reply', term: 1, match: 1 })
+    settle(node)
+    equal(node.canChange, true)
+    throws(() => change('abcde'), InvariantError)
+    equal(node.tail.height, 1)
+    deepEqual(change('abcd'), { ok: true })
+    deepEqual(node.configuration.voters, ['a', 'b', 'c', 'd'])
+    deepEqual([node.canChange, node.canPropose()], [false, true])
+    deepEqual(change('abcde'), { ok: false, reason: 'change-pending' })
+    settle(node)
+    node.step('b', { kind: 'append-reply', term: 1, match: 2 })
+    equal(node.commit, 1, 'two of four')
+    node.step('d', { kind: 'append-reply', term: 1, match: 2 })
+    equal(node.commit, 2)
+    deepEqual(change('abd', 'c'), { ok: true })
+  })
+
+  it('hands leadership to voters only', () => {
+    const node = leader({ configuration: { voters: ['a', 'b', 'c'], learners: ['d'] } })
+    node.propose(block(node.tail, 1))
+    settle(node)
+    node.step('d', { kind: 'append-reply', term: 1, match: 2 })
+    deepEqual(node.transfer('d'), { ok: false, reason: 'no-target' })
+    deepEqual(node.transfer('a'), { ok: false, reason: 'no-target' })
+    deepEqual(node.transfer(), { ok: false, reason: 'no-target' })
+    node.step('b', { kind: 'append-reply', term: 1, match: 1 })
+    deepEqual(node.transfer(), { ok: true, to: 'b' })
+  })
+
+  it('keeps a quorum of voters, not of learners', () => {
+    const node = leader({ configuration: { voters: ['a', 'b', 'c'], learners: ['d', 'e'] } })
+    for (let i = 0; i < 20; i++) {
+      for (const from of ['d', 'e'])
+        node.step(from, { kind: 'heartbeat-reply', term: 1, commit: 0, round: 1 })
+      node.tick()
+    }
+    notEqual(node.role, 'leader')
+  })
+
+  it('does not lead on when a proven block removes it', () => {
+    const node = leader()
+    node.step('b', { kind: 'append-reply', term: 1, match: 1 })
+    settle(node)
+    const removal = { ...block(node.tail, 1), configuration: { voters: ['b', 'c'], learners: ['a'] } }
+    node.propose(removal)
+    settle(node)
+    equal(node.role, 'leader')
+    node.install([removal])
+    equal(node.role, 'follower')
+    for (let i = 0; i < 100; i++) node.tick()
+    node.campaign()
+    equal(node.role, 'follower')
+  })
+
+  it('stands no more when a proven block removes it', () => {
+    const node = raft('a')
+    const [one] = chain([1])
+    const removal = { ...one!, configuration: { voters: ['b', 'c'], learners: ['a'] } }
+    node.step('b', { kind: 'append', term: 1, prev: GENESIS, blocks: [removal], commit: 0 })
+    settle(node)
+    node.campaign()
+    equal(node.role, 'pre-candidate', 'the removal may yet be undone')
+    node.install([removal])
+    equal(node.role, 'follower')
+  })
+
+  it('sends the rest to a follower that pulled what it had been sent and lost', () => {
+    const node = leader()
+    node.step('b', { kind: 'append-reply', term: 1, match: 1 })
+    node.step('c', { kind: 'append-reply', term: 1, match: 1 })
+    settle(node)
+    for (let i = 0; i < 6; i++) node.propose(block(node.tail, 1))
+    settle(node)
+    equal(node.status().progress.c!.next, 6, 'four appends are unanswered')
+    node.step('c', { kind: 'heartbeat-reply', term: 1, commit: 5, round: 1 })
+    settle(node)
+    node.step('c', { kind: 'append-reply', term: 1, match: 5 })
+    const sent = settle(node).filter(({ to }) => to === 'c')
+    deepEqual(
+      sent.map(({ message }) => message.kind === 'append' && message.blocks.map(({ height }) => height)),
+      [[6, 7]],
+    )
   })
 
   it('names the part of an append that still has to be checked', () => {

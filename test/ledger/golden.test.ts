@@ -9,6 +9,8 @@ import { sha256 as opensslSha256, opensslSuite } from '../../node/crypto/openssl
 import { fromUtf8, toHex } from '../../src/bytes.ts'
 import { keyId } from '../../src/crypto/keys.ts'
 import { decodeEnvelope, pae } from '../../src/ledger/dsse.ts'
+import { encodeEvidence } from '../../src/ledger/evidence.ts'
+import { EVIDENCE_EVENT_TYPE } from '../../src/ledger/evidence-event.ts'
 import { policyOf } from '../../src/ledger/membership.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import { BUNDLE_FILES, BUNDLE_PARTS } from '../../src/light/bundle.ts'
@@ -26,8 +28,9 @@ import {
   sequelLeaves,
 } from '../light/fixture.ts'
 import { mth } from '../support/naive-tree.ts'
+import { exampleTwoCosignatures, exampleTwoRoots, exampleTwoSeals } from './evidence-fixture.ts'
 import { CI, exampleBlock, exampleGenesis, LEDGER } from './fixture.ts'
-import { BLOCK_1, BUNDLE, GENESIS, KEYS, LEAVES, ROOT, SEQUEL } from './golden.ts'
+import { BLOCK_1, BUNDLE, EVIDENCE, GENESIS, KEYS, LEAVES, ROOT, SEQUEL } from './golden.ts'
 
 const sha256 = (bytes: Uint8Array) => toHex(opensslSha256(bytes))
 
@@ -86,6 +89,12 @@ describe('the golden bytes', () => {
     assert.equal(verdict.proves.recordedBy, COSIGNED)
   })
 
+  it('of evidence', async () => {
+    const pieces = [await exampleTwoSeals(), await exampleTwoRoots(), await exampleTwoCosignatures()]
+    const golden = pieces.map(encodeEvidence).map((bytes) => ({ sha256: sha256(bytes), bytes: bytes.length }))
+    assert.deepEqual(golden, EVIDENCE)
+  })
+
   it('of a change, and of the bundle that follows it from the founding policy', async () => {
     const update = await exampleUpdate()
     assert.deepEqual(update.change, CHANGE)
@@ -125,6 +134,8 @@ describe('the golden bytes', () => {
       ROOT,
       BUNDLE.proof.sha256,
       BUNDLE.policy.sha256,
+      ...EVIDENCE.map(({ sha256 }) => sha256),
+      EVIDENCE_EVENT_TYPE,
       change.sha256.payload,
       SEQUEL.boundary,
       SEQUEL.root,

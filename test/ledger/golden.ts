@@ -218,6 +218,11 @@ export const BUNDLE = {
   proof: { sha256: '9acef6f817440965226ccf1eb3b52f17e58f01952427cc215fa866eeb8675f40', bytes: 6_786 },
   policy: { sha256: '318617f20f4c46c8232d163ba6b943adc1d318d96ba850c814c744cf94791e22', bytes: 3_671 },
 }
+export const EVIDENCE = [
+  { sha256: 'f90effe8a7c87f47369ba699da4a6e082599f5ccf809e41315809bf505ad9631', bytes: 12_598 },
+  { sha256: '98e2a018bea35edd2f5d9909159dceb981d25a4bd4bf7ea87d0dfcf7712a3d61', bytes: 8_548 },
+  { sha256: '54e7f5b9a0be1b97f61ed63d16215149d06e40bcbffc34dec370cd6d232136dd', bytes: 8_906 },
+]
 
 /** After the change in block 2, and the empty block 3. */
 export const SEQUEL = {

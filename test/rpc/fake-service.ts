@@ -115,6 +115,7 @@ export function fakeService(overrides: Partial<LedgerService> = {}): FakeService
     policyUpdates: async () => Uint8Array.of(0, 0),
     membership: () => MEMBERSHIP,
     genesis: () => ({ id: HASH, genesis: 'AAAA' }),
+    sync: async () => Uint8Array.of(1, 2, 3),
     status: () => ({
       name: 'north',
       ledger: 'example.org/ledger',
@@ -148,6 +149,7 @@ export function fakeService(overrides: Partial<LedgerService> = {}): FakeService
           online: true,
         },
       ],
+      evidence: [],
     }),
     subscribe(listener) {
       listeners.add(listener)

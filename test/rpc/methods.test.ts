@@ -127,6 +127,8 @@ describe('the methods', () => {
       [consistency.asked, consistency.result],
       [['consistency', 2, 2], { hashes: [HASH, HASH] }],
     )
+    const sync = await ask('ledger.sync', { from: 3 })
+    assert.deepEqual([sync.asked, sync.result], [['sync', 3], { answer: 'AQID' }])
     assert.deepEqual((await ask('policy.get', {})).result, { policy: 'quorum q\n' })
     const updates = await ask('policy.updates', { since: 3 })
     assert.deepEqual([updates.asked, updates.result], [['policyUpdates', 3], { updates: 'AAA=' }])

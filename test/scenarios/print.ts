@@ -1,6 +1,6 @@
 /** Messages, states and transcripts for people. */
 import type { Message } from '../../consensus/messages.ts'
-import type { Status } from '../../consensus/types.ts'
+import type { Configuration, Status } from '../../consensus/types.ts'
 
 export function brief(message: Message): string {
   const head = `${message.kind} t${message.term}`
@@ -29,6 +29,11 @@ export function brief(message: Message): string {
     case 'timeout-now':
       return head
   }
+}
+
+/** Voters, and behind a plus sign the learners: `abc+d`. */
+export function members({ voters, learners }: Configuration): string {
+  return voters.join('') + (learners.length > 0 ? `+${learners.join('')}` : '')
 }
 
 export function show({ id, role, term, leader, commit, stable, tail, progress }: Status): string {

@@ -12,7 +12,8 @@ Examples:
   qat status
   qat status --rpc http://10.0.0.7:8480 --json
 
-A learner follows and does not count yet. CHANGES are those of the members. SIZE counts the leaves that a node has applied; FINAL those that a certificate covers.
+A learner follows and does not count yet. SIZE counts the leaves that a node has applied; FINAL those that a
+certificate covers.
 `
 
 export function addStatusCommand(program: Command): void {

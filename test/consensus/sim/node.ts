@@ -100,13 +100,16 @@ export class SimNode {
 
   /** Asks for a linearizable read, which must miss nothing that anybody has committed by now. */
   read(): void {
-    const { checker, onRead } = this.#world
+    const { checker, onRead, fail } = this.#world
     if (!this.up) return
     const floor = checker.committed.length - 1
-    void this.driver.read().then((result) => {
-      if (result.ok) checker.reads(this.id, floor, result.height)
-      onRead(this, result.ok)
-    })
+    this.driver
+      .read()
+      .then((result) => {
+        if (result.ok) checker.reads(this.id, floor, result.height)
+        onRead(this, result.ok)
+      })
+      .catch(fail)
     this.observe()
   }
 
