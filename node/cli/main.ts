@@ -33,6 +33,10 @@ async function run(args: readonly string[]): Promise<number> {
 }
 
 function helpHint(program: Command, args: readonly string[]): string {
-  const command = program.commands.find((candidate) => args.includes(candidate.name()))
-  return `     See: qat ${command ? `${command.name()} ` : ''}--help`
+  let [command, path] = [program, 'qat']
+  for (const arg of args) {
+    const next = command.commands.find((candidate) => candidate.name() === arg)
+    if (next) [command, path] = [next, `${path} ${arg}`]
+  }
+  return `     See: ${path} --help`
 }

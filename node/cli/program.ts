@@ -2,6 +2,7 @@
 import { Command } from 'commander'
 import { VERSION } from '../version.ts'
 import { addDevnetCommand } from './commands/devnet.ts'
+import { addEvidenceCommand } from './commands/evidence.ts'
 import { addGetCommand } from './commands/get.ts'
 import { addInitCommand } from './commands/init.ts'
 import { addKeygenCommand } from './commands/keygen.ts'
@@ -47,6 +48,7 @@ export function createProgram(): Command {
   program.commandsGroup('Prove and verify:')
   addProveCommand(program)
   addVerifyCommand(program)
+  addEvidenceCommand(program)
   program.commandsGroup('Run a ledger:')
   addKeygenCommand(program)
   addInitCommand(program)
