@@ -39,6 +39,12 @@ const FILE_BYTES_MAX = 262_144
 /** In seconds since 1970. */
 const YEAR_10000 = 253_402_300_800
 
+const HELP = `
+Examples:
+  qat evidence list --dir ledger/alpha
+  qat evidence verify ledger/alpha/evidence/two-seals-bravo-0f3a….json --genesis ledger/genesis.block
+`
+
 const VERIFY_HELP = `
 Examples:
   qat evidence verify evidence/two-seals-bravo-0f3a….json --genesis genesis.block
@@ -59,6 +65,7 @@ export function addEvidenceCommand(program: Command): void {
     .command('evidence')
     .description('check evidence against validators, and list what a node keeps')
     .helpCommand(false)
+    .addHelpText('after', HELP)
   evidence
     .command('verify')
     .argument('<file>', 'evidence, or an entry that holds some; - for standard input')
