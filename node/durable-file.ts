@@ -1,7 +1,13 @@
 /** Files that are whole and on the disk, or not there at all. */
 import { randomBytes } from 'node:crypto'
-import { link, open, rm } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { link, open, rename, rm } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+
+/** A name beside `path` that nothing has yet. */
+export function draftOf(path: string): string {
+  const absolute = resolve(path)
+  return join(dirname(absolute), `.${basename(absolute)}.${randomBytes(6).toString('hex')}`)
+}
 
 /** Writes a new file, which is on the disk when the promise resolves. Its name is on the disk after `syncFolder`. */
 export async function writeDurably(path: string, bytes: Uint8Array, mode?: number): Promise<void> {
@@ -14,6 +20,7 @@ export async function writeDurably(path: string, bytes: Uint8Array, mode?: numbe
   }
 }
 
+/** Makes new and changed names in a folder durable. */
 export async function syncFolder(path: string): Promise<void> {
   if (process.platform === 'win32') return // folders cannot be opened there
   const folder = await open(path, 'r')
@@ -26,7 +33,7 @@ export async function syncFolder(path: string): Promise<void> {
 
 /** Writes a file that gets its name only when it is whole; false if there is one of that name, which stays. */
 export async function createFile(path: string, bytes: Uint8Array, mode: number): Promise<boolean> {
-  const draft = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`)
+  const draft = draftOf(path)
   try {
     await writeDurably(draft, bytes, mode)
     await link(draft, path)
@@ -37,5 +44,18 @@ export async function createFile(path: string, bytes: Uint8Array, mode: number):
     throw error
   } finally {
     await rm(draft, { force: true })
+  }
+}
+
+/** The file holds the old bytes or the new ones, whatever happens. */
+export async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
+  const draft = draftOf(path)
+  try {
+    await writeDurably(draft, bytes)
+    await rename(draft, path)
+    await syncFolder(dirname(draft))
+  } catch (error) {
+    await rm(draft, { force: true })
+    throw error
   }
 }

@@ -61,6 +61,9 @@ export class RefusedError extends QatError<
   | 'bad-time'
   | 'bad-root'
   | 'not-a-member'
+  | 'bad-change'
+  | 'stale-change'
+  | 'not-caught-up'
 > {}
 
 /** A proof bundle, or evidence, that does not convince. `code` says which step of the verification failed. */

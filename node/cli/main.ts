@@ -32,11 +32,15 @@ async function run(args: readonly string[]): Promise<number> {
   }
 }
 
+/** Names the command, and the command within it, that the line got to. */
 function helpHint(program: Command, args: readonly string[]): string {
-  let [command, path] = [program, 'qat']
+  const path = ['qat']
+  let command = program
   for (const arg of args) {
     const next = command.commands.find((candidate) => candidate.name() === arg)
-    if (next) [command, path] = [next, `${path} ${arg}`]
+    if (!next) continue
+    path.push(arg)
+    command = next
   }
-  return `     See: ${path} --help`
+  return `     See: ${path.join(' ')} --help`
 }

@@ -7,8 +7,8 @@ import { equalBytes } from '../../src/bytes.ts'
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
 import { type QatError, RefusedError } from '../../src/errors.ts'
 import { canonicalJson, parseJson } from '../../src/json.ts'
-import { checkEntry } from '../../src/ledger/chain.ts'
-import { decodeEntry, type Entry } from '../../src/ledger/entry.ts'
+import { changeIn, checkEntry } from '../../src/ledger/chain.ts'
+import { decodeEntry, type Entry, verifyAll } from '../../src/ledger/entry.ts'
 import { ENTRY_BYTES_MAX } from '../../src/limits.ts'
 import { ServiceError } from '../service.ts'
 import type { LedgerStore } from '../store/ledger-store.ts'
@@ -29,34 +29,65 @@ export class Admission {
   readonly #store: LedgerStore
   readonly #pool: Pool
   readonly #suite: SignatureSuite
+  readonly #mayPromote: (learner: string) => boolean
 
-  constructor(store: LedgerStore, pool: Pool, suite: SignatureSuite) {
+  constructor(
+    store: LedgerStore,
+    pool: Pool,
+    suite: SignatureSuite,
+    mayPromote: (learner: string) => boolean,
+  ) {
     this.#store = store
     this.#pool = pool
     this.#suite = suite
+    this.#mayPromote = mayPromote
   }
 
   /** Checks an entry and puts it into the pool. Throws RefusedError, or ServiceError overloaded. */
   async admit(entry: Entry): Promise<Admitted> {
-    const check = checkEntry(this.#store.state, entry)
-    if (this.#pool.get(entry.id)) return { outcome: 'known' }
-    const earlier = await this.#earlier(entry)
-    if (earlier) return earlier
+    const checks = checkEntry(this.#store.state, entry)
+    this.#checkPromotion(entry)
+    const before = await this.#earlier(entry)
+    if (before) return before
     if (this.#pool.full) throw overloaded()
-    if (!(await this.#suite.verify(check.key, check.message, check.signature))) {
+    if (!(await verifyAll(this.#suite, checks))) {
       throw new RefusedError('bad-signature', "The entry's signature does not verify.", { id: entry.id })
     }
-    // Others were admitted meanwhile: look again at what can be looked at without waiting.
-    if (this.#pool.get(entry.id)) return { outcome: 'known' }
-    const rival = this.#inPool(entry)
-    if (rival) return sameEvents(entry, rival)
+    // Others were admitted and applied meanwhile. Blocks applied from here on look into the pool themselves.
+    const meanwhile = await this.#earlier(entry)
+    if (meanwhile) return meanwhile
     this.#pool.add(entry)
     return { outcome: 'admitted' }
   }
 
+  #checkPromotion(entry: Entry): void {
+    const what = changeIn(entry)?.what
+    if (!what || !('put' in what) || what.put.kind !== 'validator') return
+    const { name } = what.put
+    const { kind } = this.#store.members.newest.nodeByName.get(name) ?? {}
+    if (kind !== 'learner' || this.#mayPromote(name)) return
+    throw new RefusedError(
+      'not-caught-up',
+      `${name} has not caught up yet. Try again when it holds the blocks that the others have.`,
+      { name },
+    )
+  }
+
+  /** Whether another entry with one of the same CloudEvents is on its way into a block. */
+  hasRival(entry: Entry): boolean {
+    const rival = this.#inPool(entry)
+    return rival !== undefined && rival.id !== entry.id
+  }
+
   /** The same leaf, or an entry with one of the same CloudEvents, in the chain or the pool. */
   async #earlier(entry: Entry): Promise<Admitted | undefined> {
-    const recorded = await this.#store.recorded(entry)
+    let height: number
+    let recorded: Awaited<ReturnType<LedgerStore['recorded']>>
+    do {
+      height = this.#store.tip.height
+      recorded = await this.#store.recorded(entry)
+    } while (this.#store.tip.height > height)
+    if (this.#pool.get(entry.id)) return { outcome: 'known' }
     if (recorded.leaf !== undefined) return { outcome: 'known' }
     const rival = this.#inPool(entry)
     if (rival) return sameEvents(entry, rival)
@@ -82,7 +113,7 @@ export async function readLeaf(store: LedgerStore, index: number): Promise<Uint8
 }
 
 /** Retries of one submission differ in their signatures only; anything else is a conflict. */
-function sameEvents(entry: Entry, recorded: Entry): Admitted {
+export function sameEvents(entry: Entry, recorded: Entry): Admitted & { outcome: 'duplicate' } {
   const same =
     entry.envelope.payloadType === recorded.envelope.payloadType &&
     equalBytes(canonicalPayload(entry), canonicalPayload(recorded))

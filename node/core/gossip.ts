@@ -112,7 +112,7 @@ export class Gossip {
 
   async #onAnnouncement(bytes: Uint8Array): Promise<Verdict> {
     const { store, suite, clock, name, certifier, puller } = this.#ports
-    const { parameters, membership } = store.genesis
+    const { parameters, membership } = store.state
     const said = await readAnnouncement(bytes, parameters.ledger, membership, suite)
     const before = this.#announcements.get(said.name)
     if (said.name === name || (before && said.time <= before.said.time)) return 'ignore'

@@ -61,7 +61,7 @@ describe('qat evidence', function () {
       'genesis.block': block.bytes,
       'strangers.block': strangers.block.bytes,
       'elsewhere.block': elsewhere.block.bytes,
-      policy: printPolicy(policyOf(LEDGER, membership, 1)),
+      policy: printPolicy(policyOf(LEDGER, membership)),
     }
     for (const [name, content] of Object.entries(files)) await writeFile(path(name), content)
     await mkdir(path('node', 'evidence'), { recursive: true })

@@ -351,7 +351,7 @@ describe('evidence as bytes', () => {
 describe('whom evidence accuses', () => {
   it('is said by those who know the key', async () => {
     const { membership } = await exampleGenesis()
-    const policy = policyOf(LEDGER, membership, 1)
+    const policy = policyOf(LEDGER, membership)
     const [seals, cosignatures] = [await exampleTwoSeals(), await exampleTwoCosignatures()]
     for (const evidence of [seals, cosignatures]) {
       assert.equal(accusedName(evidence, membership), 'ada')

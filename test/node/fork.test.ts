@@ -17,8 +17,7 @@ import { LedgerStore, toRaftBlock } from '../../node/store/ledger-store.ts'
 import { openLevel } from '../../node/store/level.ts'
 import { InvariantError } from '../../src/errors.ts'
 import { extend, genesisState } from '../../src/ledger/chain.ts'
-import { policyOf } from '../../src/ledger/membership.ts'
-import { blockOn, cosigner, exampleGenesis, LEDGER, nodeSigner, PARAMETERS, TIME } from '../ledger/fixture.ts'
+import { blockOn, cosigner, exampleGenesis, LEDGER, nodeSigner, TIME } from '../ledger/fixture.ts'
 import { certify } from '../light/fixture.ts'
 import { until } from '../support/cluster.ts'
 import { mth, path } from '../support/naive-tree.ts'
@@ -36,7 +35,7 @@ describe('a node that has applied another chain than the certified one', functio
     await store.apply([{ block: ours, entries: [] }])
 
     const first = await blockOn(start, [], { time: TIME + 5_000 }, nodeSigner)
-    const second = await blockOn(extend(start, first), [], { time: TIME + 6_000 }, nodeSigner)
+    const second = await blockOn(extend(start, first, []), [], { time: TIME + 6_000 }, nodeSigner)
     const leaves = [...genesis.block.leaves, ...first.leaves, ...second.leaves]
     const size = leaves.length
     const certificate = await certify({ origin: LEDGER, size, root: mth(leaves) })
@@ -69,7 +68,6 @@ describe('a node that has applied another chain than the certified one', functio
     const certifier = await Certifier.open({
       origin: LEDGER,
       name: 'ada',
-      policy: policyOf(LEDGER, genesis.membership, PARAMETERS.cosigners),
       signer: cosigner,
       suite,
       store,

@@ -1,173 +1,208 @@
-/** One simulated validator: real Raft, real driver, simulated disk, ledger, clock and links. */
-import { Driver } from '../../consensus/driver.ts'
-import type { Message } from '../../consensus/messages.ts'
-import { Raft } from '../../consensus/raft.ts'
-import type { Block, BlockRef, NodeId, RaftLimits } from '../../consensus/types.ts'
-import { blockOn, hashOf } from './block.ts'
-import type { Checker } from './checker.ts'
-import { Disk } from './disk.ts'
-import type { Random } from './random.ts'
+/**
+ * One simulated machine with the node of production on it: LedgerNode, Replica, certifier, store and all the rest
+ * as they are, over a simulated clock, disk and network. Processes die and are started again by a supervisor.
+ */
+import { LedgerNode } from '../../node/core/ledger-node.ts'
+import { LedgerStore } from '../../node/store/ledger-store.ts'
+import type { SignatureSuite } from '../../src/crypto/suite.ts'
+import { errorMessage, InvariantError } from '../../src/errors.ts'
+import type { Random } from '../consensus/sim/random.ts'
+import type { Cast, NodeKeys } from './cast.ts'
+import { DiskError, type DiskPace, isDiskFault, SimDisk } from './disk.ts'
+import type { Judge, Judged } from './judge.ts'
+import { Life, MachineClock } from './life.ts'
+import type { SimNetwork } from './network.ts'
+import { listeningLogger, noMetrics } from './silent.ts'
+import type { Timeline } from './timeline.ts'
+import type { Transcript } from './transcript.ts'
 
-/** What a node needs of the world around it. Delays are in units of simulated time. */
 export interface World {
+  readonly timeline: Timeline
   readonly random: Random
-  readonly voters: readonly NodeId[]
-  readonly checker: Checker
-  readonly pace: { writeMax: number; applyMax: number; checkMax: number; sealMax: number; slow: number }
-  /** Runs `event` later; a resolved promise is followed to its end before the next event. */
-  after(units: number, event: () => void): void
-  transmit(from: NodeId, to: NodeId, message: Message): void
-  /** A peer whose blocks can be pulled now, if any. */
-  source(puller: NodeId): SimNode | undefined
-  note(line: () => string): void
-  /** A driver has stopped: nothing in this simulation gives it reason to. */
-  fail(error: unknown): void
+  readonly cast: Cast
+  readonly judge: Judge
+  readonly network: SimNetwork
+  readonly transcript: Transcript
+  readonly pace: Pace
+  /** Some validators lie: nodes may have to stop, and say why. */
+  readonly lies: boolean
+  /** For nodes that have stopped by themselves, by the code of what stopped them. */
+  readonly stops: Record<string, number>
 }
 
-export class SimNode {
-  readonly id: NodeId
-  readonly disk = new Disk()
-  incarnation = 0
-  up = false
-  raft!: Raft
-  driver!: Driver
-  #pulling = false
-  #sealing = false
-  readonly #world: World
-  readonly #limits: RaftLimits
+export interface Pace extends DiskPace {
+  /** Milliseconds that verifying a signature takes, at most; 0: none. */
+  verifyMaxMs: number
+}
 
-  constructor(id: NodeId, limits: RaftLimits, world: World) {
-    this.id = id
-    this.#limits = limits
+/** Places in a node's work at which a process can be made to die: before the step, or after it, unseen. */
+export const POINTS = ['hands over a write', 'write is durable', 'sends', 'gossips', 'verifies'] as const
+export type Point = (typeof POINTS)[number]
+
+/** A supervisor starts a dead process again after this time, at most. */
+const RESTART_MS_MAX = 3_000
+
+export class SimNode implements Judged {
+  readonly name: string
+  readonly honest: boolean
+  readonly disk: SimDisk
+  readonly clock: MachineClock
+  incarnation = 0
+  /** Down for good: it has found that it must not go on. */
+  halted = false
+  ledger: LedgerNode | undefined
+  readonly #world: World
+  readonly #keys: NodeKeys
+  #life: Life | undefined
+  #doom: { point: Point; countdown: number; power: boolean } | undefined
+
+  constructor(name: string, honest: boolean, world: World) {
+    this.name = name
+    this.honest = honest
     this.#world = world
-    this.start()
+    this.#keys = world.cast.keys.get(name)!
+    this.disk = new SimDisk(world.random, world.pace)
+    this.clock = new MachineClock(world.timeline)
+    world.judge.enrol(this)
+  }
+
+  get up(): boolean {
+    return this.#life !== undefined
+  }
+
+  /** The present life, whose death a caller may have to notice. */
+  get life(): Life | undefined {
+    return this.#life
+  }
+
+  get raft(): Judged['raft'] {
+    return this.ledger?.replica.driver.raft
   }
 
   start(): void {
-    const { random, voters } = this.#world
-    const { blocks, applied, hardState } = this.disk
+    if (this.up || this.halted) return
     this.incarnation++
-    this.#pulling = this.#sealing = false
-    this.raft = new Raft({
-      id: this.id,
-      voters,
-      electionTicks: 10,
-      heartbeatTicks: 2,
+    const { timeline, judge, transcript } = this.#world
+    const life = new Life(this.name, this.incarnation, timeline, this.clock, () => judge.observe(this.name))
+    this.#life = life
+    transcript.note(this.name, () => `starts, life ${life.incarnation}`)
+    life.run(() => {
+      this.#open(life).catch((error: unknown) => this.#fatal(life, error))
+    })
+  }
+
+  /** The process will die when it has come past `point` so often. */
+  doom(point: Point, countdown: number, power: boolean): void {
+    this.#doom = { point, countdown, power }
+  }
+
+  /** Everything is well again: what was planned for this machine is forgotten. */
+  heal(): void {
+    this.#doom = undefined
+    this.disk.heal()
+    this.clock.correct()
+    this.#life?.resume()
+    this.start()
+  }
+
+  passes(point: Point): void {
+    const doom = this.#doom
+    if (doom?.point !== point || --doom.countdown > 0) return
+    this.#world.transcript.note(this.name, () => `has come to its end: ${point}`)
+    this.crash(doom.power)
+  }
+
+  async #open(life: Life): Promise<void> {
+    const { cast, judge, network, random } = this.#world
+    const kv = this.disk.open(life, {
+      writes: (batch) => {
+        this.passes('hands over a write')
+        if (life.alive) judge.writes(this.name, batch)
+      },
+      durable: () => this.passes('write is durable'),
+    })
+    const store = await LedgerStore.open(kv, cast.genesis)
+    const suite = this.#suite(life)
+    const ledger = await LedgerNode.open({
+      name: this.name,
+      store,
+      network: network.port(life, (point) => this.passes(point)),
+      clock: life,
       random: random.next,
-      hardState,
-      log: { blocks: blocks.slice(Math.max(0, applied - random.int(0, 10))), commit: applied },
-      limits: this.#limits,
+      suites: { urgent: suite, ordinary: suite },
+      nodeKey: this.#keys.node,
+      cosigner: this.#keys.cosigner,
+      gateway: this.#keys.gateway,
+      logger: this.#logger(life),
+      metrics: noMetrics,
+      onFatal: (error) => this.#fatal(life, error),
     })
-    this.driver = new Driver(this.raft, this.#ports())
-    this.up = true
-    this.observe()
+    this.#watchProposals(ledger)
+    await ledger.start()
+    if (life.alive) this.ledger = ledger
   }
 
-  crash(): void {
-    const { random } = this.#world
-    void this.driver.stop()
-    this.up = false
-    this.disk.crash(random.chance(0.5), random.chance(0.5))
-  }
-
-  observe(): void {
-    this.#world.checker.observe(this)
-  }
-
-  deliver(from: NodeId, message: Message): void {
-    if (!this.up) return
-    this.driver.deliver(from, message)
-    this.observe()
-  }
-
-  tick(): void {
-    if (!this.up) return
-    this.driver.tick()
-    this.observe()
-    if (this.raft.needsOpening) this.propose('')
-  }
-
-  /** Builds a block on the tail, which takes a while, and proposes it, if it is then still wanted. */
-  propose(body: string): void {
-    if (!this.up || this.#sealing || !this.raft.canPropose()) return
-    if (this.raft.needsOpening && body !== '') return
-    this.#sealing = true
-    const block = blockOn(this.raft.tail, this.raft.term, body)
-    this.#later(this.#world.pace.sealMax, () => {
-      this.#sealing = false
-      // Before the call: sending may begin inside it, and with it the judging.
-      const wanted =
-        this.raft.canPropose() && this.raft.term === block.term && this.raft.tail.hash === block.prev
-      if (wanted) this.#world.checker.proposed(block)
-      const result = this.driver.propose(block)
-      if (result.ok !== wanted) throw new Error(`propose answered ${JSON.stringify(result)}`)
-      this.observe()
-      this.#world.note(() => `${this.id} proposes ${block.height}/${block.term} ${block.hash.slice(0, 6)}`)
-    })
-  }
-
-  /** Pulls proven blocks from a peer, as gossip and `behind` make a real node do. */
-  pull(): void {
-    if (!this.up || this.#pulling) return
-    const source = this.#world.source(this.id)
-    if (source === undefined) return
-    this.#pulling = true
-    const from = Math.max(0, this.raft.commit + 1 - this.#world.random.int(0, 2))
-    const blocks = source.disk.blocks.slice(from, Math.min(source.disk.applied + 1, from + 20))
-    this.#later(20, () => {
-      this.#pulling = false
-      this.driver.install(blocks)
-      this.observe()
-      this.#world.note(() => `${this.id} installs ${from}..${from + blocks.length - 1} of ${source.id}`)
-    })
-  }
-
-  /** `event` after up to `max` units, unless this life of the node has ended by then. */
-  #later(max: number, event: () => void): void {
-    const { random, pace } = this.#world
-    const life = this.incarnation
-    const units = random.chance(pace.slow) ? random.int(max, 10 * max) : random.int(1, max)
-    this.#world.after(units, () => {
-      if (this.up && this.incarnation === life) event()
-    })
-  }
-
-  #ports(): ConstructorParameters<typeof Driver>[1] {
-    const { checker, pace, note, fail } = this.#world
-    return {
-      persist: (write) => {
-        checker.persists(this, write.truncateFrom)
-        const written = this.disk.persist(write)
-        this.#later(pace.writeMax, () => this.disk.finishWrite())
-        return written
-      },
-      send: (to, message) => {
-        checker.sends(this, to, message)
-        this.#world.transmit(this.id, to, message)
-      },
-      apply: (blocks) => {
-        // Applying may begin within the very call that committed the blocks: judge the commit first.
-        this.observe()
-        checker.applies(this, blocks)
-        const applied = this.disk.apply(blocks.at(-1)!.height)
-        this.#later(pace.applyMax, () => this.disk.finishApply())
-        return applied
-      },
-      check: (blocks, parent) => this.#check(blocks, parent),
-      onSoftState: ({ role, leader }) =>
-        note(() => `${this.id} ${role} t${this.raft.term} leader ${leader ?? '-'}`),
-      onBehind: () => this.pull(),
-      onBadMessage: (from, error) => note(() => `${this.id} blames ${from}: ${error.message}`),
-      onFatal: (error) => fail(error),
+  /** What a leader proposes is in its log, and may be counted, before anything else shows it. */
+  #watchProposals({ replica }: LedgerNode): void {
+    const { driver } = replica
+    const propose = driver.propose.bind(driver)
+    driver.propose = (block) => {
+      this.#world.judge.proposes(this.name, block.body)
+      return propose(block)
     }
   }
 
-  #check(blocks: readonly Block[], parent: BlockRef): Promise<boolean> {
-    return new Promise((resolve) => {
-      const right = blocks.every(
-        (block, i) => block.prev === (blocks[i - 1] ?? parent).hash && hashOf(block) === block.hash,
-      )
-      this.#later(this.#world.pace.checkMax, () => resolve(right))
+  /** Verification takes its time, so that messages overtake blocks that are still being checked. */
+  #suite(life: Life): SignatureSuite {
+    const { cast, pace, random } = this.#world
+    const { suite } = cast
+    return {
+      signer: suite.signer,
+      verify: async (key, message, signature) => {
+        this.passes('verifies')
+        if (pace.verifyMaxMs > 0) {
+          await new Promise<void>((resolve) => life.later(random.int(0, pace.verifyMaxMs), resolve))
+        }
+        return suite.verify(key, message, signature)
+      },
+    }
+  }
+
+  #logger(life: Life) {
+    const { judge, transcript, lies } = this.#world
+    return listeningLogger((level, text, { err }) => {
+      if (!life.alive) return
+      const cause = err === undefined ? '' : `: ${errorMessage(err)}`
+      transcript.note(this.name, () => `${level} ${text}${cause}`)
+      if (level !== 'warn' && this.honest && !lies && !isDiskFault(err)) {
+        judge.fail(`${this.name} logs ${level}: ${text}${cause}`)
+      }
     })
+  }
+
+  /** The node has found that it cannot go on. */
+  #fatal(life: Life, error: unknown): void {
+    if (!life.alive) return
+    const { judge, transcript, stops, lies, timeline, random } = this.#world
+    const code = error instanceof DiskError ? error.code : error instanceof Error ? error.name : 'unknown'
+    transcript.note(this.name, () => `stops by itself: ${errorMessage(error)}`)
+    stops[code] = (stops[code] ?? 0) + 1
+    this.crash(false)
+    if (error instanceof InvariantError && lies) this.halted = true
+    else if (!isDiskFault(error) && this.honest) {
+      judge.fail(`${this.name} stops: ${error instanceof Error ? error.stack : String(error)}`)
+    }
+    timeline.after(random.int(500, RESTART_MS_MAX), () => this.start())
+  }
+
+  /** The process dies in the middle of whatever it was doing; with `power`, the disk loses what was not synced. */
+  crash(power: boolean): void {
+    if (this.#life === undefined) return
+    this.#life.alive = false
+    this.#life = undefined
+    this.#doom = undefined
+    this.ledger = undefined
+    this.disk.crash(power)
+    this.#world.transcript.note(this.name, () => (power ? 'loses power' : 'dies'))
   }
 }

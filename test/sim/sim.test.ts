@@ -1,28 +1,35 @@
+/** Whole clusters of production nodes under seeded faults. `npm run sim` runs as many seeds as you like. */
 import { deepEqual, equal, ok } from 'node:assert/strict'
+import { FAULT_KINDS } from './faults.ts'
+import { orders, replayCommand, runFleet } from './fleet.ts'
+import { REGRESSIONS } from './regressions.ts'
 import { simulate } from './simulation.ts'
 
-/** Seeds that once found a fault, here or in an earlier design. They stay. */
-const KEPT = [6, 413, 533]
+const SEEDS = 300
+const THREADS = 2
 
-describe('a simulated cluster', () => {
-  it('keeps every promise of Raft over 200 seeds, and recovers', async function () {
-    this.timeout(120_000)
+describe('a simulated cluster of whole nodes', () => {
+  it(`keeps every promise over ${SEEDS} seeds and those kept, and recovers`, async function () {
+    this.timeout(600_000)
     const faults: Record<string, number> = {}
-    for (const seed of [...Array(200).keys(), ...KEPT]) {
-      const outcome = await simulate(seed)
-      if (outcome.violation !== undefined) {
-        const { message, trace } = outcome.violation
-        throw new Error(`${message}\nreplay: npm run sim -- --seeds 1 --start ${seed}\n${trace.join('\n')}`)
+    await runFleet([...REGRESSIONS, ...orders(SEEDS, 1)], THREADS, (outcome, order) => {
+      const { violation } = outcome
+      if (violation !== undefined) {
+        throw new Error(`${violation.message}\n${violation.diagram}\nreplay: ${replayCommand(order)}`)
       }
       for (const [name, count] of Object.entries(outcome.faults)) faults[name] = (faults[name] ?? 0) + count
-    }
-    for (const [name, count] of Object.entries(faults)) ok(count > 0, `no ${name} in 200 seeds`)
+      return true
+    })
+    for (const kind of FAULT_KINDS) ok((faults[kind] ?? 0) > 0, `no ${kind} in ${SEEDS} seeds`)
   })
 
-  it('replays a seed to the last event', async () => {
-    const first = await simulate(17)
-    deepEqual(await simulate(17), first)
-    equal(first.violation, undefined)
-    ok(first.steps > 1000 && first.committed > 0)
+  it('replays a seed to the last event, with real signatures too', async function () {
+    this.timeout(60_000)
+    for (const signatures of ['stand-in', 'real'] as const) {
+      const first = await simulate(17, { signatures })
+      deepEqual(await simulate(17, { signatures }), first)
+      equal(first.violation, undefined)
+      ok(first.steps > 1_000 && first.final > 0)
+    }
   })
 })

@@ -1,247 +1,244 @@
 /**
- * A whole cluster in one thread, from one seed: size, limits, weather, faults, client and every delay follow
- * from it. First come faults; then everything is healed, and the cluster must agree and make progress within
- * a bounded time. A violation replays with the same seed, to the last event.
+ * A whole cluster of production nodes in one thread, from one seed: size, pace, weather, faults, clients and every
+ * delay follow from it. First come faults; then everything is healed, and the cluster must agree and make new
+ * entries final within a bounded time. A violation replays with the same seed, to the last event.
  */
-import type { Message } from '../../consensus/messages.ts'
-import type { RaftLimits } from '../../consensus/types.ts'
-import { decodeMessage, encodeMessage } from '../../consensus/wire.ts'
-import { Checker, Violation } from './checker.ts'
-import { type Faults, injectFault, newFaults } from './faults.ts'
-import { Network } from './network.ts'
+import { useSha256 } from '../../src/crypto/hash.ts'
+import { decodeEntry } from '../../src/ledger/entry.ts'
+import { Random } from '../consensus/sim/random.ts'
+import { type Cast, castOf } from './cast.ts'
+import { Client } from './clients.ts'
+import { diagram } from './diagram.ts'
+import { injectFault, type Stage } from './faults.ts'
+import { type FinalChain, History } from './history.ts'
+import { Judge } from './judge.ts'
+import { FINE, SimNetwork } from './network.ts'
 import { SimNode, type World } from './node.ts'
-import { Random } from './random.ts'
+import { type Plan, planOf, type SimOptions } from './plan.ts'
+import { sha256, standInSuite, synchronousSuite } from './suite.ts'
 import { Timeline } from './timeline.ts'
+import { Transcript } from './transcript.ts'
 
-/** Units of simulated time between two ticks of a node. */
-const TICK_UNITS = 10
-const FAULT_TICKS = 1000
-/** From the last fault to agreement and progress: several elections, each of at most 20 ticks. */
-const RECOVERY_TICKS_MAX = 200
-/** Measured: 0.6 in the median, 1.7 at most over 300 seeds. */
-const MESSAGES_PER_NODE_AND_TICK_MAX = 3
-const TRACE_LINES = 60
+const FAULTS_MS_MAX = 20_000
+/** From the last fault to agreement: elections of up to 3 s each, and a request that nobody answers, 10 s. */
+const RECOVERY_MS_MAX = 60_000
+const LOOK_EVERY_MS = 250
+const TRANSCRIPT_LINES = 80
 
 export interface Outcome {
   readonly seed: number
   readonly nodes: number
+  readonly liars: number
   readonly steps: number
-  readonly committed: number
-  readonly terms: number
+  readonly height: number
+  readonly final: number
+  /** Milliseconds of simulated time from the last fault to agreement. */
+  readonly recoveryMs: number
+  readonly calls: number
   readonly faults: Readonly<Record<string, number>>
-  readonly violation?: { readonly message: string; readonly trace: readonly string[] }
+  readonly violation?: { readonly message: string; readonly diagram: string }
 }
 
-export async function simulate(seed: number): Promise<Outcome> {
-  const run = new Simulation(seed)
-  let violation: Outcome['violation']
+export async function simulate(seed: number, options: SimOptions = {}): Promise<Outcome> {
+  useSha256(sha256)
+  const random = new Random(seed)
+  const plan = planOf(random, options)
+  const suite = plan.realSignatures ? synchronousSuite : standInSuite
+  const cast = await castOf(plan.nodes, suite, plan.realSignatures)
+  const simulation = new Simulation(seed, plan, cast, random)
+  // What no code catches ends a real process.
+  const unheard = (reason: unknown) =>
+    simulation.fail(`nobody hears: ${reason instanceof Error ? reason.stack : reason}`)
+  process.on('unhandledRejection', unheard)
   try {
-    await run.run()
-  } catch (error) {
-    const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
-    violation = { message, trace: run.trace() }
+    await simulation.run()
+  } finally {
+    process.off('unhandledRejection', unheard)
   }
-  return { ...run.summary(), ...(violation === undefined ? {} : { violation }) }
+  return simulation.outcome()
 }
 
 class Simulation {
-  readonly seed: number
-  readonly random: Random
-  readonly network: Network
-  readonly checker: Checker
-  readonly nodes: SimNode[] = []
-  readonly faults: Faults = newFaults()
+  readonly #seed: number
+  readonly #plan: Plan
   readonly #timeline = new Timeline()
-  readonly #notes: { at: number; line: () => string }[] = []
-  readonly #overWire: boolean
-  readonly #pace: World['pace']
+  readonly #transcript = new Transcript(TRANSCRIPT_LINES, () => this.#timeline.now)
+  readonly #judge: Judge
+  readonly #network: SimNetwork
+  readonly #nodes: SimNode[]
+  readonly #clients: Client[]
+  readonly #history = new History(() => this.#timeline.now)
+  readonly #stage: Stage
+  readonly #stops: Record<string, number> = {}
   #steps = 0
-  #bodies = 0
-  #failure: unknown
   #healed = false
+  #recoveryMs = 0
 
-  constructor(seed: number) {
-    this.seed = seed
-    this.random = new Random(seed)
-    this.network = new Network(this.random)
-    this.checker = new Checker(() => this.nodes)
-    // Encoding costs time, so only a part of the seeds pays for it.
-    this.#overWire = this.random.chance(0.2)
-    this.#pace = {
-      writeMax: this.random.int(1, 20),
-      applyMax: this.random.int(1, 20),
-      checkMax: this.random.int(1, 15),
-      sealMax: 5,
-      slow: this.random.chance(0.5) ? 0.05 : 0,
+  constructor(seed: number, plan: Plan, cast: Cast, random: Random) {
+    this.#seed = seed
+    this.#plan = plan
+    const lies = plan.liars > 0
+    const judge = new Judge(cast.genesis, cast.suite, lies)
+    const shared = { timeline: this.#timeline, random, judge, transcript: this.#transcript }
+    const network = new SimNetwork(cast.names, shared)
+    const world: World = { ...shared, cast, network, pace: plan.pace, lies, stops: this.#stops }
+    this.#judge = judge
+    this.#network = network
+    this.#nodes = cast.names.map((name, i) => new SimNode(name, i >= plan.liars, world))
+    const { thinkMaxMs } = plan
+    const clientWorld = {
+      timeline: this.#timeline,
+      random,
+      nodes: this.#nodes,
+      history: this.#history,
+      thinkMaxMs,
+      fail: (finding: string) => judge.fail(finding),
     }
-    this.#build()
+    this.#clients = cast.clients.map((signer, i) => new Client(`client-${i}`, signer, clientWorld))
+    const later = (ms: number, event: () => void) => {
+      this.#timeline.after(ms, () => this.#healed || event())
+    }
+    this.#stage = { random, nodes: this.#nodes, network, faults: {}, later }
   }
 
-  #build(): void {
-    const { random } = this
-    const limits: RaftLimits = {
-      windowBlocks: random.int(1, 8),
-      appendBytesMax: random.int(20, 100),
-      appendBlocksMax: random.int(1, 4),
-      inflightAppendsMax: random.int(1, 4),
-      memoryBlocks: random.int(1, 16),
-      memoryBytes: random.int(50, 1000),
-    }
-    const voters = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].slice(0, random.int(3, 7))
-    const world: World = {
-      random,
-      voters,
-      checker: this.checker,
-      pace: this.#pace,
-      after: (units, event) => this.#timeline.after(units, event),
-      transmit: (from, to, message) => this.#transmit(from, to, message),
-      source: (puller) => {
-        const others = this.nodes.filter((node) => node.id !== puller && node.up)
-        return others.length === 0 ? undefined : random.pick(others)
-      },
-      note: (line) => this.#note(line),
-      fail: (error) => {
-        this.#failure ??= error
-      },
-    }
-    for (const id of voters) this.nodes.push(new SimNode(id, limits, world))
-    for (const node of this.nodes) this.#clock(node)
-    this.#client()
-    const rough = random.next()
-    this.network.weather = {
-      drop: rough * 0.15,
-      duplicate: random.next() * 0.1,
-      detour: random.chance(0.5) ? rough * 0.2 : 0,
-      delayMax: random.int(1, 8),
-      detourMax: 100,
-    }
+  fail(finding: string): void {
+    this.#judge.fail(finding)
   }
 
   async run(): Promise<void> {
-    const faultEnd = FAULT_TICKS * TICK_UNITS
-    const faultEvery = this.random.int(60, 300)
-    let nextFault = this.random.int(1, faultEvery)
-    while (this.#timeline.now < faultEnd) {
-      await this.#moment()
-      if (--nextFault > 0) continue
-      nextFault = this.random.int(1, faultEvery)
-      injectFault(this, (units, event) => this.#timeline.after(units, () => this.#healed || event()))
+    const { weather, kinds, faultEveryMs } = this.#plan
+    const { random } = this.#stage
+    this.#network.weather = weather
+    for (const node of this.#nodes) this.#timeline.after(random.int(0, 500), () => node.start())
+    for (const client of this.#clients) void client.run()
+    const fault = () => {
+      injectFault(this.#stage, kinds)
+      this.#stage.later(random.int(1, 2 * faultEveryMs), fault)
     }
+    this.#stage.later(random.int(3_000, 6_000), fault)
+    await this.#until(random.int(FAULTS_MS_MAX / 2, FAULTS_MS_MAX))
     this.#heal()
-    const healed = this.checker.committed.length
-    for (let tick = 0; tick < RECOVERY_TICKS_MAX; tick++) {
-      for (let unit = 0; unit < TICK_UNITS; unit++) await this.#moment()
-      if (this.#converged(healed + 3)) {
-        this.#judgeTraffic()
-        return
-      }
-    }
-    throw new Violation(`no agreement and progress within ${RECOVERY_TICKS_MAX} ticks: ${this.#describe()}`)
-  }
-
-  /** Two nodes that answer one another for ever would go unnoticed otherwise. */
-  #judgeTraffic(): void {
-    const perNodeAndTick = this.network.counts.sent / this.nodes.length / (this.#timeline.now / TICK_UNITS)
-    if (perNodeAndTick > MESSAGES_PER_NODE_AND_TICK_MAX) {
-      throw new Violation(`a storm: ${perNodeAndTick.toFixed(1)} messages per node and tick`)
-    }
+    await this.#recover()
+    if (this.#judge.violation === undefined) this.#judgeTheEnd()
   }
 
   #heal(): void {
     this.#healed = true
-    this.network.heal()
-    Object.assign(this.#pace, { writeMax: 5, applyMax: 5, checkMax: 5, slow: 0 })
-    this.network.weather = { drop: 0, duplicate: 0, detour: 0, delayMax: 3, detourMax: 3 }
-    for (const node of this.nodes) if (!node.up) node.start()
-    this.#note(() => 'everything is healed')
+    this.#network.heal()
+    this.#network.weather = FINE
+    Object.assign(this.#plan.pace, { syncMaxMs: 5, readMaxMs: 0, verifyMaxMs: 0 })
+    for (const node of this.#nodes) {
+      node.heal()
+      this.#transcript.note(node.name, () => 'everything is healed')
+    }
   }
 
-  /** One leader that all follow, and the same blocks applied everywhere, some of them new. */
-  #converged(enough: number): boolean {
-    const leaders = this.nodes.filter((node) => node.raft.role === 'leader')
-    const [leader] = leaders
-    if (leaders.length !== 1 || leader === undefined) return false
-    return this.nodes.every(
-      (node) =>
-        node.raft.leader === leader.id &&
-        node.disk.applied >= enough &&
-        node.disk.applied >= leader.disk.applied - 3,
+  /** One entry through each live node becomes final, and all of them agree on everything. */
+  async #recover(): Promise<void> {
+    const healed = this.#timeline.now
+    let settled = 0
+    const probes = this.#nodes.map(async (node) => {
+      const [client] = this.#clients
+      while (!(await client!.log(node, 'final')) && !client!.stopped) {
+        // Again, until it is final or time is up.
+      }
+      settled++
+    })
+    void probes
+    while (this.#judge.violation === undefined) {
+      await this.#until(this.#timeline.now + LOOK_EVERY_MS)
+      this.#recoveryMs = this.#timeline.now - healed
+      if (settled === this.#nodes.length) for (const client of this.#clients) client.stopped = true
+      if (settled === this.#nodes.length && this.#agreed()) return
+      if (this.#recoveryMs >= RECOVERY_MS_MAX) {
+        this.#judge.fail(`no agreement and progress within ${RECOVERY_MS_MAX} ms: ${this.#describe()}`)
+      }
+    }
+  }
+
+  /** The same blocks applied at every node, all of them final, nothing waiting. */
+  #agreed(): boolean {
+    const statuses = this.#nodes.map((node) => node.ledger?.status())
+    const [first] = statuses
+    return (
+      first !== undefined &&
+      statuses.every(
+        (status) =>
+          status !== undefined &&
+          status.size === first.size &&
+          status.finalSize === first.size &&
+          status.pending === 0,
+      )
     )
   }
 
-  async #moment(): Promise<void> {
-    for (const event of this.#timeline.advance()) {
-      event()
+  #judgeTheEnd(): void {
+    for (const node of this.#nodes) this.#judge.ledger.checkTree(node)
+    const broken = this.#history.check(this.#chain())
+    if (broken !== undefined) this.#judge.fail(broken)
+  }
+
+  #chain(): FinalChain {
+    const entryAt = new Map<number, string>()
+    const eventsAt = new Map<number, string[]>()
+    const tip = this.#judge.raft.committed.at(-1)!
+    let size = 0
+    for (const block of this.#judge.blocks.branch(tip.hash)) {
+      size += block.leaves.length
+      if (block.seal.height === 0) continue
+      for (const [i, leaf] of block.leaves.slice(0, -1).entries()) {
+        const entry = decodeEntry(leaf)
+        entryAt.set(block.seal.firstIndex + i, entry.id)
+        const ids = entry.claims.flatMap(({ id }) => (id === undefined ? [] : [id]))
+        eventsAt.set(block.seal.firstIndex + i, ids)
+      }
+    }
+    return { size, entryAt, eventsAt }
+  }
+
+  /** Runs everything that is due before `end`, one event after the other. */
+  async #until(end: number): Promise<void> {
+    for (let event = this.#timeline.next(end); event !== undefined; event = this.#timeline.next(end)) {
+      event.run()
       this.#steps++
-      // Let promises that the event resolved run to where they wait again: a fixed, small number of hops.
-      for (let hop = 0; hop < 3; hop++) await null
-      if (this.#failure !== undefined) throw this.#failure
+      // Nothing here waits for anything but promises, so after this every one of them has run to its end.
+      await new Promise((resolve) => setImmediate(resolve))
+      if (this.#judge.violation !== undefined) return
     }
-  }
-
-  #clock(node: SimNode): void {
-    this.#timeline.after(this.random.int(1, TICK_UNITS), () => this.#tick(node))
-  }
-
-  #tick(node: SimNode): void {
-    node.tick()
-    this.#timeline.after(TICK_UNITS, () => this.#tick(node))
-  }
-
-  /** Offers a new block to whoever believes that it leads. */
-  #client(): void {
-    for (const node of this.nodes) if (node.up) node.propose(`entry ${++this.#bodies}`)
-    this.#timeline.after(this.random.int(5, 40), () => this.#client())
-  }
-
-  #transmit(from: string, to: string, message: Message): void {
-    const target = this.nodes.find((node) => node.id === to)!
-    const carried = this.#overWire ? decodeMessage(encodeMessage(message)) : message
-    for (const delay of this.network.route(from, to)) {
-      this.#timeline.after(delay, () => {
-        this.#note(() => `${from}->${to} ${describe(carried)}${target.up ? '' : ' (down)'}`)
-        target.deliver(from, carried)
-      })
-    }
-  }
-
-  #note(line: () => string): void {
-    this.#notes.push({ at: this.#timeline.now, line })
-    if (this.#notes.length > 4 * TRACE_LINES) this.#notes.splice(0, 3 * TRACE_LINES)
-  }
-
-  trace(): string[] {
-    return this.#notes.slice(-TRACE_LINES).map(({ at, line }) => `${at} ${line()}`)
   }
 
   #describe(): string {
-    return this.nodes
-      .map(
-        ({ id, raft, disk }) =>
-          `${id} ${raft.role} t${raft.term} ${disk.applied}/${raft.commit}/${raft.tail.height}`,
-      )
+    return this.#nodes
+      .map(({ name, ledger, raft }) => {
+        const status = ledger?.status()
+        if (status === undefined || raft === undefined) return `${name} down`
+        const { role, term, height, size, finalSize, pending } = status
+        return `${name} ${role} t${term} h${height}/${raft.commit}/${raft.tail.height} ${finalSize}/${size} p${pending}`
+      })
       .join(', ')
   }
 
-  summary(): Omit<Outcome, 'violation'> {
+  outcome(): Outcome {
+    const { violation } = this.#judge
+    const faults: Record<string, number> = { ...this.#stage.faults, ...this.#network.counts }
+    for (const { disk } of this.#nodes) {
+      for (const [name, count] of Object.entries(disk.counts)) faults[name] = (faults[name] ?? 0) + count
+    }
+    for (const [name, count] of Object.entries(this.#stops)) faults[`stops ${name}`] = count
+    const names = this.#nodes.map(({ name }) => name)
     return {
-      seed: this.seed,
-      nodes: this.nodes.length,
+      seed: this.#seed,
+      nodes: this.#nodes.length,
+      liars: this.#plan.liars,
       steps: this.#steps,
-      committed: this.checker.committed.length - 1,
-      terms: Math.max(...this.nodes.map((node) => node.raft.term)),
-      faults: { ...this.faults, ...this.network.counts },
+      height: this.#judge.raft.committed.length - 1,
+      final: this.#judge.ledger.newest,
+      recoveryMs: this.#recoveryMs,
+      calls: this.#history.calls.length,
+      faults,
+      ...(violation === undefined
+        ? {}
+        : { violation: { message: violation, diagram: diagram(names, this.#transcript.lines) } }),
     }
   }
-}
-
-function describe(message: Message): string {
-  const fields = Object.entries(message).map(([name, value]) => {
-    if (name === 'kind') return String(value)
-    if (name === 'blocks')
-      return `blocks ${(value as { height: number; term: number }[]).map((b) => `${b.height}/${b.term}`)}`
-    if (name === 'prev' || name === 'tail' || name === 'hint') return `${name} ${value.height}/${value.term}`
-    return `${name} ${value}`
-  })
-  return fields.join(' ')
 }
