@@ -2,6 +2,7 @@
 import { Command } from 'commander'
 import { VERSION } from '../version.ts'
 import { addDevnetCommand } from './commands/devnet.ts'
+import { addEvidenceCommand } from './commands/evidence.ts'
 import { addGetCommand } from './commands/get.ts'
 import { addInitCommand } from './commands/init.ts'
 import { addJoinCommand } from './commands/join.ts'
@@ -51,6 +52,7 @@ export function createProgram(): Command {
   program.commandsGroup('Prove and verify:')
   addProveCommand(program)
   addVerifyCommand(program)
+  addEvidenceCommand(program)
   addPolicyCommand(program)
   program.commandsGroup('Run a ledger:')
   addKeygenCommand(program)
