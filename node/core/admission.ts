@@ -56,12 +56,12 @@ export class Admission {
 
   /** The same leaf, or an entry with one of the same CloudEvents, in the chain or the pool. */
   async #earlier(entry: Entry): Promise<Admitted | undefined> {
-    const recorded = await this.#store.recorded(entry)
-    if (recorded.leaf !== undefined) return { outcome: 'known' }
+    const [recorded] = await this.#store.recorded([entry])
+    if (recorded!.leaf !== undefined) return { outcome: 'known' }
     const rival = this.#inPool(entry)
     if (rival) return sameEvents(entry, rival)
-    if (recorded.event === undefined) return undefined
-    const leaf = await readLeaf(this.#store, recorded.event)
+    if (recorded!.event === undefined) return undefined
+    const leaf = await readLeaf(this.#store, recorded!.event)
     return sameEvents(entry, decodeEntry(leaf))
   }
 

@@ -30,6 +30,8 @@ export interface ProposerPorts {
   readonly unapplied: Unapplied
   readonly store: LedgerStore
   readonly clock: Clock
+  /** Another entry with the same CloudEvent was recorded since this one came into the pool. */
+  readonly onOvertaken: (entry: Entry) => void
   readonly onFatal: (error: unknown) => void
 }
 
@@ -102,15 +104,20 @@ export class Proposer {
     return true
   }
 
-  /** The oldest entries that stand in no block of the branch that ends with `tail`. */
+  /** The oldest entries of which neither the leaf nor an event stands in the branch that ends with `tail`. */
   async #choose(tail: string): Promise<Entry[]> {
-    const { pool, unapplied, store } = this.#ports
+    const { pool, unapplied, store, onOvertaken } = this.#ports
     const { blockEntries, blockBytes } = store.state.parameters.limits
-    const inFlight = (id: string) => unapplied.holds(tail, id)
+    const inFlight = (entry: Entry) => unapplied.holds(tail, entry.id) || unapplied.claims(tail, entry)
     const chosen = pool.oldest(blockEntries, blockBytes - ENTRY_BYTES_MAX, inFlight)
-    // An entry can come back into the pool, from a peer that has not seen its block, after it was applied.
-    const recorded = await store.hasLeaves(chosen.map(({ hash }) => hash))
-    for (const [i, entry] of chosen.entries()) if (recorded[i]) pool.remove(entry.id)
-    return chosen.filter((_, i) => !recorded[i])
+    const recorded = await store.recorded(chosen)
+    return chosen.filter((entry, i) => {
+      const { leaf, event } = recorded[i]!
+      // An entry can come back into the pool, from a peer that has not seen its block, after it was applied; and
+      // one can come in while a block with its event is on its way, as after a change of leaders.
+      if (leaf !== undefined) pool.remove(entry.id)
+      else if (event !== undefined) onOvertaken(entry)
+      return leaf === undefined && event === undefined
+    })
   }
 }

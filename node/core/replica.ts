@@ -118,6 +118,7 @@ export class Replica {
       unapplied: this.#unapplied,
       store,
       clock,
+      onOvertaken: (entry) => void this.#onOvertaken(entry),
       onFatal,
     })
     this.#puller = new Puller({
@@ -388,9 +389,28 @@ export class Replica {
   #onRefusal(from: string, refusal: Refusal): void {
     const entry = this.pool.get(refusal.id)
     if (from !== this.#leader || !entry) return
-    this.pool.remove(refusal.id)
-    if (this.#spooled.delete(refusal.id)) void this.#ports.store.removePending([entry.hash])
+    this.#drop(entry)
     this.#ports.onRefused(refusal.id, refusalError(refusal))
+  }
+
+  /** An entry of the pool whose event was recorded otherwise: whoever waits here gets what admission says now. */
+  async #onOvertaken(entry: Entry): Promise<void> {
+    const { id } = entry
+    this.#drop(entry)
+    try {
+      const admitted = await this.#admission.admit(entry)
+      if (admitted.outcome !== 'duplicate') return
+      const message = 'The event is recorded already.'
+      this.#ports.onRefused(id, refusalError({ id, code: 'duplicate', message, duplicateOf: admitted.id }))
+    } catch (error) {
+      if (error instanceof RefusedError) this.#ports.onRefused(id, error)
+      else this.#ports.onFatal(error)
+    }
+  }
+
+  #drop(entry: Entry): void {
+    this.pool.remove(entry.id)
+    if (this.#spooled.delete(entry.id)) void this.#ports.store.removePending([entry.hash])
   }
 
   /** Entries that were acknowledged as pending before a crash go back into the pool. */
