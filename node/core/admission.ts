@@ -40,11 +40,18 @@ export class Admission {
   async admit(entry: Entry): Promise<Admitted> {
     const check = checkEntry(this.#store.state, entry)
     if (this.#pool.get(entry.id)) return { outcome: 'known' }
+    let { height } = this.#store.tip
     const earlier = await this.#earlier(entry)
     if (earlier) return earlier
     if (this.#pool.full) throw overloaded()
     if (!(await this.#suite.verify(check.key, check.message, check.signature))) {
       throw new RefusedError('bad-signature', "The entry's signature does not verify.", { id: entry.id })
+    }
+    // Its block may have been applied meanwhile, and then nothing would ever take it out of the pool again.
+    while (this.#store.tip.height !== height) {
+      height = this.#store.tip.height
+      const meanwhile = await this.#earlier(entry)
+      if (meanwhile) return meanwhile
     }
     // Others were admitted meanwhile: look again at what can be looked at without waiting.
     if (this.#pool.get(entry.id)) return { outcome: 'known' }

@@ -30,7 +30,7 @@ export interface ProposerPorts {
   readonly unapplied: Unapplied
   readonly store: LedgerStore
   readonly clock: Clock
-  /** Another entry with the same CloudEvent was recorded since this one came into the pool. */
+  /** An entry of the pool, or another with one of its events, turned out to be recorded. */
   readonly onOvertaken: (entry: Entry) => void
   readonly onFatal: (error: unknown) => void
 }
@@ -113,11 +113,10 @@ export class Proposer {
     const recorded = await store.recorded(chosen)
     return chosen.filter((entry, i) => {
       const { leaf, event } = recorded[i]!
-      // An entry can come back into the pool, from a peer that has not seen its block, after it was applied; and
-      // one can come in while a block with its event is on its way, as after a change of leaders.
-      if (leaf !== undefined) pool.remove(entry.id)
-      else if (event !== undefined) onOvertaken(entry)
-      return leaf === undefined && event === undefined
+      // An entry can come into the pool while a block with its event is on its way, as after a change of leaders.
+      if (leaf === undefined && event === undefined) return true
+      onOvertaken(entry)
+      return false
     })
   }
 }

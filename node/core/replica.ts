@@ -393,7 +393,7 @@ export class Replica {
     this.#ports.onRefused(refusal.id, refusalError(refusal))
   }
 
-  /** An entry of the pool whose event was recorded otherwise: whoever waits here gets what admission says now. */
+  /** An entry of the pool that is recorded, or its event: whoever waits here gets what admission says now. */
   async #onOvertaken(entry: Entry): Promise<void> {
     const { id } = entry
     this.#drop(entry)

@@ -53,7 +53,7 @@ describe('a leader', () => {
     const driver = { raft, propose: (made: RaftBlock) => ({ ok: proposed.push(made) > 0 }) }
     const ports = {
       name: 'ada',
-      keyid: 'key',
+      keyid: keyId(nodeSigner.publicKey),
       signer: blankSigner(nodeSigner),
       driver,
       pool,
