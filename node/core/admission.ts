@@ -48,11 +48,18 @@ export class Admission {
     const checks = checkEntry(this.#store.state, entry)
     this.#checkPromotion(entry)
     if (this.#pool.get(entry.id)) return { outcome: 'known' }
+    let { height } = this.#store.tip
     const earlier = await this.#earlier(entry)
     if (earlier) return earlier
     if (this.#pool.full) throw overloaded()
     if (!(await verifyAll(this.#suite, checks))) {
       throw new RefusedError('bad-signature', "The entry's signature does not verify.", { id: entry.id })
+    }
+    // Its block may have been applied meanwhile, and then nothing would ever take it out of the pool again.
+    while (this.#store.tip.height !== height) {
+      height = this.#store.tip.height
+      const meanwhile = await this.#earlier(entry)
+      if (meanwhile) return meanwhile
     }
     // Others were admitted meanwhile: look again at what can be looked at without waiting.
     if (this.#pool.get(entry.id)) return { outcome: 'known' }
@@ -77,12 +84,12 @@ export class Admission {
 
   /** The same leaf, or an entry with one of the same CloudEvents, in the chain or the pool. */
   async #earlier(entry: Entry): Promise<Admitted | undefined> {
-    const recorded = await this.#store.recorded(entry)
-    if (recorded.leaf !== undefined) return { outcome: 'known' }
+    const [recorded] = await this.#store.recorded([entry])
+    if (recorded!.leaf !== undefined) return { outcome: 'known' }
     const rival = this.#inPool(entry)
     if (rival) return sameEvents(entry, rival)
-    if (recorded.event === undefined) return undefined
-    const leaf = await readLeaf(this.#store, recorded.event)
+    if (recorded!.event === undefined) return undefined
+    const leaf = await readLeaf(this.#store, recorded!.event)
     return sameEvents(entry, decodeEntry(leaf))
   }
 

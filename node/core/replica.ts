@@ -128,6 +128,7 @@ export class Replica {
       store,
       clock,
       refuse: (entry, error) => this.#drop(entry, error),
+      onOvertaken: (entry) => void this.#onOvertaken(entry).catch(onFatal),
       onFatal,
     })
     this.#puller = new Puller({
@@ -456,6 +457,13 @@ export class Replica {
   #onRefusal(from: string, refusal: Refusal): void {
     const entry = this.#ports.pool.get(refusal.id)
     if (from === this.#leader && entry) this.#drop(entry, refusalError(refusal))
+  }
+
+  /** The event of an entry of the pool was recorded otherwise: whoever waits here gets what admission says now. */
+  async #onOvertaken(entry: Entry): Promise<void> {
+    this.#ports.pool.remove(entry.id)
+    const [refusal] = await admitForwarded(this.#admission, [entry.bytes], () => {})
+    if (refusal) this.#drop(entry, refusalError(refusal))
   }
 
   /** An entry of the pool will never be ordered. */

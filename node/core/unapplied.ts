@@ -11,11 +11,13 @@ import { type ChainState, checkBlock, extend } from '../../src/ledger/chain.ts'
 import { decodeEntry, type Entry, verifyAll } from '../../src/ledger/entry.ts'
 import type { Membership } from '../../src/ledger/membership.ts'
 import { type AppliedBlock, type LedgerStore, toRaftBlock } from '../store/ledger-store.ts'
-import type { Pool } from './pool.ts'
+import { eventNames, type Pool } from './pool.ts'
 
 interface Known extends AppliedBlock {
   readonly state: ChainState
   readonly ids: ReadonlySet<string>
+  /** Of its entries, as eventNames gives them. */
+  readonly events: ReadonlySet<string>
 }
 
 export class Unapplied {
@@ -40,6 +42,15 @@ export class Unapplied {
   holds(hash: string, id: string): boolean {
     for (let at = this.#known.get(hash); at; at = this.#known.get(toHex(at.block.seal.previous))) {
       if (at.ids.has(id)) return true
+    }
+    return false
+  }
+
+  /** Whether one of an entry's CloudEvents stands in that branch, whoever signed it there. */
+  claims(hash: string, entry: Entry): boolean {
+    const events = eventNames(entry)
+    for (let at = this.#known.get(hash); at; at = this.#known.get(toHex(at.block.seal.previous))) {
+      if (events.some((event) => at?.events.has(event))) return true
     }
     return false
   }
@@ -117,7 +128,8 @@ export class Unapplied {
 }
 
 function known(block: Block, entries: readonly Entry[], state: ChainState): Known {
-  return { block, entries, state, ids: new Set(entries.map(({ id }) => id)) }
+  const ids = new Set(entries.map(({ id }) => id))
+  return { block, entries, state, ids, events: new Set(entries.flatMap(eventNames)) }
 }
 
 /** Who takes part in ordering. A node that was just removed goes on listening, so that it learns of that. */

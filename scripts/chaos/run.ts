@@ -1,7 +1,7 @@
 /** One run: nodes up, load and faults for a while, everything healed, everything that was promised proved. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { counted } from '../../node/cli/output.ts'
-import { Random } from '../../test/sim/random.ts'
+import { Random } from '../../test/consensus/sim/random.ts'
 import { audit, awaitQuiet, type Findings, rootsAtCommonHeight } from './audit.ts'
 import { Availability } from './availability.ts'
 import { Book } from './book.ts'
@@ -121,7 +121,11 @@ class Storm {
     const cluster = this.#cluster
     const faults: string[] = []
     if (!(await awaitQuiet(cluster, QUIET_MS))) {
-      faults.push(`the nodes did not come to rest within ${QUIET_MS / 1_000} s`)
+      const statuses = (await cluster.statuses()).map((status, i) => {
+        const { size = 0, finalSize = 0, pending = 0 } = status ?? {}
+        return `${cluster.names[i]} has ${size} leaves, ${finalSize} final, ${pending} entries pending`
+      })
+      faults.push(`the nodes did not come to rest within ${QUIET_MS / 1_000} s: ${statuses.join('; ')}`)
     }
     const { roots, size } = await rootsAtCommonHeight(cluster)
     if (new Set(roots.values()).size !== 1) {
