@@ -47,24 +47,15 @@ export class Admission {
   async admit(entry: Entry): Promise<Admitted> {
     const checks = checkEntry(this.#store.state, entry)
     this.#checkPromotion(entry)
-    if (this.#pool.get(entry.id)) return { outcome: 'known' }
-    let { height } = this.#store.tip
-    const earlier = await this.#earlier(entry)
-    if (earlier) return earlier
+    const before = await this.#earlier(entry)
+    if (before) return before
     if (this.#pool.full) throw overloaded()
     if (!(await verifyAll(this.#suite, checks))) {
       throw new RefusedError('bad-signature', "The entry's signature does not verify.", { id: entry.id })
     }
-    // Its block may have been applied meanwhile, and then nothing would ever take it out of the pool again.
-    while (this.#store.tip.height !== height) {
-      height = this.#store.tip.height
-      const meanwhile = await this.#earlier(entry)
-      if (meanwhile) return meanwhile
-    }
-    // Others were admitted meanwhile: look again at what can be looked at without waiting.
-    if (this.#pool.get(entry.id)) return { outcome: 'known' }
-    const rival = this.#inPool(entry)
-    if (rival) return sameEvents(entry, rival)
+    // Others were admitted and applied meanwhile. Blocks applied from here on look into the pool themselves.
+    const meanwhile = await this.#earlier(entry)
+    if (meanwhile) return meanwhile
     this.#pool.add(entry)
     return { outcome: 'admitted' }
   }
@@ -82,14 +73,26 @@ export class Admission {
     )
   }
 
+  /** Whether another entry with one of the same CloudEvents is on its way into a block. */
+  hasRival(entry: Entry): boolean {
+    const rival = this.#inPool(entry)
+    return rival !== undefined && rival.id !== entry.id
+  }
+
   /** The same leaf, or an entry with one of the same CloudEvents, in the chain or the pool. */
   async #earlier(entry: Entry): Promise<Admitted | undefined> {
-    const [recorded] = await this.#store.recorded([entry])
-    if (recorded!.leaf !== undefined) return { outcome: 'known' }
+    let height: number
+    let recorded: Awaited<ReturnType<LedgerStore['recorded']>>
+    do {
+      height = this.#store.tip.height
+      recorded = await this.#store.recorded(entry)
+    } while (this.#store.tip.height > height)
+    if (this.#pool.get(entry.id)) return { outcome: 'known' }
+    if (recorded.leaf !== undefined) return { outcome: 'known' }
     const rival = this.#inPool(entry)
     if (rival) return sameEvents(entry, rival)
-    if (recorded!.event === undefined) return undefined
-    const leaf = await readLeaf(this.#store, recorded!.event)
+    if (recorded.event === undefined) return undefined
+    const leaf = await readLeaf(this.#store, recorded.event)
     return sameEvents(entry, decodeEntry(leaf))
   }
 
@@ -110,7 +113,7 @@ export async function readLeaf(store: LedgerStore, index: number): Promise<Uint8
 }
 
 /** Retries of one submission differ in their signatures only; anything else is a conflict. */
-function sameEvents(entry: Entry, recorded: Entry): Admitted {
+export function sameEvents(entry: Entry, recorded: Entry): Admitted & { outcome: 'duplicate' } {
   const same =
     entry.envelope.payloadType === recorded.envelope.payloadType &&
     equalBytes(canonicalPayload(entry), canonicalPayload(recorded))

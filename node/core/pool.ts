@@ -33,7 +33,7 @@ export class Pool {
     if (this.#entries.has(entry.id)) return false
     this.#entries.set(entry.id, entry)
     this.#bytes += entry.bytes.length
-    for (const event of eventNames(entry)) this.#events.set(event, entry.id)
+    for (const name of eventNames(entry)) this.#events.set(name, entry.id)
     return true
   }
 
@@ -42,10 +42,10 @@ export class Pool {
     if (!entry) return
     this.#entries.delete(id)
     this.#bytes -= entry.bytes.length
-    for (const event of eventNames(entry)) this.#events.delete(event)
+    for (const name of eventNames(entry)) this.#events.delete(name)
   }
 
-  /** The oldest entries that `skip` lets pass, up to a count and a sum of bytes. */
+  /** The oldest entries that `skip` does not name, up to a count and a sum of bytes. */
   oldest(entriesMax: number, bytesMax: number, skip: (entry: Entry) => boolean): Entry[] {
     const chosen: Entry[] = []
     let bytes = 0
@@ -63,7 +63,7 @@ export class Pool {
   }
 }
 
-/** What names the CloudEvents that an entry carries: two entries with a name in common exclude one another. */
+/** The CloudEvents that an entry carries, each by one name for its source and id. */
 export function eventNames({ claims }: Entry): string[] {
   return claims.flatMap(({ source, id }) => (id === undefined ? [] : [eventName(source, id)]))
 }

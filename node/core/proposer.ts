@@ -33,8 +33,6 @@ export interface ProposerPorts {
   readonly clock: Clock
   /** An entry of the pool can never be ordered. */
   readonly refuse: (entry: Entry, error: RefusedError) => void
-  /** Another entry with one of the events of this one was recorded since it came into the pool. */
-  readonly onOvertaken: (entry: Entry) => void
   readonly onFatal: (error: unknown) => void
 }
 
@@ -110,23 +108,18 @@ export class Proposer {
     return true
   }
 
-  /**
-   * The oldest entries of which neither the leaf nor an event stands in the branch that ends with `tail`; one
-   * change at most.
-   */
+  /** The oldest entries that stand in no block of the branch that ends with `tail`; one change at most. */
   async #choose(tail: string, state: ChainState): Promise<Entry[]> {
-    const { pool, unapplied, store, onOvertaken } = this.#ports
+    const { pool, unapplied, store } = this.#ports
     const { blockEntries, blockBytes } = state.parameters.limits
-    const inFlight = (entry: Entry) => unapplied.holds(tail, entry.id) || unapplied.claims(tail, entry)
+    const inFlight = (entry: Entry) => unapplied.overlaps(tail, entry)
     const chosen = pool.oldest(blockEntries, blockBytes - ENTRY_BYTES_MAX, inFlight)
-    const recorded = await store.recorded(chosen)
+    // An entry can come back into the pool, from a peer that has not seen its block, after it was applied.
+    const recorded = await store.hasLeaves(chosen.map(({ hash }) => hash))
+    for (const [i, entry] of chosen.entries()) if (recorded[i]) pool.remove(entry.id)
     let changes = 0
     return chosen.filter((entry, i) => {
-      const { leaf, event } = recorded[i]!
-      // An entry can come into the pool while a block with its event is on its way, as after a change of leaders.
-      if (leaf !== undefined) pool.remove(entry.id)
-      else if (event !== undefined) onOvertaken(entry)
-      if (leaf !== undefined || event !== undefined) return false
+      if (recorded[i]) return false
       if (entry.envelope.payloadType !== PAYLOAD_TYPES.change) return true
       return changes === 0 && this.#mayChange(entry, state) && ++changes === 1
     })

@@ -24,8 +24,9 @@ import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import { FRAME, type FrameKind, type Network, type Topic, type Verdict } from '../net/network.ts'
 import { type AppliedBlock, type LedgerStore, toRaftBlock } from '../store/ledger-store.ts'
-import { Admission, type Admitted } from './admission.ts'
+import { Admission, type Admitted, sameEvents } from './admission.ts'
 import { Certifier } from './certifier.ts'
+import type { EvidenceCollector } from './evidence.ts'
 import { admitForwarded } from './forwarded.ts'
 import { decodeRefusals, encodeRefusals, Forwarding, type Refusal, refusalError } from './forwarding.ts'
 import { Gossip } from './gossip.ts'
@@ -62,6 +63,8 @@ export interface ReplicaPorts {
   readonly pool: Pool
   readonly logger: Logger
   readonly metrics: Metrics
+  /** It outlives the replica, too. */
+  readonly evidence: EvidenceCollector
   readonly onOrdered: (blocks: readonly AppliedBlock[]) => void
   readonly onFinal: (size: number) => void
   /** An entry that was admitted here will never be ordered. */
@@ -128,7 +131,6 @@ export class Replica {
       store,
       clock,
       refuse: (entry, error) => this.#drop(entry, error),
-      onOvertaken: (entry) => void this.#onOvertaken(entry).catch(onFatal),
       onFatal,
     })
     this.#puller = new Puller({
@@ -137,6 +139,7 @@ export class Replica {
       store,
       unapplied: this.#unapplied,
       certifier,
+      evidence: ports.evidence,
       clock,
       logger,
       onFatal,
@@ -150,6 +153,7 @@ export class Replica {
       nodeKey,
       driver: this.driver,
       certifier,
+      evidence: ports.evidence,
       puller: this.#puller,
       pool,
       logger,
@@ -180,7 +184,7 @@ export class Replica {
 
   /** Reads what the disk holds and stands ready; nothing moves before `start`. */
   static async open(ports: ReplicaPorts): Promise<Replica> {
-    const { name, store, clock, suites, cosigner, logger, metrics, network, pool, onFatal } = ports
+    const { name, store, clock, suites, cosigner, logger, metrics, network, pool, evidence, onFatal } = ports
     const recovering = await store.recovering()
     let replica: Replica | undefined
     const certifier = await Certifier.open({
@@ -189,6 +193,7 @@ export class Replica {
       signer: recovering ? undefined : cosigner,
       suite: suites.urgent,
       store,
+      evidence,
       logger,
       now: clock.now,
       publish: (note) => void network.publish('cosignatures', utf8(note)).catch(() => {}),
@@ -197,7 +202,7 @@ export class Replica {
       onFatal,
     })
     const log = await store.logFrom(Math.max(0, store.tip.height - DEFAULT_LIMITS.memoryBlocks))
-    const unapplied = new Unapplied(store, pool, suites.urgent)
+    const unapplied = new Unapplied(store, pool, suites.urgent, evidence)
     const blocks: RaftBlock[] = []
     for (const block of log) {
       const { height, previous } = block.seal
@@ -291,6 +296,7 @@ export class Replica {
     this.halt()
     await this.driver.stop()
     await this.certifier.idle()
+    await this.#ports.evidence.idle()
   }
 
   /** Does nothing from now on, and answers only what the disk holds. */
@@ -308,14 +314,20 @@ export class Replica {
   /** Admits an entry and sends it on its way; `spool` puts it on disk first, for an answer that says `pending`. */
   async submit(entry: Entry, spool: boolean): Promise<Admitted> {
     const admitted = await this.#admission.admit(entry)
-    if (spool && this.#ports.pool.get(entry.id) && !this.#spooled.has(entry.id)) {
-      await this.#ports.store.addPending([entry])
-      // It may have been ordered while the disk was busy.
-      if (this.#ports.pool.get(entry.id)) this.#spooled.add(entry.id)
-      else await this.#ports.store.removePending([entry.hash])
-    }
+    if (spool) await this.keep(entry.id)
     if (admitted.outcome === 'admitted') this.#onward(entry)
     return admitted
+  }
+
+  /** Puts an entry of the pool on disk, so that it may be called pending: a crash of this node will not lose it. */
+  async keep(id: string): Promise<void> {
+    const { store } = this.#ports
+    const entry = this.#ports.pool.get(id)
+    if (!entry || this.#spooled.has(id)) return
+    await store.addPending([entry])
+    // It may have been ordered while the disk was busy.
+    if (this.#ports.pool.get(id)) this.#spooled.add(id)
+    else await store.removePending([entry.hash])
   }
 
   #onward(entry: Entry): void {
@@ -354,9 +366,11 @@ export class Replica {
     this.#unapplied.prune()
     const spooled: Uint8Array[] = []
     for (const { entries } of applied) {
-      for (const { id, hash } of entries) {
-        this.#ports.pool.remove(id)
-        if (this.#spooled.delete(id)) spooled.push(hash)
+      for (const entry of entries) {
+        this.#ports.pool.remove(entry.id)
+        if (this.#spooled.delete(entry.id)) spooled.push(entry.hash)
+        for (const rival of this.#dropRivals(entry))
+          if (this.#spooled.delete(rival.id)) spooled.push(rival.hash)
       }
       metrics.entriesApplied.inc(entries.length)
     }
@@ -387,6 +401,19 @@ export class Replica {
         this.#drop(entry, error)
       }
     }
+  }
+
+  /** A CloudEvent is recorded once: what waits under the same source and id will never be ordered. */
+  #dropRivals(recorded: Entry): Entry[] {
+    const rivals: Entry[] = []
+    for (const { source, id } of recorded.claims) {
+      const rival = id === undefined ? undefined : this.#ports.pool.withEvent(source, id)
+      if (!rival) continue
+      this.#ports.pool.remove(rival.id)
+      this.#ports.onRefused(rival.id, rivalError(rival, recorded))
+      rivals.push(rival)
+    }
+    return rivals
   }
 
   #onSoftState({ role, leader }: SoftState): void {
@@ -459,13 +486,6 @@ export class Replica {
     if (from === this.#leader && entry) this.#drop(entry, refusalError(refusal))
   }
 
-  /** The event of an entry of the pool was recorded otherwise: whoever waits here gets what admission says now. */
-  async #onOvertaken(entry: Entry): Promise<void> {
-    this.#ports.pool.remove(entry.id)
-    const [refusal] = await admitForwarded(this.#admission, [entry.bytes], () => {})
-    if (refusal) this.#drop(entry, refusalError(refusal))
-  }
-
   /** An entry of the pool will never be ordered. */
   #drop(entry: Entry, error: QatError): void {
     const { pool, store, onRefused, onFatal } = this.#ports
@@ -498,6 +518,22 @@ export class Replica {
         )
       }
     }
+  }
+}
+
+/** What a submitter is told whose entry carries an event that another entry has recorded. */
+function rivalError(entry: Entry, recorded: Entry): QatError {
+  try {
+    const { id } = sameEvents(entry, recorded)
+    return refusalError({
+      id: entry.id,
+      code: 'duplicate',
+      message: 'The event is recorded already.',
+      duplicateOf: id,
+    })
+  } catch (error) {
+    if (error instanceof RefusedError) return error
+    throw error
   }
 }
 

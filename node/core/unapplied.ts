@@ -4,19 +4,20 @@
  */
 import type { Configuration, Block as RaftBlock } from '../../consensus/types.ts'
 import { toHex } from '../../src/bytes.ts'
-import type { SignatureSuite } from '../../src/crypto/suite.ts'
+import type { PublicKey, SignatureSuite } from '../../src/crypto/suite.ts'
 import { invariant, RefusedError } from '../../src/errors.ts'
 import { type Block, decodeBlock } from '../../src/ledger/block.ts'
 import { type ChainState, checkBlock, extend } from '../../src/ledger/chain.ts'
 import { decodeEntry, type Entry, verifyAll } from '../../src/ledger/entry.ts'
 import type { Membership } from '../../src/ledger/membership.ts'
 import { type AppliedBlock, type LedgerStore, toRaftBlock } from '../store/ledger-store.ts'
+import type { EvidenceCollector } from './evidence.ts'
 import { eventNames, type Pool } from './pool.ts'
 
 interface Known extends AppliedBlock {
   readonly state: ChainState
   readonly ids: ReadonlySet<string>
-  /** Of its entries, as eventNames gives them. */
+  /** CloudEvents of the entries, as `eventName` spells them. */
   readonly events: ReadonlySet<string>
 }
 
@@ -24,13 +25,20 @@ export class Unapplied {
   readonly #store: LedgerStore
   readonly #pool: Pool
   readonly #suite: SignatureSuite
+  readonly #evidence: Pick<EvidenceCollector, 'sawSeal'>
   /** By block hash. Branches of former leaders may stand side by side; applying a height drops them all. */
   readonly #known = new Map<string, Known>()
 
-  constructor(store: LedgerStore, pool: Pool, suite: SignatureSuite) {
+  constructor(
+    store: LedgerStore,
+    pool: Pool,
+    suite: SignatureSuite,
+    evidence: Pick<EvidenceCollector, 'sawSeal'>,
+  ) {
     this.#store = store
     this.#pool = pool
     this.#suite = suite
+    this.#evidence = evidence
   }
 
   /** The chain state after the block with this hash: the applied tip or a block known here. */
@@ -46,11 +54,12 @@ export class Unapplied {
     return false
   }
 
-  /** Whether one of an entry's CloudEvents stands in that branch, whoever signed it there. */
-  claims(hash: string, entry: Entry): boolean {
-    const events = eventNames(entry)
+  /** Whether an entry, or one of its CloudEvents, stands in a block of the unapplied branch that ends with `hash`. */
+  overlaps(hash: string, entry: Entry): boolean {
+    const names = eventNames(entry)
     for (let at = this.#known.get(hash); at; at = this.#known.get(toHex(at.block.seal.previous))) {
-      if (events.some((event) => at?.events.has(event))) return true
+      const { ids, events } = at
+      if (ids.has(entry.id) || names.some((name) => events.has(name))) return true
     }
     return false
   }
@@ -69,6 +78,7 @@ export class Unapplied {
     const passed: Known[] = []
     const configured: RaftBlock[] = []
     const signatures = []
+    const sealers: PublicKey[] = []
     for (const block of decoded) {
       const earlier = passed
       const previous = toHex(block.seal.previous)
@@ -79,6 +89,7 @@ export class Unapplied {
         (id) => recorded.has(id) || this.holds(previous, id) || earlier.some(({ ids }) => ids.has(id)),
         (bytes, id) => this.#pool.get(id) ?? decodeEntry(bytes),
       )
+      sealers.push(sealSignature.key)
       // What this node admitted itself it has verified already.
       const unknown = entrySignatures.filter((_, i) => !this.#pool.get(entries[i]!.id))
       signatures.push(sealSignature, ...unknown.flat())
@@ -89,6 +100,9 @@ export class Unapplied {
     }
     if (!(await verifyAll(this.#suite, signatures))) {
       throw new RefusedError('bad-signature', 'A block holds a signature that does not verify.')
+    }
+    for (const [i, { block }] of passed.entries()) {
+      this.#evidence.sawSeal(sealers[i]!, block.sealEnvelope, block.seal)
     }
     for (const block of passed) this.#remember(block)
     return configured

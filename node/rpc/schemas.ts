@@ -4,6 +4,7 @@
  */
 import { type Static, type TProperties, Type } from 'typebox'
 import type { Json, JsonObject } from '../../src/json.ts'
+import { EVIDENCE_KINDS } from '../../src/ledger/evidence.ts'
 import { ATTRIBUTE_BYTES_MAX, BATCH_EVENTS_MAX, INDEX_MAX } from '../../src/limits.ts'
 import { STAGES } from '../service.ts'
 import { QUERY_LIMIT_DEFAULT, QUERY_LIMIT_MAX, WAIT_MS_DEFAULT, WAIT_MS_MAX } from './limits.ts'
@@ -176,6 +177,10 @@ export const ClusterStatus = Type.Object({
       online: Type.Boolean(),
       seenMs: Optional(Type.Number({ minimum: 0 })),
     }),
+  ),
+  evidence: Type.Array(
+    Type.Object({ kind: Type.Enum([...EVIDENCE_KINDS]), accused: Type.String(), hash: Hash }),
+    { description: 'Kept by this node, in its folder: two statements by one key that exclude each other' },
   ),
 })
 

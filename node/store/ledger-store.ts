@@ -297,22 +297,12 @@ export class LedgerStore {
     return this.#kv.hasMany(hashes.map(leafKey))
   }
 
-  /** What stands in the chain of each entry already: its own leaf, or another that carries one of its CloudEvents. */
-  async recorded(
-    entries: readonly Entry[],
-  ): Promise<{ leaf: number | undefined; event: number | undefined }[]> {
-    const keys = entries.map(({ hash, claims }) => [
-      leafKey(hash),
-      ...claims.flatMap(({ source, id }) => (id === undefined ? [] : [eventKey(source, id)])),
-    ])
-    const found = await this.#kv.getMany(keys.flat())
-    let at = 0
-    return keys.map(({ length }) => {
-      const [leaf, ...events] = found.slice(at, at + length)
-      at += length
-      const event = events.find((bytes) => bytes !== undefined)
-      return { leaf: leaf && fromU64(leaf), event: event && fromU64(event) }
-    })
+  /** What stands in the chain of an entry already: its own leaf, or another that carries one of its CloudEvents. */
+  async recorded(entry: Entry): Promise<{ leaf: number | undefined; event: number | undefined }> {
+    const events = entry.claims.flatMap(({ source, id }) => (id === undefined ? [] : [eventKey(source, id)]))
+    const [leaf, ...found] = await this.#kv.getMany([leafKey(entry.hash), ...events])
+    const event = found.find((bytes) => bytes !== undefined)
+    return { leaf: leaf && fromU64(leaf), event: event && fromU64(event) }
   }
 
   /** Leaf indexes in [from, to) whose entry has the attribute, in the tree's order or against it. */

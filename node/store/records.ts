@@ -1,9 +1,11 @@
 /** The single records of a store (META in keys.ts): what stands in each, and how it is written and read. */
 import type { HardState } from '../../consensus/types.ts'
-import { concat, fromU64, u64 } from '../../src/bytes.ts'
+import { concat, fromU64, fromUtf8, u64 } from '../../src/bytes.ts'
 import { errorMessage } from '../../src/errors.ts'
 import { array, canonicalJson, count, fields, parseCanonicalJson, text } from '../../src/json.ts'
 import { HASH_BYTES, VALIDATORS_MAX } from '../../src/limits.ts'
+import { parseCheckpoint } from '../../src/notes/checkpoint.ts'
+import { parseNote } from '../../src/notes/note.ts'
 import { META, STORE_VERSION } from './keys.ts'
 import type { Kv, KvWrite } from './kv.ts'
 import { damaged, StoreError } from './store-error.ts'
@@ -132,6 +134,23 @@ export function readRecovering(bytes: Uint8Array | undefined): Recovering | unde
     const names = array(without, '"without"', 0, VALIDATORS_MAX)
     return { without: names.map((name) => text(name, 'A name', 255)) }
   })
+}
+
+// ---- certificates: text of a signed note
+
+/** The text in a value, or something that is no note. */
+export function textOf(bytes: Uint8Array | undefined): string | undefined {
+  if (bytes === undefined) return undefined
+  try {
+    return fromUtf8(bytes)
+  } catch {
+    return ''
+  }
+}
+
+/** The tree size that a certificate speaks of. Throws FormatError for what is none. */
+export function certificateSize(note: string): number {
+  return parseCheckpoint(parseNote(note).text).size
 }
 
 /** A record that cannot be absent, or unreadable, but by damage. */

@@ -14,7 +14,7 @@ describe('an entry whose block is applied while its signature is verified', () =
     const store = {
       state: genesisState(await exampleGenesis()),
       tip: { height: 0 },
-      recorded: async () => [{ leaf: store.tip.height === 0 ? undefined : 1, event: undefined }],
+      recorded: async () => ({ leaf: store.tip.height === 0 ? undefined : 1, event: undefined }),
     }
     const suite = {
       verify: async () => {

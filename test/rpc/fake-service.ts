@@ -149,6 +149,7 @@ export function fakeService(overrides: Partial<LedgerService> = {}): FakeService
           online: true,
         },
       ],
+      evidence: [],
     }),
     subscribe(listener) {
       listeners.add(listener)
