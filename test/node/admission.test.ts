@@ -22,7 +22,12 @@ describe('an entry whose block is applied while its signature is verified', () =
         return true
       },
     }
-    const admission = new Admission(store as unknown as LedgerStore, pool, suite as unknown as SignatureSuite)
+    const admission = new Admission(
+      store as unknown as LedgerStore,
+      pool,
+      suite as unknown as SignatureSuite,
+      () => true,
+    )
     assert.deepEqual(await admission.admit(entry), { outcome: 'known' })
     assert.equal(pool.size, 0)
   })

@@ -29,7 +29,8 @@ describe('a leader', () => {
     for (const entry of pooled) pool.add(entry)
     const proposed: RaftBlock[] = []
     const tip = { hash: state.hash, height: 0 }
-    const store = { state, tip, hasLeaves: async () => [] } as unknown as ProposerPorts['store']
+    const members = { newest: state.membership }
+    const store = { state, tip, members, hasLeaves: async () => [] } as unknown as ProposerPorts['store']
     const unapplied = new Unapplied(store, pool, { verify: async () => true } as never, {} as never)
     const block = await blockOn(state, inLog)
     unapplied.add(block, inLog)
