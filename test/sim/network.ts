@@ -190,10 +190,15 @@ export class SimNetwork {
   #publish(from: Station | undefined, topic: Topic, bytes: Uint8Array): void {
     if (from === undefined) return
     const self = from.life.node
-    const { judge, transcript, timeline } = this.#world
-    judge.publishes(self, topic, bytes)
-    transcript.note(self, () => `tells all: ${topic}`)
-    for (const to of this.#names) {
+    this.#world.judge.publishes(self, topic, bytes)
+    this.#world.transcript.note(self, () => `tells all: ${topic}`)
+    this.gossip(self, this.#names, topic, bytes)
+  }
+
+  /** Hands a message of `self` to those of `names` that it reaches. */
+  gossip(self: string, names: readonly string[], topic: Topic, bytes: Uint8Array): void {
+    const { judge, timeline } = this.#world
+    for (const to of names) {
       if (to === self) continue
       const relay = this.#relay(self, to)
       if (relay === undefined) continue

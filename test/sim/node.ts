@@ -10,6 +10,7 @@ import type { Random } from '../consensus/sim/random.ts'
 import type { Cast, NodeKeys } from './cast.ts'
 import { DiskError, type DiskPace, isDiskFault, SimDisk } from './disk.ts'
 import type { Judge, Judged } from './judge.ts'
+import { Liar } from './liar.ts'
 import { Life, MachineClock } from './life.ts'
 import type { SimNetwork } from './network.ts'
 import { listeningLogger, noMetrics } from './silent.ts'
@@ -28,6 +29,7 @@ export interface World {
   readonly lies: boolean
   /** For nodes that have stopped by themselves, by the code of what stopped them. */
   readonly stops: Record<string, number>
+  readonly lieCounts: Record<string, number>
 }
 
 export interface Pace extends DiskPace {
@@ -53,6 +55,7 @@ export class SimNode implements Judged {
   ledger: LedgerNode | undefined
   readonly #world: World
   readonly #keys: NodeKeys
+  #liar: Liar | undefined
   #life: Life | undefined
   #doom: { point: Point; countdown: number; power: boolean } | undefined
 
@@ -64,6 +67,21 @@ export class SimNode implements Judged {
     this.disk = new SimDisk(world.random, world.pace)
     this.clock = new MachineClock(world.timeline)
     world.judge.enrol(this)
+    if (!honest) this.#liar = this.#makeLiar()
+  }
+
+  #makeLiar(): Liar {
+    const { random, cast, network, lieCounts, transcript } = this.#world
+    const liar = new Liar(this.name, {
+      random,
+      keys: this.#keys,
+      names: cast.names.filter((name) => name !== this.name),
+      counts: lieCounts,
+      now: () => this.clock.now(),
+      whisper: (to, topic, bytes) => network.gossip(this.name, to, topic, bytes),
+    })
+    transcript.note(this.name, () => liar.describe)
+    return liar
   }
 
   get up(): boolean {
@@ -123,10 +141,11 @@ export class SimNode implements Judged {
     })
     const store = await LedgerStore.open(kv, cast.genesis)
     const suite = this.#suite(life)
+    const port = network.port(life, (point) => this.passes(point))
     const ledger = await LedgerNode.open({
       name: this.name,
       store,
-      network: network.port(life, (point) => this.passes(point)),
+      network: this.#liar?.network(port) ?? port,
       clock: life,
       random: random.next,
       suites: { urgent: suite, ordinary: suite },
@@ -188,8 +207,11 @@ export class SimNode implements Judged {
     transcript.note(this.name, () => `stops by itself: ${errorMessage(error)}`)
     stops[code] = (stops[code] ?? 0) + 1
     this.crash(false)
-    if (error instanceof InvariantError && lies) this.halted = true
-    else if (!isDiskFault(error) && this.honest) {
+    // Among liars an honest node may have to stop; its operator must be able to read why.
+    if (error instanceof InvariantError && lies) {
+      this.halted = true
+      if (!/^[A-Z].{20,}\.$/.test(error.message)) judge.fail(`${this.name} stops without a plain sentence`)
+    } else if (!isDiskFault(error) && this.honest) {
       judge.fail(`${this.name} stops: ${error instanceof Error ? error.stack : String(error)}`)
     }
     timeline.after(random.int(500, RESTART_MS_MAX), () => this.start())
