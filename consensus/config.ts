@@ -1,6 +1,6 @@
 /** Checks of what a Raft is built from, at the door, so that no later code has to doubt it. */
 import { invariant } from '../src/errors.ts'
-import { BLOCK_BYTES_MAX, VALIDATORS_MAX } from '../src/limits.ts'
+import { BLOCK_BYTES_MAX } from '../src/limits.ts'
 import type { RaftConfig, RaftLimits } from './types.ts'
 import { APPEND_BLOCKS_MAX } from './wire.ts'
 
@@ -16,9 +16,7 @@ export const DEFAULT_LIMITS: RaftLimits = {
 
 /** Throws an InvariantError for a configuration that could not work: it is our own code that builds it. */
 export function checkConfig(config: RaftConfig): void {
-  const { voters, electionTicks, heartbeatTicks, limits, log, hardState } = config
-  invariant(voters.length >= 1 && voters.length <= VALIDATORS_MAX, 'From 1 to 15 voters are possible.')
-  invariant(new Set(voters).size === voters.length, 'A voter is named twice.', { voters })
+  const { electionTicks, heartbeatTicks, limits, log, hardState } = config
   invariant(
     heartbeatTicks >= 1 && electionTicks > 2 * heartbeatTicks,
     'An election timeout must outlast two heartbeats.',

@@ -7,16 +7,15 @@ import { checkConfig } from './config.ts'
 import { Log } from './log.ts'
 import type { Envelope, Message } from './messages.ts'
 import { Progress } from './progress.ts'
-import type { NodeId, RaftConfig, RaftLimits, Role } from './types.ts'
+import type { NodeId, RaftConfig, RaftLimits, ReadAnswer, Role } from './types.ts'
 
 export class Core {
   readonly id: NodeId
+  readonly listening: boolean
   readonly limits: RaftLimits
   readonly electionTicks: number
   readonly heartbeatTicks: number
   readonly log: Log
-  /** Replaced as a whole when membership changes. */
-  voters: readonly NodeId[]
 
   term: number
   votedFor: NodeId | undefined
@@ -25,12 +24,19 @@ export class Core {
 
   /** Answers to our candidacy, empty unless (pre-)candidate. */
   votes = new Map<NodeId, boolean>()
-  /** One for every other voter, empty unless leader. */
+  /** One for every other voter and learner, empty unless leader. */
   progress = new Map<NodeId, Progress>()
   /** A block of our own term is in the log: the term is open for proposals. Meaningful while leader. */
   opened = false
   /** To whom leadership is being handed, for how many ticks already, and whether it has been told to stand. */
   transfer: { to: NodeId; ticks: number; told: boolean } | undefined
+  /** Rounds of heartbeats begun in this term; the last of them that was begun for reads. While leader. */
+  round = 0
+  readRound = 0
+  /** Reads that wait until a majority has answered `round`, which never falls from one to the next. */
+  reads: { readonly id: number; readonly height: number; readonly round: number }[] = []
+  /** To be handed to the driver. */
+  readAnswers: ReadAnswer[] = []
   /** Ticks since we heard from a leader or voted; for a leader, since it last counted its quorum. */
   electionElapsed = 0
   heartbeatElapsed = 0
@@ -48,24 +54,43 @@ export class Core {
   constructor(config: RaftConfig) {
     checkConfig(config)
     this.id = config.id
+    this.listening = config.listening ?? false
     this.limits = config.limits
     this.electionTicks = config.electionTicks
     this.heartbeatTicks = config.heartbeatTicks
-    this.voters = config.voters
     this.term = config.hardState.term
     this.votedFor = config.hardState.votedFor
-    this.log = new Log(config.log.blocks, config.log.commit, config.limits)
+    this.log = new Log(config.log.blocks, config.log.commit, config.configuration, config.limits)
     this.#random = config.random
     this.electionTimeout = this.#drawTimeout()
+  }
+
+  get voters(): readonly NodeId[] {
+    return this.log.configuration.voters
   }
 
   get isVoter(): boolean {
     return this.voters.includes(this.id)
   }
 
+  /** May this server stand for election? Its own vote counts only if it is a voter. */
+  get mayStand(): boolean {
+    return !this.listening && this.log.mayStand(this.id)
+  }
+
   /** A leader of this term is known and was heard within the shortest election timeout (thesis 6.4.1). */
   get leaderIsLive(): boolean {
     return this.leader !== undefined && this.electionElapsed < this.electionTicks
+  }
+
+  /** A leader that has committed a block of its own term knows all that is committed (Raft section 8). */
+  get hasCommittedInTerm(): boolean {
+    return this.log.at(this.log.commit)?.term === this.term
+  }
+
+  /** One number a voter: `own` for this server if it is one, and what a leader's progress says of the others. */
+  perVoter(own: number, other: (progress: Progress) => number): number[] {
+    return this.voters.map((voter) => (voter === this.id ? own : other(this.progress.get(voter)!)))
   }
 
   #drawTimeout(): number {
@@ -77,9 +102,8 @@ export class Core {
     queue.push({ to, message })
   }
 
-  /** To every other voter. */
-  broadcast(message: Message): void {
-    for (const to of this.voters) if (to !== this.id) this.send(to, message)
+  broadcast(servers: Iterable<NodeId>, message: Message): void {
+    for (const to of servers) if (to !== this.id) this.send(to, message)
   }
 
   /** Leaves the roles of candidate and leader, in this term or a later one. */
@@ -103,9 +127,17 @@ export class Core {
     invariant(this.role === 'candidate' && this.votedFor === this.id, 'Only a candidate becomes leader.')
     this.#enter('leader', this.term, this.id)
     this.opened = this.log.tail.term === this.term
-    for (const voter of this.voters) {
-      if (voter === this.id) continue
-      this.progress.set(voter, new Progress(this.log.tail.height + 1, this.limits.inflightAppendsMax))
+    this.track(this.log.tail.height + 1)
+  }
+
+  /** A leader follows whoever is in its configuration, and nobody else; newcomers are first sent block `next`. */
+  track(next: number): void {
+    const { voters, learners } = this.log.configuration
+    const before = this.progress
+    this.progress = new Map()
+    for (const id of [...voters, ...learners]) {
+      if (id === this.id) continue
+      this.progress.set(id, before.get(id) ?? new Progress(next, this.limits.inflightAppendsMax))
     }
   }
 
@@ -124,6 +156,9 @@ export class Core {
     this.progress = new Map()
     this.opened = false
     this.transfer = undefined
+    this.round = this.readRound = 0
+    for (const { id } of this.reads) this.readAnswers.push({ id, height: undefined })
+    this.reads = []
     this.electionElapsed = 0
     this.heartbeatElapsed = 0
     this.electionTimeout = this.#drawTimeout()

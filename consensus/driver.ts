@@ -4,7 +4,7 @@
  * durable; only then do the other messages leave; committed blocks are applied in order, while the next write
  * is already under way. It holds no timer: whoever owns the clock calls `tick`.
  */
-import { FormatError, RefusedError } from '../src/errors.ts'
+import { FormatError, invariant, RefusedError } from '../src/errors.ts'
 import type { Append, Message } from './messages.ts'
 import type { Raft } from './raft.ts'
 import type {
@@ -35,10 +35,11 @@ export interface DriverPorts {
   /** Makes committed blocks part of the ledger. Never called before the previous call has resolved. */
   apply(blocks: readonly Block[]): Promise<void>
   /**
-   * The ledger's verdict on blocks that would follow `parent`. False, or a RefusedError or FormatError, drops
-   * the append and blames its sender; anything else thrown stops the driver.
+   * The ledger's verdict on blocks that would follow `parent`: the same blocks, each with the configuration that
+   * its body brings, if any. Undefined, or a RefusedError or FormatError, drops the append and blames its sender;
+   * anything else thrown, or other blocks returned, stops the driver.
    */
-  check(blocks: readonly Block[], parent: BlockRef): Promise<boolean>
+  check(blocks: readonly Block[], parent: BlockRef): Promise<readonly Block[] | undefined>
   onSoftState(state: SoftState): void
   /** Pull committed blocks up to this height from any peer, and `install` them. */
   onBehind(height: number): void
@@ -46,6 +47,10 @@ export interface DriverPorts {
   /** Called once. The driver has stopped; the process must not go on as a validator. */
   onFatal(error: unknown): void
 }
+
+export type ReadResult =
+  | { readonly ok: true; readonly height: number }
+  | { readonly ok: false; readonly reason: 'not-leader' | 'not-committed-in-term' | 'deposed' }
 
 interface AppendQueue {
   waiting: Append[]
@@ -56,6 +61,9 @@ export class Driver {
   readonly #raft: Raft
   readonly #ports: DriverPorts
   readonly #queues = new Map<NodeId, AppendQueue>()
+  /** Reads that wait for their answer, by the id that Raft knows them by. */
+  readonly #reads = new Map<number, (result: ReadResult) => void>()
+  #lastRead = 0
   #stopped = false
   #running = false
   #writing: Promise<void> = Promise.resolve()
@@ -68,7 +76,16 @@ export class Driver {
 
   get raft(): Pick<
     Raft,
-    'id' | 'term' | 'role' | 'leader' | 'tail' | 'commit' | 'needsOpening' | 'canPropose'
+    | 'id'
+    | 'term'
+    | 'role'
+    | 'leader'
+    | 'tail'
+    | 'commit'
+    | 'configuration'
+    | 'needsOpening'
+    | 'canPropose'
+    | 'canChange'
   > {
     return this.#raft
   }
@@ -89,13 +106,29 @@ export class Driver {
     return this.#enter(() => this.#raft.propose(block)) ?? { ok: false, reason: 'not-leader' }
   }
 
-  /** `blocks` are proven committed by a certificate, and begin at or below `raft.commit + 1`. */
+  /**
+   * `blocks` are proven committed by a certificate, begin at or below `raft.commit + 1`, and carry their
+   * configurations.
+   */
   install(blocks: readonly Block[]): void {
     this.#enter(() => this.#raft.install(blocks))
   }
 
   transfer(to?: NodeId): TransferResult {
     return this.#enter(() => this.#raft.transfer(to)) ?? { ok: false, reason: 'not-leader' }
+  }
+
+  /**
+   * The height that a server must have applied before it answers a read, so that the answer misses nothing
+   * committed before this call. Never rejects: a refusal means to ask again, here or at another leader.
+   */
+  read(): Promise<ReadResult> {
+    return new Promise((resolve) => {
+      const id = ++this.#lastRead
+      this.#reads.set(id, resolve)
+      const start = this.#enter(() => this.#raft.read(id)) ?? { ok: false, reason: 'not-leader' }
+      if (!start.ok) this.#settleRead(id, start)
+    })
   }
 
   /**
@@ -121,6 +154,7 @@ export class Driver {
   /** Takes no more work; resolves when what is being written and applied is done. */
   async stop(): Promise<void> {
     this.#stopped = true
+    this.#dropReads()
     await Promise.allSettled([this.#writing, this.#applying])
   }
 
@@ -130,15 +164,24 @@ export class Driver {
       if (this.#stopped) break
       try {
         const rest = this.#raft.unchecked(append)
-        if (rest !== undefined && !(await this.#ports.check(rest.blocks, rest.prev))) {
-          throw new RefusedError('bad-chain', 'The ledger refuses a block.', { height: rest.prev.height + 1 })
-        }
-        this.#step(from, rest ?? append)
+        this.#step(from, rest === undefined ? append : await this.#checked(rest))
       } catch (error) {
         this.#blame(from, error)
       }
     }
     queue.busy = false
+  }
+
+  /** The append as the ledger returns it: only what it has checked goes into the log. */
+  async #checked(append: Append): Promise<Append> {
+    const blocks = await this.#ports.check(append.blocks, append.prev)
+    if (blocks === undefined) {
+      throw new RefusedError('bad-chain', 'The ledger refuses a block.', { height: append.prev.height + 1 })
+    }
+    const same =
+      blocks.length === append.blocks.length && blocks.every(({ hash }, i) => hash === append.blocks[i]!.hash)
+    invariant(same, 'The ledger returned other blocks than it was given to check.')
+    return { ...append, blocks }
   }
 
   #step(from: NodeId, message: Message): void {
@@ -177,6 +220,9 @@ export class Driver {
         for (const { to, message } of ready.early) this.#ports.send(to, message)
         if (ready.softState !== undefined) this.#ports.onSoftState(ready.softState)
         if (ready.behind !== undefined) this.#ports.onBehind(ready.behind)
+        for (const { id, height } of ready.reads) {
+          this.#settleRead(id, height === undefined ? { ok: false, reason: 'deposed' } : { ok: true, height })
+        }
         if (needsWrite(ready)) {
           this.#writing = this.#ports.persist(ready)
           await this.#writing
@@ -202,9 +248,19 @@ export class Driver {
     )
   }
 
+  #settleRead(id: number, result: ReadResult): void {
+    this.#reads.get(id)?.(result)
+    this.#reads.delete(id)
+  }
+
+  #dropReads(): void {
+    for (const id of [...this.#reads.keys()]) this.#settleRead(id, { ok: false, reason: 'not-leader' })
+  }
+
   #fail(error: unknown): void {
     if (this.#stopped) return
     this.#stopped = true
+    this.#dropReads()
     this.#ports.onFatal(error)
   }
 }

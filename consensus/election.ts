@@ -5,27 +5,30 @@ import type { PreVote, PreVoteReply, Vote, VoteReply } from './messages.ts'
 import { tally } from './quorum.ts'
 import type { NodeId } from './types.ts'
 
-/** A tick of anyone who does not lead: too long without a leader, and a voter stands. */
+/** A tick of anyone who does not lead: too long without a leader, and whoever may stand does. */
 export function tickElection(core: Core): void {
   core.electionElapsed++
-  if (core.isVoter && core.electionElapsed >= core.electionTimeout) preCampaign(core)
+  if (core.mayStand && core.electionElapsed >= core.electionTimeout) preCampaign(core)
 }
 
 export function preCampaign(core: Core): void {
   core.becomePreCandidate()
   core.votes.set(core.id, true)
   const { height, term } = core.log.tail
-  core.broadcast({ kind: 'pre-vote', term: core.term + 1, tail: { height, term } })
+  core.broadcast(core.voters, { kind: 'pre-vote', term: core.term + 1, tail: { height, term } })
   count(core)
 }
 
 /** Raises the term and asks for votes. `transfer`: the leader told us to, so voters need not wait for its end. */
 export function campaign(core: Core, transfer: boolean): void {
   core.becomeCandidate()
-  core.votes.set(core.id, true)
   const { height, term } = core.log.tail
-  core.broadcast({ kind: 'vote', term: core.term, tail: { height, term }, transfer })
-  count(core)
+  core.broadcast(core.voters, { kind: 'vote', term: core.term, tail: { height, term }, transfer })
+}
+
+/** A candidate's own vote is on disk and counts: the only voter may lead from now on, and not before. */
+export function countOwnVote(core: Core): void {
+  if (core.role === 'candidate') vote(core, core.id, true)
 }
 
 function count(core: Core): void {
@@ -37,14 +40,14 @@ function count(core: Core): void {
 
 /** Grants nothing that must last: a pre-vote binds nobody. */
 export function onPreVote(core: Core, from: NodeId, message: PreVote): void {
-  const granted = message.term > core.term && core.log.isUpToDate(message.tail)
+  const granted = !core.listening && message.term > core.term && core.log.isUpToDate(message.tail)
   core.send(from, { kind: 'pre-vote-reply', term: granted ? message.term : core.term, granted })
 }
 
 /** One vote a term, first come first served, only for a log at least as up to date as ours. */
 export function onVote(core: Core, from: NodeId, message: Vote): void {
   const free = core.votedFor === undefined && core.leader === undefined
-  const granted = (free || core.votedFor === from) && core.log.isUpToDate(message.tail)
+  const granted = !core.listening && (free || core.votedFor === from) && core.log.isUpToDate(message.tail)
   if (granted) {
     core.votedFor = from
     core.electionElapsed = 0

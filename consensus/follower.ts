@@ -2,7 +2,7 @@
 import { invariant, RefusedError } from '../src/errors.ts'
 import type { Core } from './core.ts'
 import { campaign } from './election.ts'
-import type { Append, Behind } from './messages.ts'
+import type { Append, Behind, Heartbeat } from './messages.ts'
 import type { Block, NodeId } from './types.ts'
 
 /** Someone leads this term: whatever we were doing about it ends. */
@@ -31,12 +31,15 @@ export function onAppend(core: Core, from: NodeId, message: Append): void {
   log.merge(blocks)
   const match = prev.height + blocks.length
   log.commitTo(Math.min(message.commit, match), true)
-  core.send(from, { kind: 'append-reply', term, match })
+  const acknowledged = core.listening ? Math.min(match, log.commit) : match
+  core.send(from, { kind: 'append-reply', term, match: acknowledged })
 }
 
 /** Says nothing of the log, so it may overtake appends; the commit height travels with appends alone. */
-export function onHeartbeat(core: Core, from: NodeId): void {
-  core.send(from, { kind: 'heartbeat-reply', term: core.term, commit: core.log.commit })
+export function onHeartbeat(core: Core, from: NodeId, { round }: Heartbeat): void {
+  // A server that may have voted for a newer leader cannot vouch for this one; round 0 confirms no read.
+  const confirmed = core.listening ? 0 : round
+  core.send(from, { kind: 'heartbeat-reply', term: core.term, commit: core.log.commit, round: confirmed })
 }
 
 /** No reply: `install` acknowledges what was pulled, and heartbeats make the leader repeat itself. */
@@ -46,7 +49,7 @@ export function onBehind(core: Core, message: Behind): void {
 
 /** The leader wants us to succeed it: stand at once, without asking first. */
 export function onTimeoutNow(core: Core, from: NodeId): void {
-  if (core.role === 'follower' && core.leader === from && core.isVoter) campaign(core, true)
+  if (core.role === 'follower' && core.leader === from && core.mayStand) campaign(core, true)
 }
 
 /**
@@ -85,6 +88,9 @@ export function install(core: Core, blocks: readonly Block[]): void {
   // Queued acknowledgements of a suffix that gave way would no longer be true.
   if (log.merge(above)) core.outbox = []
   log.commitTo(last.height, false)
+  // A leader's end is its own affair.
+  if (core.role !== 'leader' && core.role !== 'follower' && !core.mayStand)
+    core.becomeFollower(core.term, undefined)
   if (core.leader !== undefined && core.role === 'follower') {
     core.send(core.leader, { kind: 'append-reply', term: core.term, match: log.commit })
   }

@@ -1,14 +1,15 @@
 /** Leading: proposing, counting acknowledgements, committing, keeping or giving up leadership. */
 import type { Core } from './core.ts'
 import type { AppendReject, AppendReply, HeartbeatReply } from './messages.ts'
-import { majority, majorityHeight } from './quorum.ts'
+import { majorityHeight } from './quorum.ts'
+import { beginRound, confirmReads } from './reads.ts'
 import { compare, replicate, tellBehind } from './replication.ts'
 import type { Block, NodeId, ProposeResult, TransferResult } from './types.ts'
 
 /** The new leader makes itself known; the term opens with the block that its driver proposes next. */
 export function startLeading(core: Core): void {
   core.becomeLeader()
-  core.broadcast({ kind: 'heartbeat', term: core.term })
+  beginRound(core)
 }
 
 export function tickLeader(core: Core): void {
@@ -24,18 +25,16 @@ export function tickLeader(core: Core): void {
   if (core.transfer !== undefined && ++core.transfer.ticks >= core.electionTicks) core.transfer = undefined
   if (core.heartbeatElapsed >= core.heartbeatTicks) {
     core.heartbeatElapsed = 0
-    core.broadcast({ kind: 'heartbeat', term: core.term })
+    beginRound(core)
+    confirmReads(core)
   }
 }
 
 /** CheckQuorum: a leader that a majority no longer answers must not go on taking entries (thesis 6.2). */
 function hearsQuorum(core: Core): boolean {
-  let heard = core.isVoter ? 1 : 0
-  for (const progress of core.progress.values()) {
-    if (progress.active) heard++
-    progress.active = false
-  }
-  return heard >= majority(core.voters.length)
+  const heard = core.perVoter(1, ({ active }) => (active ? 1 : 0))
+  for (const progress of core.progress.values()) progress.active = false
+  return majorityHeight(heard) === 1
 }
 
 /** The reason why no block can be proposed now, or undefined. */
@@ -48,15 +47,28 @@ export function proposeRefusal(core: Core): (ProposeResult & { ok: false })['rea
   return undefined
 }
 
+/**
+ * The reason why no block with a configuration can be proposed now, or undefined. One change at a time, and
+ * only from a leader that knows the last one to be committed: otherwise two leaders could each count a majority
+ * that the other's has no member in common with (thesis 4.1, with Ongaro's correction of 2015).
+ */
+export function changeRefusal(core: Core): (ProposeResult & { ok: false })['reason'] | undefined {
+  const reason = proposeRefusal(core)
+  if (reason !== undefined) return reason
+  if (!core.log.configurationIsCommitted) return 'change-pending'
+  return core.hasCommittedInTerm ? undefined : 'not-committed-in-term'
+}
+
 export function propose(core: Core, block: Block): ProposeResult {
   const { log } = core
-  const reason = proposeRefusal(core)
+  const reason = block.configuration === undefined ? proposeRefusal(core) : changeRefusal(core)
   if (reason !== undefined) return { ok: false, reason }
   if (block.term !== core.term) return { ok: false, reason: 'stale-term' }
   if (block.height !== log.tail.height + 1 || block.prev !== log.tail.hash)
     return { ok: false, reason: 'not-on-tail' }
   log.append(block)
   core.opened = true
+  if (block.configuration !== undefined) core.track(block.height)
   for (const to of core.progress.keys()) replicate(core, to)
   return { ok: true }
 }
@@ -68,10 +80,10 @@ export function onAppendReply(core: Core, from: NodeId, message: AppendReply): v
   progress.active = true
   const news = progress.acknowledge(message.match)
   wake(core, from)
-  if (news) {
-    advanceCommit(core)
-    replicate(core, from)
-  }
+  if (news) advanceCommit(core)
+  if (core.role !== 'leader') return
+  // Also without news: a follower that pulled blocks from others may be ready for more than was ever sent.
+  replicate(core, from)
   finishTransfer(core)
 }
 
@@ -90,6 +102,8 @@ export function onHeartbeatReply(core: Core, from: NodeId, message: HeartbeatRep
   const progress = core.progress.get(from)
   if (progress === undefined) return
   progress.active = true
+  progress.round = Math.max(progress.round, Math.min(message.round, core.round))
+  confirmReads(core)
   if (message.commit <= core.log.tail.height) progress.atLeast(message.commit)
   wake(core, from)
   if (progress.state === 'catching-up') tellBehind(core, from)
@@ -110,29 +124,46 @@ function wake(core: Core, from: NodeId): void {
  */
 export function advanceCommit(core: Core): void {
   const { log } = core
-  const heights = core.voters.map((voter) =>
-    voter === core.id ? log.stable : core.progress.get(voter)!.match,
-  )
-  const height = majorityHeight(heights)
-  if (height <= log.commit || log.at(height)?.term !== core.term) return
-  log.commitTo(height, true)
-  for (const [to, progress] of core.progress) {
-    // Whoever is being sent blocks anyway learns the commit height with them.
-    if (progress.next > log.tail.height) compare(core, to)
+  const height = majorityHeight(core.perVoter(log.stable, ({ match }) => match))
+  if (height > log.commit && log.at(height)?.term === core.term) {
+    log.commitTo(height, true)
+    for (const [to, progress] of core.progress) {
+      // Whoever is being sent blocks anyway learns the commit height with them.
+      if (progress.next > log.tail.height) compare(core, to)
+    }
   }
+  if (!core.isVoter && log.configurationIsCommitted) retire(core)
 }
 
-/** Hands leadership over (thesis 3.10): to `wanted`, or to the most up-to-date follower that answers. */
+/**
+ * The end of a leader that is no voter any more. It led, without counting itself, until the block that says so
+ * was committed (thesis 4.2.2); now whoever is next must not wait for an election timeout.
+ */
+function retire(core: Core): void {
+  // Whoever awaits the answer to earlier blocks has not been told yet, and will not be later.
+  for (const [to, progress] of core.progress) if (progress.next <= core.log.tail.height) compare(core, to)
+  const successor = mostUpToDate(core)
+  if (successor !== undefined) core.send(successor, { kind: 'timeout-now', term: core.term })
+  core.becomeFollower(core.term, undefined)
+}
+
+/** The other voter whose log reaches furthest, among those whose log is known. */
+function mostUpToDate(core: Core): NodeId | undefined {
+  const known = [...core.progress].filter(
+    ([id, { state, match }]) => core.voters.includes(id) && state !== 'catching-up' && match > 0,
+  )
+  return known.sort(([, a], [, b]) => b.match - a.match)[0]?.[0]
+}
+
+/** Hands leadership over (thesis 3.10): to `wanted`, or to the most up-to-date of the other voters. */
 export function startTransfer(core: Core, wanted: NodeId | undefined): TransferResult {
   if (core.role !== 'leader') return { ok: false, reason: 'not-leader' }
-  const candidates = [...core.progress].filter(([id, progress]) =>
-    wanted === undefined ? progress.state !== 'catching-up' && progress.match > 0 : id === wanted,
-  )
-  const best = candidates.sort(([, a], [, b]) => b.match - a.match)[0]
-  if (best === undefined) return { ok: false, reason: 'no-target' }
-  core.transfer = { to: best[0], ticks: 0, told: false }
+  const to = wanted ?? mostUpToDate(core)
+  if (to === undefined || to === core.id || !core.voters.includes(to))
+    return { ok: false, reason: 'no-target' }
+  core.transfer = { to, ticks: 0, told: false }
   finishTransfer(core)
-  return { ok: true, to: best[0] }
+  return { ok: true, to }
 }
 
 /** As soon as the successor has our whole log it may stand. */

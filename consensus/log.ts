@@ -8,7 +8,8 @@
  * writing. Blocks at or below `commit` are never replaced.
  */
 import { InvariantError, invariant, RefusedError } from '../src/errors.ts'
-import type { Block, BlockRef, RaftLimits } from './types.ts'
+import { Configurations } from './configurations.ts'
+import type { Block, BlockRef, Configuration, NodeId, RaftLimits } from './types.ts'
 
 /** Do `blocks` follow `prev` without a gap, terms never falling and none above `term`? */
 export function chains(prev: BlockRef, blocks: readonly Block[], term: number): boolean {
@@ -28,6 +29,7 @@ export function refOf(block: BlockRef): BlockRef {
 export class Log {
   readonly #blocks: Block[]
   readonly #limits: RaftLimits
+  readonly #configurations: Configurations
   #bytes = 0
   #commit: number
   /** Commit height learnt from a leader or as a leader, not from `install`: no later leader can lack it. */
@@ -40,7 +42,8 @@ export class Log {
   /** Lowest height removed since the last write was taken, if the disk holds or is about to hold it. */
   #truncated: number | undefined
 
-  constructor(blocks: readonly Block[], commit: number, limits: RaftLimits) {
+  /** `configuration` is the one in force at `commit`; blocks above it carry their own. */
+  constructor(blocks: readonly Block[], commit: number, configuration: Configuration, limits: RaftLimits) {
     const first = blocks[0]!
     invariant(
       chains(first, blocks.slice(1), Number.POSITIVE_INFINITY),
@@ -49,6 +52,8 @@ export class Log {
     this.#blocks = [...blocks]
     for (const block of blocks) this.#bytes += block.body.length
     this.#limits = limits
+    this.#configurations = new Configurations(configuration, commit)
+    for (const block of blocks) if (block.height > commit) this.#configurations.append(block)
     this.#commit = this.#handed = this.#applied = commit
     this.#ordered = first.height
     this.#stable = this.tail.height
@@ -69,6 +74,16 @@ export class Log {
   }
   get stable(): number {
     return this.#stable
+  }
+  /** The one to use: the latest in the log, committed or not. */
+  get configuration(): Configuration {
+    return this.#configurations.latest
+  }
+  mayStand(id: NodeId): boolean {
+    return this.#configurations.mayStand(id)
+  }
+  get configurationIsCommitted(): boolean {
+    return this.#configurations.height <= this.#commit
   }
 
   /** The block at `height` if it is in memory. */
@@ -116,6 +131,7 @@ export class Log {
   /** Appends the leader's own block on top of the tail. */
   append(block: Block): void {
     invariant(chains(this.tail, [block], block.term), 'A block was proposed that does not follow the tail.')
+    this.#configurations.append(block)
     this.#blocks.push(block)
     this.#bytes += block.body.length
   }
@@ -156,6 +172,7 @@ export class Log {
       this.#truncated = Math.min(this.#truncated ?? offered.height, offered.height)
     }
     this.#stable = Math.min(this.#stable, offered.height - 1)
+    this.#configurations.truncate(offered.height)
     for (const block of this.#blocks.splice(offered.height - this.base.height)) {
       this.#bytes -= block.body.length
     }
@@ -168,6 +185,7 @@ export class Log {
       tail: this.tail.height,
     })
     this.#commit = Math.max(this.#commit, height)
+    this.#configurations.commitTo(this.#commit)
     if (ordered) this.#ordered = Math.max(this.#ordered, height)
   }
 

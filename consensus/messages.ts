@@ -65,6 +65,8 @@ export interface AppendReject {
 export interface Heartbeat {
   readonly kind: 'heartbeat'
   readonly term: number
+  /** Counts the leader's broadcasts of heartbeats in this term, from 1. */
+  readonly round: number
 }
 
 /** Also the answer to a leader whose term is over: the higher `term` makes it step down. */
@@ -73,6 +75,8 @@ export interface HeartbeatReply {
   readonly term: number
   /** The sender's own commit height: a leader has every committed block, so this acknowledges up to there. */
   readonly commit: number
+  /** Of the heartbeat that this answers; 0 if it answers something else. Confirms reads (thesis 6.4). */
+  readonly round: number
 }
 
 /** The leader has dropped from memory what the receiver needs next; committed blocks are to be pulled from any peer. */

@@ -15,6 +15,8 @@ export class Progress {
   next: number
   /** Heard from since the last quorum check. */
   active = false
+  /** Newest round of heartbeats that the follower has answered in this term. */
+  round = 0
   /** An append with blocks, sent while probing, is unanswered. */
   #probing = false
   /** Last heights of unanswered appends, oldest first. */

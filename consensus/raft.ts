@@ -5,10 +5,19 @@
  */
 import { invariant, RefusedError } from '../src/errors.ts'
 import { Core } from './core.ts'
-import { onPreVote, onPreVoteReply, onVote, onVoteReply, preCampaign, tickElection } from './election.ts'
+import {
+  countOwnVote,
+  onPreVote,
+  onPreVoteReply,
+  onVote,
+  onVoteReply,
+  preCampaign,
+  tickElection,
+} from './election.ts'
 import { hearLeader, install, onAppend, onBehind, onHeartbeat, onTimeoutNow } from './follower.ts'
 import {
   advanceCommit,
+  changeRefusal,
   onAppendReject,
   onAppendReply,
   onHeartbeatReply,
@@ -19,13 +28,16 @@ import {
 } from './leader.ts'
 import { chains, refOf } from './log.ts'
 import type { Append, Message } from './messages.ts'
+import { startRead } from './reads.ts'
 import type {
   Block,
   BlockRef,
+  Configuration,
   HardState,
   NodeId,
   ProposeResult,
   RaftConfig,
+  ReadStart,
   Ready,
   SoftState,
   Status,
@@ -65,6 +77,10 @@ export class Raft {
   get commit(): number {
     return this.#core.log.commit
   }
+  /** The cluster as this server sees it: the latest configuration in its log, committed or not. */
+  get configuration(): Configuration {
+    return this.#core.log.configuration
+  }
 
   /** One unit of time has passed; how long it is, is the driver's choice. */
   tick(): void {
@@ -74,7 +90,7 @@ export class Raft {
 
   /** Stands for election (asking first, by pre-vote) without waiting for the timeout. No effect on a leader. */
   campaign(): void {
-    if (this.#core.role !== 'leader' && this.#core.isVoter) preCampaign(this.#core)
+    if (this.#core.role !== 'leader' && this.#core.mayStand) preCampaign(this.#core)
   }
 
   /**
@@ -84,9 +100,9 @@ export class Raft {
    */
   step(from: NodeId, message: Message): void {
     const core = this.#core
-    if (!core.voters.includes(from) || from === core.id) {
-      throw new RefusedError('not-a-member', 'The sender is not a voter.', { from })
-    }
+    // Not judged by our configuration, which may be old: a newcomer's vote may be needed, and a leader that we
+    // do not know yet may be the one to tell us of itself (thesis 4.1).
+    if (from === core.id) throw new RefusedError('not-a-member', 'The sender bears our own name.', { from })
     if (message.kind === 'append' && !chains(message.prev, message.blocks, message.term)) {
       throw new RefusedError('bad-chain', 'The blocks of an append do not chain.', { from })
     }
@@ -105,7 +121,7 @@ export class Raft {
   #answerStale(from: NodeId, message: Message): void {
     const { term, log } = this.#core
     if (message.kind === 'append' || message.kind === 'heartbeat' || message.kind === 'behind') {
-      this.#core.send(from, { kind: 'heartbeat-reply', term, commit: log.commit })
+      this.#core.send(from, { kind: 'heartbeat-reply', term, commit: log.commit, round: 0 })
     } else if (message.kind === 'pre-vote') {
       this.#core.send(from, { kind: 'pre-vote-reply', term, granted: false })
     } else if (message.kind === 'vote') {
@@ -140,7 +156,7 @@ export class Raft {
         onAppendReject(core, from, message)
         break
       case 'heartbeat':
-        onHeartbeat(core, from)
+        onHeartbeat(core, from, message)
         break
       case 'heartbeat-reply':
         onHeartbeatReply(core, from, message)
@@ -167,6 +183,11 @@ export class Raft {
     return proposeRefusal(this.#core) === undefined
   }
 
+  /** Would a block that changes the configuration be taken now? */
+  get canChange(): boolean {
+    return changeRefusal(this.#core) === undefined
+  }
+
   /** Offers a block, signed and complete. A refusal leaves everything as it was. */
   propose(block: Block): ProposeResult {
     return propose(this.#core, block)
@@ -184,9 +205,19 @@ export class Raft {
       'Proven blocks do not form a chain.',
     )
     install(this.#core, blocks)
+    // What is proven committed may be our own removal.
+    if (this.#core.role === 'leader') advanceCommit(this.#core)
   }
 
-  /** Hands leadership to `to`, or to the most up-to-date follower. Gives up after an election timeout. */
+  /**
+   * Asks for a linearizable read; `id` is the caller's, and comes back in `reads` of a Ready, with the height to
+   * wait for before reading. A leader that is deposed before a majority has confirmed it answers without one.
+   */
+  read(id: number): ReadStart {
+    return startRead(this.#core, id)
+  }
+
+  /** Hands leadership to `to`, or to the most up-to-date of the other voters. Gives up after an election timeout. */
   transfer(to?: NodeId): TransferResult {
     return startTransfer(this.#core, to)
   }
@@ -206,12 +237,13 @@ export class Raft {
   }
 
   hasReady(): boolean {
-    const { log, early, outbox, behind } = this.#core
+    const { log, early, outbox, behind, readAnswers } = this.#core
     if (this.#outstanding !== undefined) return false
     return (
       early.length > 0 ||
       outbox.length > 0 ||
       behind !== undefined ||
+      readAnswers.length > 0 ||
       log.hasWrite() ||
       log.hasCommitted() ||
       this.#changedHardState() !== undefined ||
@@ -231,10 +263,12 @@ export class Raft {
       committed: core.log.takeCommitted(),
       softState: this.#changedSoftState(),
       behind: core.behind,
+      reads: core.readAnswers,
     }
     core.early = []
     core.outbox = []
     core.behind = undefined
+    core.readAnswers = []
     this.#hardState = ready.hardState ?? this.#hardState
     this.#softState = ready.softState ?? this.#softState
     this.#outstanding = ready
@@ -246,6 +280,7 @@ export class Raft {
     invariant(this.#outstanding === ready, 'Only the Ready taken last can be advanced.')
     this.#outstanding = undefined
     this.#core.log.written()
+    if (ready.hardState?.term === this.#core.term) countOwnVote(this.#core)
     if (this.#core.role === 'leader') advanceCommit(this.#core)
   }
 
@@ -269,6 +304,7 @@ export class Raft {
       applied: log.applied,
       stable: log.stable,
       tail: this.tail,
+      configuration: log.configuration,
       progress: Object.fromEntries(followers),
     }
   }

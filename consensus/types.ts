@@ -16,11 +16,24 @@ export interface BlockRef {
   readonly hash: string
 }
 
+/** Who is in the cluster. No server is in both lists. */
+export interface Configuration {
+  /** They elect, are elected, and make up the majorities. */
+  readonly voters: readonly NodeId[]
+  /** They receive and answer everything, but count for nothing and never stand (thesis 4.2.1). */
+  readonly learners: readonly NodeId[]
+}
+
 export interface Block extends BlockRef {
   /** `hash` of the block at `height - 1`. */
   readonly prev: string
   /** Opaque to Raft; the ledger checks it before an append is stepped. */
   readonly body: Uint8Array
+  /**
+   * The cluster from this block on, if the block changes it. It follows from `body`, and the ledger reads it
+   * there when it checks the block: it is not on the wire, and a decoded block has none yet.
+   */
+  readonly configuration?: Configuration
 }
 
 /** What must be on disk before any message of this term leaves (Raft figure 2, "persistent state"). */
@@ -52,8 +65,16 @@ export interface RaftLimits {
 
 export interface RaftConfig {
   readonly id: NodeId
-  /** The voting members. A node that is not among them only listens. */
-  readonly voters: readonly NodeId[]
+  /**
+   * In force at `log.commit`. Blocks above bring their own; what those at or below it brought is in it already.
+   * A node that is in neither list listens, answers and votes, and never stands.
+   */
+  readonly configuration: Configuration
+  /**
+   * This server may have forgotten what it promised: its disk was lost, or is an old copy. It follows, but gives
+   * no vote, never stands, and acknowledges nothing that is not committed anyway, so that nobody counts on it.
+   */
+  readonly listening?: boolean
   /** Shortest time without a leader, in ticks, before a node stands; the longest is just under twice that. */
   readonly electionTicks: number
   /** Ticks between heartbeats; well below `electionTicks`. */
@@ -88,14 +109,35 @@ export interface Ready {
   readonly softState: SoftState | undefined
   /** The leader no longer holds the blocks we need: pull committed blocks up to this height and `install`. */
   readonly behind: number | undefined
+  /** Reads that are confirmed or have failed. They rest on nothing above. */
+  readonly reads: readonly ReadAnswer[]
 }
+
+/** Whoever has applied `height` may answer the read `id`. Undefined: deposed before a majority confirmed. */
+export interface ReadAnswer {
+  readonly id: number
+  readonly height: number | undefined
+}
+
+export type ReadStart =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly reason: 'not-leader' | 'not-committed-in-term' }
 
 /** Refusals are answers, not errors: leadership and tail move while a block is being signed. */
 export type ProposeResult =
   | { readonly ok: true }
   | {
       readonly ok: false
-      readonly reason: 'not-leader' | 'transferring' | 'stale-term' | 'not-on-tail' | 'pipeline-full'
+      readonly reason:
+        | 'not-leader'
+        | 'transferring'
+        | 'stale-term'
+        | 'not-on-tail'
+        | 'pipeline-full'
+        /** A configuration is offered, and an earlier one is not committed yet. */
+        | 'change-pending'
+        /** A configuration is offered, and no block of this leader's term is committed yet. */
+        | 'not-committed-in-term'
     }
 
 export type TransferResult =
@@ -114,6 +156,8 @@ export interface Status {
   /** Height up to which blocks are durable here. */
   readonly stable: number
   readonly tail: BlockRef
+  /** The latest in the log, committed or not. */
+  readonly configuration: Configuration
   /** Empty unless this node leads. */
   readonly progress: Readonly<
     Record<

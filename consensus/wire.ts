@@ -1,7 +1,8 @@
 /**
  * Raft messages as bytes: version, kind, term, then the fields of the kind in the order of messages.ts.
  * Numbers are u64 (at most 2^53 − 1), hashes 32 raw bytes, flags one byte. The blocks of an append name
- * neither height nor predecessor: both follow from `prev`, so a run with a gap cannot even be written.
+ * neither height nor predecessor: both follow from `prev`, so a run with a gap cannot even be written. Nor do
+ * they name a configuration: it follows from the body, and only the ledger can tell.
  */
 import { fromHex, toHex } from '../src/bytes.ts'
 import { Reader } from '../src/codec/reader.ts'
@@ -12,7 +13,7 @@ import { chains } from './log.ts'
 import type { Append, Message, MessageKind } from './messages.ts'
 import type { Block, BlockRef } from './types.ts'
 
-export const WIRE_VERSION = 1
+export const WIRE_VERSION = 2
 export const APPEND_BLOCKS_MAX = 1024
 /** Version, kind, term, prev (term, height, hash), commit, count. */
 const APPEND_HEAD_BYTES = 2 + 8 + 16 + HASH_BYTES + 8 + 2
@@ -62,11 +63,15 @@ export function encodeMessage(message: Message): Uint8Array {
       out.u53(message.rejected)
       writePosition(out, message.hint)
       break
+    case 'heartbeat':
+      out.u53(message.round)
+      break
     case 'heartbeat-reply':
+      out.u53(message.commit).u53(message.round)
+      break
     case 'behind':
       out.u53(message.commit)
       break
-    case 'heartbeat':
     case 'timeout-now':
       break
   }
@@ -105,10 +110,12 @@ function readFields(from: Reader, kind: MessageKind, term: number): Message {
       return { kind, term, match: from.u53() }
     case 'append-reject':
       return { kind, term, rejected: from.u53(), hint: readPosition(from) }
+    case 'heartbeat':
+      return { kind, term, round: from.u53() }
     case 'heartbeat-reply':
+      return { kind, term, commit: from.u53(), round: from.u53() }
     case 'behind':
       return { kind, term, commit: from.u53() }
-    case 'heartbeat':
     case 'timeout-now':
       return { kind, term }
   }

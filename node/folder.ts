@@ -4,13 +4,18 @@
  *     node.json        name, addresses, log level          tokens.json     who may submit by bearer token
  *     genesis.block    block 0, the same on every node     store/          LevelDB
  *     node.key, cosigner.key, gateway.key                  private keys, mode 0600
+ *     next/node.key, next/cosigner.key                     those that `qat rotate` made, until they are in force
+ *     member.json, gateway.json                            of a node that joined: the records it asks admission by
+ *     evidence/         against validators, and why the node stopped (evidence-folder.ts); absent until needed
  */
 import { hkdfSync } from 'node:crypto'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorMessage, QatError } from '../src/errors.ts'
-import { count, fields, type Json, object, parseJson, text, texts } from '../src/json.ts'
+import { array, count, fields, type Json, object, parseJson, text, texts } from '../src/json.ts'
 import { readGenesis } from '../src/ledger/genesis.ts'
+import { checkMemberName, MEMBER_NAME_BYTES_MAX } from '../src/ledger/names.ts'
+import { VALIDATORS_MAX } from '../src/limits.ts'
 import { type TokenRecord, tokensFromJson } from './rpc/tokens.ts'
 
 export class FolderError extends QatError<'folder-missing' | 'folder-damaged' | 'folder-not-empty'> {}
@@ -20,6 +25,16 @@ export interface NodeConfig {
   /** libp2p multiaddrs to listen on. */
   readonly listen: readonly string[]
   readonly rpc: { readonly host: string; readonly port: number }
+  /** Where to find the others when genesis no longer tells; the chain itself says who is a member. */
+  readonly peers?: readonly PeerAddress[]
+}
+
+export interface PeerAddress {
+  readonly name: string
+  /** libp2p peer id, by which whoever answers proves to be this peer. */
+  readonly peerId: string
+  /** libp2p multiaddrs. */
+  readonly addresses: readonly string[]
 }
 
 export const FILES = {
@@ -29,7 +44,10 @@ export const FILES = {
   nodeKey: 'node.key',
   cosignerKey: 'cosigner.key',
   gatewayKey: 'gateway.key',
+  member: 'member.json',
+  gateway: 'gateway.json',
   store: 'store',
+  evidence: 'evidence',
 } as const
 
 const CONFIG_BYTES_MAX = 1_048_576
@@ -37,6 +55,15 @@ const CONFIG_BYTES_MAX = 1_048_576
 /** The libp2p identity derives from the node key: one secret less to keep, and one-way. */
 export function peerSeedOf(nodeSeed: Uint8Array): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', nodeSeed, '', 'quantum-audit-trail/libp2p-ed25519', 32))
+}
+
+/** Makes the folder if it is absent, and closes it to others. FolderError folder-not-empty. */
+export async function claimFolder(dir: string): Promise<void> {
+  await mkdir(dir, { recursive: true, mode: 0o700 })
+  if ((await readdir(dir)).length > 0) {
+    throw new FolderError('folder-not-empty', `${dir} is not empty. Give a new folder.`)
+  }
+  await chmod(dir, 0o700)
 }
 
 export async function writeNodeFolder(
@@ -67,7 +94,7 @@ async function readPart<T>(dir: string, file: string, parse: (bytes: Uint8Array)
   try {
     bytes = await readFile(path)
   } catch (cause) {
-    const message = `${path} cannot be read. Is ${dir} a node folder made by "qat init"?`
+    const message = `${path} cannot be read. Is ${dir} a node folder, made by "qat init" or "qat join"?`
     throw new FolderError('folder-missing', message, { path }, { cause })
   }
   try {
@@ -83,12 +110,24 @@ async function readPart<T>(dir: string, file: string, parse: (bytes: Uint8Array)
 }
 
 function readConfig(value: Json): NodeConfig {
-  const config = fields(value, 'node.json', ['name', 'listen', 'rpc'])
+  const config = fields(value, 'node.json', ['name', 'listen', 'rpc'], ['peers'])
   const rpc = fields(object(config.rpc, '"rpc"'), '"rpc"', ['host', 'port'])
   return {
     name: text(config.name, '"name"', 63),
     listen: texts(config.listen, '"listen"', 1, 8, 256),
     rpc: { host: text(rpc.host, '"host"', 255), port: count(rpc.port, '"port"') },
+    ...(config.peers !== undefined && {
+      peers: array(config.peers, '"peers"', 0, VALIDATORS_MAX).map(readPeer),
+    }),
+  }
+}
+
+function readPeer(value: Json): PeerAddress {
+  const peer = fields(value, 'A peer', ['name', 'peerId', 'addresses'])
+  return {
+    name: checkMemberName(text(peer.name, '"name"', MEMBER_NAME_BYTES_MAX)),
+    peerId: text(peer.peerId, '"peerId"', 128),
+    addresses: texts(peer.addresses, '"addresses"', 1, 8, 256),
   }
 }
 

@@ -5,29 +5,28 @@
  * with `qat keygen` and have only public member records in genesis; `createGenesis` takes those as well.
  */
 import { randomBytes } from 'node:crypto'
-import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { toHex, utf8 } from '../src/bytes.ts'
-import type { MlDsaAlg, Signer } from '../src/crypto/suite.ts'
+import type { MlDsaAlg } from '../src/crypto/suite.ts'
 import { createGenesis, DEFAULT_LIMITS } from '../src/ledger/genesis.ts'
 import type { Member, Submitter, Validator } from '../src/ledger/member.ts'
 import { defaultCosigners, policyOf } from '../src/ledger/membership.ts'
 import { printPolicy } from '../src/notes/policy.ts'
 import { generateSeed, writeKeyFile } from './crypto/keyfile.ts'
 import { opensslSuite, sha256 } from './crypto/openssl.ts'
-import { FILES, FolderError, peerSeedOf, writeNodeFolder } from './folder.ts'
-import { peerIdOf } from './net/libp2p-network.ts'
+import { claimFolder, FILES, writeNodeFolder } from './folder.ts'
+import { makeGatewayKey, makeIdentity } from './identity.ts'
+import { gatewayRecord, learnerRecord, multiaddrOf, type NodePlace, urlOf } from './node-record.ts'
 import type { TokenRecord } from './rpc/tokens.ts'
+import { LedgerStore } from './store/ledger-store.ts'
+import { openLevel } from './store/level.ts'
 
-export interface ClusterNode {
+export interface ClusterNode extends NodePlace {
   readonly name: string
   readonly team: string
-  /** Where peers reach it: a host name or an IP address. */
-  readonly host: string
-  readonly peerPort: number
-  /** Address the JSON-RPC server binds; its URL for others uses `host`. */
+  /** Address that the node binds; its address for others is `host`. */
   readonly rpcHost: string
-  readonly rpcPort: number
 }
 
 export interface ClusterOptions {
@@ -69,7 +68,8 @@ export async function initCluster(options: ClusterOptions): Promise<Cluster> {
   }
   const admin = await key(dir, 'admin.key', 'ML-DSA-65')
   const members: Member[] = [{ kind: 'admin', name: 'admin', team: 'founders', key: admin.signer.publicKey }]
-  for (const node of options.nodes) members.push(...(await nodeMembers(join(dir, node.name), node, key)))
+  for (const node of options.nodes)
+    members.push(...(await nodeMembers(join(dir, node.name), node, passphrase)))
   if (options.submitterKey !== undefined) {
     const { seed, signer } = await key(dir, `${options.submitterKey}.key`, 'ML-DSA-65')
     seed.fill(0)
@@ -93,7 +93,7 @@ export async function initCluster(options: ClusterOptions): Promise<Cluster> {
   }
   const genesis = await createGenesis(parameters, members, [admin.signer])
   admin.seed.fill(0)
-  const policy = printPolicy(policyOf(ledger, genesis.membership, parameters.cosigners))
+  const policy = printPolicy(policyOf(ledger, genesis.membership))
   await writeFile(join(dir, FILES.genesis), genesis.block.bytes)
   await writeFile(join(dir, 'policy'), policy)
 
@@ -109,7 +109,11 @@ export async function initCluster(options: ClusterOptions): Promise<Cluster> {
     const listen = [multiaddrOf(node.rpcHost, node.peerPort)]
     const config = { name: node.name, listen, rpc: { host: node.rpcHost, port: node.rpcPort } }
     await writeNodeFolder(folder, config, genesis.block.bytes, tokens)
-    nodes.push({ name: node.name, dir: folder, rpcUrl: urlOf(node) })
+    // A node that later finds no store knows by that that its disk was lost, and what it had promised with it.
+    const kv = await openLevel(join(folder, FILES.store))
+    await LedgerStore.open(kv, genesis.block.bytes, { fresh: true })
+    await kv.close()
+    nodes.push({ name: node.name, dir: folder, rpcUrl: urlOf(node.host, node.rpcPort) })
   }
   return { genesisId: genesis.block.id, policy, ...(token === undefined ? {} : { token }), nodes }
 }
@@ -118,51 +122,10 @@ export async function initCluster(options: ClusterOptions): Promise<Cluster> {
 async function nodeMembers(
   folder: string,
   node: ClusterNode,
-  key: (folder: string, file: string, alg: MlDsaAlg) => Promise<{ seed: Uint8Array; signer: Signer }>,
+  passphrase: string | undefined,
 ): Promise<[Validator, Submitter]> {
   await mkdir(folder, { mode: 0o700 })
-  const nodeKey = await key(folder, FILES.nodeKey, 'ML-DSA-65')
-  const cosigner = await key(folder, FILES.cosignerKey, 'ML-DSA-44')
-  const gateway = await key(folder, FILES.gatewayKey, 'ML-DSA-65')
-  const peerSeed = peerSeedOf(nodeKey.seed)
-  const peerId = await peerIdOf(peerSeed)
-  for (const seed of [peerSeed, nodeKey.seed, cosigner.seed, gateway.seed]) seed.fill(0)
-  const { name, team } = node
-  return [
-    {
-      kind: 'validator',
-      name,
-      team,
-      nodeKey: nodeKey.signer.publicKey,
-      cosignerKey: cosigner.signer.publicKey,
-      peerId,
-      addresses: [multiaddrOf(node.host, node.peerPort)],
-      url: urlOf(node),
-    },
-    {
-      kind: 'submitter',
-      name: `gateway-${name}`,
-      team,
-      key: gateway.signer.publicKey,
-      sources: ['*'],
-      types: ['*'],
-    },
-  ]
-}
-
-async function claimFolder(dir: string): Promise<void> {
-  await mkdir(dir, { recursive: true, mode: 0o700 })
-  if ((await readdir(dir)).length > 0) {
-    throw new FolderError('folder-not-empty', `${dir} is not empty. A new ledger needs a folder of its own.`)
-  }
-  await chmod(dir, 0o700)
-}
-
-function multiaddrOf(host: string, port: number): string {
-  const kind = /^[0-9.]+$/.test(host) ? 'ip4' : host.includes(':') ? 'ip6' : 'dns4'
-  return `/${kind}/${host}/tcp/${port}`
-}
-
-function urlOf({ host, rpcPort }: ClusterNode): string {
-  return `http://${host.includes(':') ? `[${host}]` : host}:${rpcPort}`
+  const learner = learnerRecord(node, await makeIdentity(folder, passphrase), node)
+  const gateway = await makeGatewayKey(folder, passphrase)
+  return [{ ...learner, kind: 'validator' }, gatewayRecord(node, gateway)]
 }

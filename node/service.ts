@@ -3,8 +3,10 @@
  * no transport. `LedgerNode` implements it; the RPC layer's tests use a fake.
  */
 import { QatError } from '../src/errors.ts'
-import type { JsonObject } from '../src/json.ts'
+import type { Json, JsonObject } from '../src/json.ts'
 import type { Entry } from '../src/ledger/entry.ts'
+import type { EvidenceKind } from '../src/ledger/evidence.ts'
+import type { NodeMember } from '../src/ledger/member.ts'
 
 /** received / committed by Raft and applied here / covered by a certificate. */
 export const STAGES = ['pending', 'ordered', 'final'] as const
@@ -99,10 +101,16 @@ export interface NodeStatus {
   readonly finalSize: number
   readonly pending: number
   readonly peers: readonly string[]
+  /** How many changes of membership are in force here. */
+  readonly sequence: number
+  /** Why the node does not take part, in a sentence, if so. */
+  readonly note?: string
 }
 
 export interface ClusterStatus {
   readonly ledger: string
+  /** How many changes of membership this node has applied. */
+  readonly sequence: number
   readonly leader?: string
   readonly term: number
   readonly cosigners: number
@@ -111,9 +119,34 @@ export interface ClusterStatus {
     NodeStatus,
     'name' | 'role' | 'height' | 'size' | 'finalSize' | 'pending'
   > & {
+    readonly kind: NodeMember['kind']
     readonly online: boolean
     readonly seenMs?: number
   })[]
+  /** The evidence that this node keeps, by the SHA-256 of each piece. */
+  readonly evidence: readonly {
+    readonly kind: EvidenceKind
+    readonly accused: string
+    readonly hash: string
+  }[]
+}
+
+/** The members and quorums in force after the newest block that this node has applied. */
+export interface MembershipView {
+  readonly ledger: string
+  /** How many changes have made it: the next one must say `sequence + 1`. */
+  readonly sequence: number
+  readonly cosigners: number
+  readonly adminQuorum: number
+  /** Member records, as src/ledger/member.ts reads them. */
+  readonly members: readonly Json[]
+}
+
+export interface GenesisView {
+  /** Hash of block 0 in hex: the ledger's identity, to be compared with one from elsewhere. */
+  readonly id: string
+  /** Block 0, base64. */
+  readonly genesis: string
 }
 
 /** What subscribers are told of. */
@@ -157,6 +190,18 @@ export interface LedgerService {
   /** Throws ServiceError not-final while no certificate covers the entry. */
   bundle(id: string): Promise<BundleFiles>
   policy(): string
+  /**
+   * The changes of membership after change `since` (0 for the founding policy), oldest first, as
+   * src/light/updates.ts encodes them: as many as go into one answer, none if there is no newer one.
+   */
+  policyUpdates(since: number): Promise<Uint8Array>
+  membership(): MembershipView
+  genesis(): GenesisView
+  /**
+   * Final blocks from a height on with their certificate, as one encoded SyncAnswer (core/sync.ts) that proves
+   * itself; without blocks if this node has none to prove from there on.
+   */
+  sync(from: number): Promise<Uint8Array>
   status(): NodeStatus
   cluster(): ClusterStatus
   /** Calls `listener` for each event from now on; returns the function that ends it. */

@@ -1,18 +1,22 @@
 /** The composition root: builds one node from its folder, in the order of dependence, and stops it in reverse. */
 import { join } from 'node:path'
-import { toHex } from '../src/bytes.ts'
 import { useSha256 } from '../src/crypto/hash.ts'
-import type { MlDsaAlg, Signer } from '../src/crypto/suite.ts'
 import { errorCode, errorMessage, QatError } from '../src/errors.ts'
+import type { Evidence } from '../src/ledger/evidence.ts'
 import { verifyGenesis } from '../src/ledger/genesis.ts'
-import type { Validator } from '../src/ledger/member.ts'
+import type { NodeMember } from '../src/ledger/member.ts'
+import { parseCheckpoint } from '../src/notes/checkpoint.ts'
+import { parseNote } from '../src/notes/note.ts'
 import { systemClock } from './clock.ts'
+import type { Accusation } from './core/evidence.ts'
 import { LedgerNode } from './core/ledger-node.ts'
 import { readKeyFile } from './crypto/keyfile.ts'
 import { opensslSuite, sha256 } from './crypto/openssl.ts'
 import { verifyQueue } from './crypto/verify-queue.ts'
+import { keepEvidence, keepReason, readEvidenceFolder } from './evidence-folder.ts'
 import { FILES, FolderError, peerSeedOf, readNodeFolder } from './folder.ts'
-import { createLogger } from './logger.ts'
+import { adoptKeyFiles, keyFilesOf } from './keys-folder.ts'
+import { createLogger, type Logger } from './logger.ts'
 import { createMetrics } from './metrics.ts'
 import { createNetwork } from './net/libp2p-network.ts'
 import { createServer } from './rpc/server.ts'
@@ -27,6 +31,8 @@ export interface StartOptions {
   readonly passphrase?: string
   /** Called when the node had to stop by itself, after it has stopped: a broken invariant, an unusable disk. */
   readonly onFatal?: (error: unknown) => void
+  /** Called when the node has stopped because it is no member any more. */
+  readonly onRemoved?: () => void
 }
 
 export interface RunningNode {
@@ -36,17 +42,47 @@ export interface RunningNode {
   stop(): Promise<void>
 }
 
-/** Starts the node whose folder is `dir`. Throws a QatError whose sentence says what is wrong and what to do. */
+/**
+ * Starts the node whose folder is `dir`. Throws a QatError whose sentence says what is wrong and what to do.
+ * When the membership comes to name the keys that wait in `next/`, the node starts again with them by itself.
+ */
 export async function startNode(dir: string, options: StartOptions = {}): Promise<RunningNode> {
+  let stopped = false
+  let node: RunningNode
+  const start = () =>
+    startOnce(dir, options, (why) => {
+      if (why === 'removed') options.onRemoved?.()
+      else if (!stopped) restarted = restart()
+    })
+  const restart = async () => {
+    try {
+      node = await start()
+    } catch (error) {
+      options.onFatal?.(error)
+    }
+  }
+  let restarted = Promise.resolve()
+  node = await start()
+  return {
+    rpcUrl: node.rpcUrl,
+    status: () => node.status(),
+    async stop() {
+      stopped = true
+      await restarted
+      await node.stop()
+    },
+  }
+}
+
+async function startOnce(
+  dir: string,
+  options: StartOptions,
+  onOut: (why: 'removed' | 'keys-replaced') => void,
+): Promise<RunningNode> {
   useSha256(sha256)
   const { config, genesis, tokens } = await readNodeFolder(dir)
   await verifyGenesis(opensslSuite, genesis)
-  const { name } = config
-  const validator = genesis.membership.validatorByName.get(name)
-  if (!validator)
-    throw new FolderError('folder-damaged', `${name} is not a validator of the ledger in ${dir}.`)
-  const keys = await readKeys(dir, validator, options.passphrase)
-
+  const { name, peers = [] } = config
   const logger = createLogger(name, options.logLevel ?? 'info')
   const metrics = createMetrics({ node: name, ledger: genesis.parameters.ledger })
   const closers: (() => Promise<void>)[] = []
@@ -55,18 +91,42 @@ export async function startNode(dir: string, options: StartOptions = {}): Promis
       await close().catch((error: unknown) => logger.error({ error: errorMessage(error) }, 'stopping'))
     }
   }
-  const onFatal = (error: unknown) => {
+  const evidenceDir = join(dir, FILES.evidence)
+  const onFatal = async (error: unknown) => {
     const facts = error instanceof QatError ? error.facts : {}
-    logger.fatal({ err: error, code: errorCode(error), facts }, 'the node cannot go on and stops')
-    void stop().then(() => options.onFatal?.(error))
+    // First of all, so that whatever happens next, the operator finds it.
+    const kept = await keepReason(evidenceDir, error, systemClock.now()).catch(errorMessage)
+    const reason = `the node cannot go on and stops: ${errorMessage(error)}`
+    logger.fatal({ err: error, code: errorCode(error), facts, kept }, reason)
+    await stop()
+    options.onFatal?.(error)
+  }
+  const onEvidence = async (accusation: Accusation) => {
+    const { evidence, accused, hash } = accusation
+    const found = { accused, kind: evidence.kind, hash }
+    logger.error(found, `${accused} signed two things that exclude each other; this is kept as evidence`)
+    const file = await keepEvidence(evidenceDir, accusation)
+    logger.error({ ...found, file }, 'check it with "qat evidence verify", and show it to the other teams')
   }
   try {
     const kv = await openLevel(join(dir, FILES.store))
     closers.push(() => kv.close())
     const store = await LedgerStore.open(kv, genesis.block.bytes)
+    const certificate = await store.certificate()
+    const certified = certificate === undefined ? 0 : parseCheckpoint(parseNote(certificate).text).size
+    // Keys are replaced when the change that says so is certified: until then the old ones may be needed.
+    const record = store.members.at(certified + 1).nodeByName.get(name)
+    const joined = peers.length > 0
+    // A founder that was removed may be admitted again: its own chain tells it where the others are.
+    if (!record && !joined && !genesis.membership.nodeByName.has(name)) {
+      throw new FolderError(
+        'folder-damaged',
+        `${name} is no node of the ledger in ${dir}. Make one by "qat join".`,
+      )
+    }
+    const keys = await readKeys(dir, record, joined, options.passphrase)
     const network = await createNetwork({
       self: name,
-      membership: genesis.membership,
       genesisId: genesis.block.id,
       peerSeed: keys.peerSeed,
       listen: config.listen,
@@ -85,7 +145,11 @@ export async function startNode(dir: string, options: StartOptions = {}): Promis
       gateway: keys.gateway,
       logger,
       metrics,
-      onFatal,
+      knownEvidence: await knownEvidence(evidenceDir, logger),
+      onEvidence,
+      onFatal: (error) => void onFatal(error),
+      hints: peers,
+      onOut: (why) => void stop().then(() => onOut(why)),
     })
     closers.push(() => node.stop())
     await node.start()
@@ -106,29 +170,40 @@ export async function startNode(dir: string, options: StartOptions = {}): Promis
   }
 }
 
-/** Reads the three keys and refuses those that are not the ones genesis names. */
-async function readKeys(dir: string, validator: Validator, passphrase: string | undefined) {
-  const read = async (file: string, expected: { alg: MlDsaAlg; bytes: Uint8Array } | undefined) => {
-    const path = join(dir, file)
-    const { alg, seed } = await readKeyFile(path, passphrase)
-    const signer = opensslSuite.signer(alg, seed)
-    if (expected && toHex(signer.publicKey.bytes) !== toHex(expected.bytes)) {
+async function knownEvidence(dir: string, logger: Logger): Promise<Evidence[]> {
+  const files = await readEvidenceFolder(dir)
+  for (const { path, evidence } of files) if (!evidence) logger.error({ path }, 'this file holds no evidence')
+  return files.flatMap(({ evidence }) => (evidence ? [evidence] : []))
+}
+
+/**
+ * Reads the three keys. Those that `record` names may wait in `next/`, and then move into place. A folder made by
+ * "qat join" may hold others than its chain knows of as yet; in any other that is a mistake.
+ */
+async function readKeys(
+  dir: string,
+  record: NodeMember | undefined,
+  joined: boolean,
+  passphrase: string | undefined,
+) {
+  if (record) {
+    const files = await keyFilesOf(dir, record, passphrase)
+    if (files) await adoptKeyFiles(dir, files)
+    else if (!joined) {
       throw new FolderError(
         'folder-damaged',
-        `${path} is not the key that genesis names for ${validator.name}.`,
+        `The keys in ${dir} are not those that the membership names for ${record.name}.`,
       )
     }
-    return { signer, seed }
   }
-  const node = await read(FILES.nodeKey, validator.nodeKey)
-  const cosigner = await read(FILES.cosignerKey, validator.cosignerKey)
-  const gateway = await read(FILES.gatewayKey, undefined)
+  const read = async (file: string) => {
+    const { alg, seed } = await readKeyFile(join(dir, file), passphrase)
+    return { signer: opensslSuite.signer(alg, seed), seed }
+  }
+  const node = await read(FILES.nodeKey)
+  const cosigner = await read(FILES.cosignerKey)
+  const gateway = await read(FILES.gatewayKey)
   const peerSeed = peerSeedOf(node.seed)
   for (const { seed } of [node, cosigner, gateway]) seed.fill(0)
-  const signers: Record<'node' | 'cosigner' | 'gateway', Signer> = {
-    node: node.signer,
-    cosigner: cosigner.signer,
-    gateway: gateway.signer,
-  }
-  return { ...signers, peerSeed }
+  return { node: node.signer, cosigner: cosigner.signer, gateway: gateway.signer, peerSeed }
 }

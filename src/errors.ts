@@ -44,6 +44,7 @@ export class FormatError extends QatError<
   | 'bad-event'
   | 'bad-block'
   | 'bad-genesis'
+  | 'bad-evidence'
   | 'unknown-payload-type'
 > {}
 
@@ -60,9 +61,12 @@ export class RefusedError extends QatError<
   | 'bad-time'
   | 'bad-root'
   | 'not-a-member'
+  | 'bad-change'
+  | 'stale-change'
+  | 'not-caught-up'
 > {}
 
-/** A proof bundle that does not convince. `code` says which step of the verification failed. */
+/** A proof bundle, or evidence, that does not convince. `code` says which step of the verification failed. */
 export class ProofError extends QatError<
   | 'wrong-origin'
   | 'no-log-signature'
@@ -70,6 +74,8 @@ export class ProofError extends QatError<
   | 'bad-signature'
   | 'bad-inclusion'
   | 'bad-consistency'
+  | 'no-contradiction'
+  | 'wrong-accused'
   | 'out-of-range'
 > {}
 

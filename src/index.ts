@@ -17,16 +17,40 @@ export {
 export type { MlDsaAlg, PublicKey, SignatureSuite, Signer } from './crypto/suite.ts'
 // Failures
 export { FormatError, ProofError, QatError, RefusedError } from './errors.ts'
+export type { Change } from './ledger/change.ts'
+// Evidence
+export { accusedName, type Contradiction, verifyEvidence } from './ledger/contradiction.ts'
 // Entries
 export { decodeEntry, type Entry, entryFromJson, signEntry } from './ledger/entry.ts'
 export type { Claim } from './ledger/event.ts'
+export { decodeEvidence, type Evidence } from './ledger/evidence.ts'
+export { evidenceFromEntry } from './ledger/evidence-event.ts'
 // The parts of which proofs are made
 export { type Genesis, readGenesis, verifyGenesis } from './ledger/genesis.ts'
-export { policyOf } from './ledger/membership.ts'
+export { type Membership, policyOf } from './ledger/membership.ts'
 export { PAYLOAD_TYPES } from './ledger/payload-types.ts'
 export { BUNDLE_FILES, type Bundle, makeBundle } from './light/bundle.ts'
 export type { EntrySignature, LeafKind } from './light/leaf.ts'
-export { type Proven, type Verdict, type VerifyOptions, verifyBundle } from './light/verify.ts'
+// Following changes of membership
+export { policySequence } from './light/next-policy.ts'
+export {
+  decodePolicyUpdates,
+  encodePolicyUpdates,
+  type FollowedChange,
+  followChanges,
+  followMembership,
+  followPolicy,
+  type PolicyUpdate,
+  readPolicyUpdate,
+} from './light/updates.ts'
+// The verdict on a proof
+export {
+  type Proven,
+  type ProvenChange,
+  type Verdict,
+  type VerifyOptions,
+  verifyBundle,
+} from './light/verify.ts'
 export { leafHash } from './merkle/hash.ts'
 export { verifyConsistency, verifyInclusion } from './merkle/verify.ts'
 export { type Certificate, verifyCertificate } from './notes/certificate.ts'

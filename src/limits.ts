@@ -13,6 +13,12 @@ export const NOTE_SIGNATURES_MAX = 64
 export const PROOF_HASHES_MAX = 63
 /** A policy of 64 ML-DSA-44 keys is about 240 kB. */
 export const POLICY_BYTES_MAX = 524_288
+/** Changes of membership that a light client follows at once; who is further behind asks again. */
+export const POLICY_UPDATES_MAX = 1_000
+/** Of all of them together: one of four cosigners has about 30 kB. In base64 they still fit into one answer. */
+export const POLICY_UPDATES_BYTES_MAX = 33_554_432
+/** Two seals and a key are about 13 kB, two cosignatures with a full proof 14 kB; in base64 it still fits a leaf. */
+export const EVIDENCE_BYTES_MAX = 32_768
 /** Deepest nesting of JSON that we parse: real webhook payloads stay below 12. */
 export const JSON_DEPTH_MAX = 64
 /** Events in one batch entry; a 64 kB entry holds fewer in practice. */

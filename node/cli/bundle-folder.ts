@@ -1,13 +1,15 @@
-/** Proof bundles as folders of three files. A folder appears whole and durable, or not at all. */
-import { randomBytes } from 'node:crypto'
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
-import { BUNDLE_FILES, type Bundle } from '../../src/light/bundle.ts'
-import { ENTRY_BYTES_MAX, NOTE_BYTES_MAX, POLICY_BYTES_MAX } from '../../src/limits.ts'
+/** Proof bundles as folders of three or four files. A folder appears whole and durable, or not at all. */
+import { mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { BUNDLE_BYTES_MAX, BUNDLE_FILES, BUNDLE_PARTS, type Bundle } from '../../src/light/bundle.ts'
+import { draftOf, syncFolder, writeDurably } from '../durable-file.ts'
 import { CliError } from './exit.ts'
-import { readInput, reasonOf } from './files.ts'
+import { isAbsent, readInput, reasonOf } from './files.ts'
 
-const BYTES_MAX = { entry: ENTRY_BYTES_MAX, proof: NOTE_BYTES_MAX, policy: POLICY_BYTES_MAX } as const
+/** The files of a bundle, by name. */
+export function filesOf(bundle: Bundle): string[] {
+  return BUNDLE_PARTS.filter((part) => bundle[part] !== undefined).map((part) => BUNDLE_FILES[part])
+}
 
 /** Reads the bundle in `dir`; `policyPath` takes the place of the policy that lies beside it. */
 export async function readBundleFolder(
@@ -15,10 +17,11 @@ export async function readBundleFolder(
   policyPath = join(dir, BUNDLE_FILES.policy),
 ): Promise<Bundle> {
   // One after the other: of several missing files, the message always names the first.
-  const entry = await readInput(join(dir, BUNDLE_FILES.entry), BYTES_MAX.entry)
-  const proof = await readInput(join(dir, BUNDLE_FILES.proof), BYTES_MAX.proof)
-  const policy = await readInput(policyPath, BYTES_MAX.policy)
-  return { entry, proof, policy }
+  const entry = await readInput(join(dir, BUNDLE_FILES.entry), BUNDLE_BYTES_MAX.entry)
+  const proof = await readInput(join(dir, BUNDLE_FILES.proof), BUNDLE_BYTES_MAX.proof)
+  const policy = await readInput(policyPath, BUNDLE_BYTES_MAX.policy)
+  const updates = await readInput(join(dir, BUNDLE_FILES.updates), BUNDLE_BYTES_MAX.updates).catch(ifAbsent)
+  return { entry, proof, policy, ...(updates && { updates }) }
 }
 
 /**
@@ -31,13 +34,14 @@ export async function writeBundleFolder(
   check: (written: Bundle) => Promise<void>,
 ): Promise<void> {
   await refuseFilled(dir)
-  const parent = dirname(resolve(dir))
-  const draft = join(parent, `.${basename(resolve(dir))}.${randomBytes(6).toString('hex')}`)
+  const draft = draftOf(dir)
+  const parent = dirname(draft)
   try {
     await mkdir(parent, { recursive: true })
     await mkdir(draft)
-    for (const part of ['entry', 'proof', 'policy'] as const) {
-      await writeDurably(join(draft, BUNDLE_FILES[part]), bundle[part])
+    for (const part of BUNDLE_PARTS) {
+      const bytes = bundle[part]
+      if (bytes) await writeDurably(join(draft, BUNDLE_FILES[part]), bytes)
     }
     await check(await readBundleFolder(draft))
     await rename(draft, dir)
@@ -52,7 +56,7 @@ export async function writeBundleFolder(
 /** Also before the node is asked: nobody should wait for a proof that cannot be put anywhere. */
 export async function refuseFilled(dir: string): Promise<void> {
   const names = await readdir(dir).catch((cause: unknown) => {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return []
+    if (isAbsent(cause)) return []
     throw new CliError('file', `${dir} could not be read: ${reasonOf(cause)}.`, { dir }, { cause })
   })
   if (names.length > 0) {
@@ -60,22 +64,7 @@ export async function refuseFilled(dir: string): Promise<void> {
   }
 }
 
-async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
-  const file = await open(path, 'wx')
-  try {
-    await file.writeFile(bytes)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  if (process.platform === 'win32') return // folders cannot be opened there
-  const folder = await open(path, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
-  }
+/** The updates are left out where there are none. */
+function ifAbsent(error: unknown): undefined {
+  if (!(error instanceof CliError && isAbsent(error.cause))) throw error
 }

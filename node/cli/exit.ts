@@ -18,6 +18,7 @@ const EXIT_OF = {
   'verification-failed': EXIT.refused,
   file: EXIT.refused,
   'not-started': EXIT.refused,
+  'would-stand-still': EXIT.refused,
   'connection-lost': EXIT.unreachable,
   'timed-out': EXIT.unreachable,
 } as const

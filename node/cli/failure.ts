@@ -13,7 +13,14 @@ export interface Failure {
 }
 
 /** Answers of a node that say "later", not "no". */
-const TEMPORARY = new Set(['overloaded', 'unavailable', 'rate-limited', 'not-final', 'internal'])
+const TEMPORARY = new Set([
+  'overloaded',
+  'unavailable',
+  'rate-limited',
+  'not-final',
+  'not-caught-up',
+  'internal',
+])
 
 /** In terms of the command line; the node speaks of HTTP headers. */
 const UNAUTHORIZED = 'The node does not know the token that --token or QAT_TOKEN gives.'

@@ -52,6 +52,11 @@ export function inFile<T>(path: string, read: () => T): T {
   }
 }
 
+/** Whether the operating system found nothing of that name. */
+export function isAbsent(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+}
+
 export function reasonOf(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   return REASONS[code] ?? errorMessage(error)

@@ -32,7 +32,15 @@ async function run(args: readonly string[]): Promise<number> {
   }
 }
 
+/** Names the command, and the command within it, that the line got to. */
 function helpHint(program: Command, args: readonly string[]): string {
-  const command = program.commands.find((candidate) => args.includes(candidate.name()))
-  return `     See: qat ${command ? `${command.name()} ` : ''}--help`
+  const path = ['qat']
+  let command = program
+  for (const arg of args) {
+    const next = command.commands.find((candidate) => candidate.name() === arg)
+    if (!next) continue
+    path.push(arg)
+    command = next
+  }
+  return `     See: ${path.join(' ')} --help`
 }

@@ -1,7 +1,8 @@
 /** Options that several commands share, and the strict reading of their values. */
 import { InvalidArgumentError, Option } from 'commander'
 import { parseDecimal } from '../../src/bytes.ts'
-import { checkOrigin } from '../../src/ledger/names.ts'
+import { errorMessage } from '../../src/errors.ts'
+import { checkMemberName, checkOrigin } from '../../src/ledger/names.ts'
 import { STAGES, type Stage } from '../service.ts'
 
 const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)$/
@@ -85,6 +86,14 @@ export function ledgerOrigin(value: string): string {
     return checkOrigin(value)
   } catch {
     throw new InvalidArgumentError('Expected a URL without scheme, spaces and "+": audit.example/payments.')
+  }
+}
+
+export function memberName(value: string): string {
+  try {
+    return checkMemberName(value)
+  } catch (cause) {
+    throw new InvalidArgumentError(errorMessage(cause))
   }
 }
 

@@ -4,10 +4,14 @@ import { VERSION } from '../version.ts'
 import { addDevnetCommand } from './commands/devnet.ts'
 import { addGetCommand } from './commands/get.ts'
 import { addInitCommand } from './commands/init.ts'
+import { addJoinCommand } from './commands/join.ts'
 import { addKeygenCommand } from './commands/keygen.ts'
 import { addLogCommand } from './commands/log.ts'
+import { addMemberCommand } from './commands/member.ts'
+import { addPolicyCommand } from './commands/policy.ts'
 import { addProveCommand } from './commands/prove.ts'
 import { addQueryCommand } from './commands/query.ts'
+import { addRotateCommand } from './commands/rotate.ts'
 import { addStartCommand } from './commands/start.ts'
 import { addStatusCommand } from './commands/status.ts'
 import { addVerifyCommand } from './commands/verify.ts'
@@ -47,11 +51,16 @@ export function createProgram(): Command {
   program.commandsGroup('Prove and verify:')
   addProveCommand(program)
   addVerifyCommand(program)
+  addPolicyCommand(program)
   program.commandsGroup('Run a ledger:')
   addKeygenCommand(program)
   addInitCommand(program)
   addStartCommand(program)
   addDevnetCommand(program)
   addStatusCommand(program)
+  program.commandsGroup('Change a ledger:')
+  addJoinCommand(program)
+  addMemberCommand(program)
+  addRotateCommand(program)
   return program
 }

@@ -1,6 +1,8 @@
 /** What nodes answer, read as far as the commands use it. Further members are left alone: nodes may be newer. */
+import { fromBase64 } from '../../src/bytes.ts'
 import { errorMessage, FormatError } from '../../src/errors.ts'
 import { array, count, type Json, type JsonObject, object, oneOf, text } from '../../src/json.ts'
+import { decodePolicyUpdates, type PolicyUpdate } from '../../src/light/updates.ts'
 import { INDEX_MAX } from '../../src/limits.ts'
 import { ClientError } from '../rpc/client.ts'
 import { type EntryView, STAGES, type Submission } from '../service.ts'
@@ -60,6 +62,14 @@ export function bundleTexts(value: Json): { id: string; entry: string; proof: st
     return typeof content === 'string' ? content : text(content, `"${name}"`, TEXT_BYTES_MAX)
   }
   return { id: entryId(found.id), entry: part('entry'), proof: part('proof'), policy: part('policy') }
+}
+
+/** From policy.updates; read, and not yet verified. */
+export function policyUpdates(value: Json): PolicyUpdate[] {
+  const { updates } = object(value, 'The answer')
+  return decodePolicyUpdates(
+    fromBase64(typeof updates === 'string' ? updates : text(updates, '"updates"', 1)),
+  )
 }
 
 /** The ledger's origin, from node.status. */

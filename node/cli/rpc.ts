@@ -19,7 +19,13 @@ const BACKOFF_MS_MIN = 100
 const BACKOFF_MS_MAX = 2_000
 
 /** Failures after which the same question may be answered. */
-const PASSING: ReadonlySet<string> = new Set(['unreachable', 'overloaded', 'rate-limited', 'unavailable'])
+const PASSING: ReadonlySet<string> = new Set([
+  'unreachable',
+  'overloaded',
+  'rate-limited',
+  'unavailable',
+  'not-caught-up',
+])
 
 /** One question, answered or failed within `timeoutMs`. Throws RpcError for a refusal, else ClientError. */
 export function ask(

@@ -7,8 +7,8 @@ import { equalBytes } from '../../src/bytes.ts'
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
 import { type QatError, RefusedError } from '../../src/errors.ts'
 import { canonicalJson, parseJson } from '../../src/json.ts'
-import { checkEntry } from '../../src/ledger/chain.ts'
-import { decodeEntry, type Entry } from '../../src/ledger/entry.ts'
+import { changeIn, checkEntry } from '../../src/ledger/chain.ts'
+import { decodeEntry, type Entry, verifyAll } from '../../src/ledger/entry.ts'
 import { ENTRY_BYTES_MAX } from '../../src/limits.ts'
 import { ServiceError } from '../service.ts'
 import type { LedgerStore } from '../store/ledger-store.ts'
@@ -29,20 +29,28 @@ export class Admission {
   readonly #store: LedgerStore
   readonly #pool: Pool
   readonly #suite: SignatureSuite
+  readonly #mayPromote: (learner: string) => boolean
 
-  constructor(store: LedgerStore, pool: Pool, suite: SignatureSuite) {
+  constructor(
+    store: LedgerStore,
+    pool: Pool,
+    suite: SignatureSuite,
+    mayPromote: (learner: string) => boolean,
+  ) {
     this.#store = store
     this.#pool = pool
     this.#suite = suite
+    this.#mayPromote = mayPromote
   }
 
   /** Checks an entry and puts it into the pool. Throws RefusedError, or ServiceError overloaded. */
   async admit(entry: Entry): Promise<Admitted> {
-    const check = checkEntry(this.#store.state, entry)
+    const checks = checkEntry(this.#store.state, entry)
+    this.#checkPromotion(entry)
     const before = await this.#earlier(entry)
     if (before) return before
     if (this.#pool.full) throw overloaded()
-    if (!(await this.#suite.verify(check.key, check.message, check.signature))) {
+    if (!(await verifyAll(this.#suite, checks))) {
       throw new RefusedError('bad-signature', "The entry's signature does not verify.", { id: entry.id })
     }
     // Others were admitted and applied meanwhile. Blocks applied from here on look into the pool themselves.
@@ -50,6 +58,19 @@ export class Admission {
     if (meanwhile) return meanwhile
     this.#pool.add(entry)
     return { outcome: 'admitted' }
+  }
+
+  #checkPromotion(entry: Entry): void {
+    const what = changeIn(entry)?.what
+    if (!what || !('put' in what) || what.put.kind !== 'validator') return
+    const { name } = what.put
+    const { kind } = this.#store.members.newest.nodeByName.get(name) ?? {}
+    if (kind !== 'learner' || this.#mayPromote(name)) return
+    throw new RefusedError(
+      'not-caught-up',
+      `${name} has not caught up yet. Try again when it holds the blocks that the others have.`,
+      { name },
+    )
   }
 
   /** Whether another entry with one of the same CloudEvents is on its way into a block. */

@@ -64,13 +64,12 @@ export async function readAnnouncement(
     pending: count(found.pending, '"pending"'),
     time: instant(found.time, '"time"'),
   }
-  const validator = membership.validatorByName.get(announcement.name)
+  const node = membership.nodeByName.get(announcement.name)
   if (announcement.ledger !== ledger)
     throw new RefusedError('wrong-ledger', 'An announcement of another ledger.')
-  if (!validator) throw new RefusedError('not-a-member', `${announcement.name} is no validator.`)
-  const signed =
-    envelope.signatures.length === 1 && envelope.signatures[0]!.keyid === keyId(validator.nodeKey)
-  const { key, message, signature } = signatureCheck(envelope, 0, validator.nodeKey)
+  if (!node) throw new RefusedError('not-a-member', `${announcement.name} is no node of this ledger.`)
+  const signed = envelope.signatures.length === 1 && envelope.signatures[0]!.keyid === keyId(node.nodeKey)
+  const { key, message, signature } = signatureCheck(envelope, 0, node.nodeKey)
   if (!signed || !(await suite.verify(key, message, signature))) {
     throw new RefusedError('bad-signature', `The announcement is not signed by ${announcement.name}.`)
   }

@@ -4,11 +4,14 @@
  *
  * A validator puts the pair (size, root) on disk before its signature leaves, and signs nothing smaller than
  * it has signed before, so it never signs two inconsistent checkpoints.
+ *
+ * The checkpoint of a block that changes the membership is a boundary: it is certified under the policy before,
+ * and nothing larger is signed until it is, so that the way from policy to policy has no gap.
  */
-import { equalBytes } from '../../src/bytes.ts'
+import { equalBytes, toHex } from '../../src/bytes.ts'
 import type { SignatureSuite, Signer } from '../../src/crypto/suite.ts'
-import { InvariantError, invariant, ProofError } from '../../src/errors.ts'
-import { cosignerName } from '../../src/ledger/membership.ts'
+import { errorMessage, InvariantError, invariant, ProofError } from '../../src/errors.ts'
+import { cosignerName, policyOf } from '../../src/ledger/membership.ts'
 import { assembleCertificate, verifyCertificate } from '../../src/notes/certificate.ts'
 import { type Checkpoint, parseCheckpoint, printCheckpoint } from '../../src/notes/checkpoint.ts'
 import { signCosignature, verifyCosignature } from '../../src/notes/cosignature.ts'
@@ -18,6 +21,8 @@ import type { VerifierKey } from '../../src/notes/vkey.ts'
 import type { Logger } from '../logger.ts'
 import type { Verdict } from '../net/network.ts'
 import type { Checkpointed, LedgerStore } from '../store/ledger-store.ts'
+import { StoreError } from '../store/store-error.ts'
+import { type EvidenceCollector, forked } from './evidence.ts'
 
 /** A round that has not ended by then has lost a message: the next one may start. */
 const ROUND_MS = 500
@@ -31,10 +36,11 @@ interface Round {
 export interface CertifierPorts {
   readonly origin: string
   readonly name: string
-  readonly policy: Policy
-  readonly signer: Signer
+  /** The cosigner key; it counts while the member record of `name` has it. Without one nothing is signed. */
+  readonly signer: Signer | undefined
   readonly suite: SignatureSuite
   readonly store: LedgerStore
+  readonly evidence: EvidenceCollector
   readonly logger: Logger
   /** Milliseconds since 1970. */
   readonly now: () => number
@@ -59,6 +65,7 @@ export class Certifier {
   /** A certificate of a tree larger than ours: adopted when we get there. */
   #ahead: { checkpoint: Checkpoint; note: string } | undefined
   #proposed = { size: 0, at: 0 }
+  #policy: { readonly sequence: number; readonly policy: Policy } | undefined
   #working: Promise<unknown> = Promise.resolve()
 
   private constructor(ports: CertifierPorts, cosigned: Checkpointed | undefined) {
@@ -70,8 +77,11 @@ export class Certifier {
     const certifier = new Certifier(ports, await ports.store.cosigned())
     const note = await ports.store.certificate()
     if (note !== undefined) {
+      const { text, signatures } = parseNote(note)
+      const checkpoint = parseCheckpoint(text)
       certifier.#note = note
-      certifier.#size = parseCheckpoint(parseNote(note).text).size
+      certifier.#size = checkpoint.size
+      certifier.#show(checkpoint, signatures)
     }
     return certifier
   }
@@ -86,6 +96,26 @@ export class Certifier {
     return this.#note
   }
 
+  /** The policy under which a checkpoint of `size` is certified, as far as this node knows. */
+  policyAt(size: number): Policy {
+    const membership = this.#ports.store.members.at(size)
+    if (this.#policy?.sequence !== membership.sequence) {
+      const policy = policyOf(this.#ports.origin, membership)
+      this.#policy = { sequence: membership.sequence, policy }
+    }
+    return this.#policy!.policy
+  }
+
+  /** No checkpoint above this one may be signed or certified yet. */
+  get #boundary(): number {
+    return this.#ports.store.members.boundaryAbove(this.#size) ?? Number.POSITIVE_INFINITY
+  }
+
+  /** A boundary waits for its certificate. Then every validator asks for it, since the leader may be new. */
+  get boundaryDue(): boolean {
+    return this.#boundary <= this.#ports.store.tip.size
+  }
+
   /**
    * The leader starts a round for its newest checkpoint: signs it as the log, and as a validator. While a
    * round is under way it waits for that one to end, so that under load one certificate covers many blocks.
@@ -93,24 +123,40 @@ export class Certifier {
   propose(): void {
     this.#enqueue(async () => {
       const { origin, store, now } = this.#ports
-      const { size, root } = store.tip
+      const size = Math.min(store.tip.size, this.#boundary)
       const underWay = this.#proposed.size > this.#size && now() - this.#proposed.at < ROUND_MS
       if (size <= this.#size || underWay) return
+      const facts = await store.factsAtSize(size)
+      invariant(facts, 'No block ends at the boundary of a change.', { size })
       this.#proposed = { size, at: now() }
-      await this.#cosign({ origin, size, root }, true)
+      await this.#cosign({ origin, size, root: facts.root }, true)
     })
   }
 
   /** The tree has grown: what was ahead of it may fit now. */
   applied(): void {
+    this.#ports.evidence.treeGrew()
     this.#enqueue(async () => {
-      const ahead = this.#ahead
-      if (ahead && ahead.checkpoint.size <= this.#ports.store.tip.size) {
-        this.#ahead = undefined
-        await this.#adopt(ahead.checkpoint, ahead.note)
-      }
-      for (const round of this.#rounds.values()) await this.#answer(round)
+      await this.#catchUp()
+      for (const round of [...this.#rounds.values()]) await this.#answer(round)
     })
+  }
+
+  /** The certificate that was ahead of the tree may fit now; it is judged anew, by what is known by now. */
+  async #catchUp(): Promise<void> {
+    const ahead = this.#ahead
+    if (!ahead || ahead.checkpoint.size > Math.min(this.#ports.store.tip.size, this.#boundary)) return
+    this.#ahead = undefined
+    try {
+      await this.#judge(ahead.note)
+    } catch (error) {
+      this.#ports.logger.warn(
+        { error: errorMessage(error) },
+        'a certificate does not satisfy the policy of its size',
+      )
+      return
+    }
+    await this.#adopt(ahead.checkpoint, ahead.note)
   }
 
   /** Takes a note with lines of one or more validators from gossip. */
@@ -118,11 +164,15 @@ export class Certifier {
     const note = parseNote(text)
     const { extensions, ...checkpoint } = parseCheckpoint(note.text)
     if (checkpoint.origin !== this.#ports.origin || extensions.length > 0) return 'reject'
-    if (checkpoint.size <= this.#size) return 'ignore'
+    if (checkpoint.size <= this.#size) return this.#late(checkpoint, note.signatures)
     const known = this.#rounds.get(note.text)?.lines
     const fresh = note.signatures.filter((line) => !known?.has(slotOf(line)))
-    for (const line of fresh) if (!(await this.#verify(checkpoint, line))) return 'reject'
+    for (const line of fresh) {
+      const verdict = await this.#verify(checkpoint, line)
+      if (verdict !== 'accept') return verdict
+    }
     for (const line of fresh) this.#place(checkpoint, line)
+    this.#show(checkpoint, fresh)
     const round = this.#rounds.get(note.text)
     if (!round) return 'ignore'
     this.#enqueue(async () => {
@@ -134,10 +184,17 @@ export class Certifier {
 
   /** Takes a whole certificate from a peer. Throws ProofError or FormatError if it does not satisfy the policy. */
   async receiveCertificate(note: string): Promise<Checkpoint> {
-    const { checkpoint } = await verifyCertificate(this.#ports.suite, this.#ports.policy, note)
-    if (checkpoint.origin !== this.#ports.origin)
-      throw new ProofError('wrong-origin', 'A certificate of another log.')
+    const checkpoint = await this.#judge(note)
+    this.#show(checkpoint, parseNote(note).signatures)
     this.#enqueue(() => this.#adopt(checkpoint, note))
+    return checkpoint
+  }
+
+  async #judge(note: string): Promise<Checkpoint> {
+    const { origin, suite } = this.#ports
+    const { size } = parseCheckpoint(parseNote(note).text)
+    const { checkpoint } = await verifyCertificate(suite, this.policyAt(size), note)
+    if (checkpoint.origin !== origin) throw new ProofError('wrong-origin', 'A certificate of another log.')
     return checkpoint
   }
 
@@ -149,22 +206,47 @@ export class Certifier {
   /** One piece of work at a time: what was signed last must be known before the next is signed. */
   #enqueue(work: () => Promise<void>): void {
     this.#working = this.#working.then(work).catch((error: unknown) => {
-      if (error instanceof InvariantError) this.#ports.onFatal(error)
+      if (error instanceof InvariantError || error instanceof StoreError) this.#ports.onFatal(error)
       else
         this.#ports.logger.error({ err: error }, 'certifying failed; will try again with the next checkpoint')
     })
   }
 
-  /** Whether a line is by a key of the policy and verifies. */
-  async #verify(checkpoint: Checkpoint, line: NoteSignature): Promise<boolean> {
-    const { policy, suite } = this.#ports
-    const key = [...policy.logs, ...policy.witnesses].find(
-      (signer) => slotOfKey(signer.key) === slotOf(line),
-    )?.key
-    if (!key) return false
+  /** Lines that come too late to count. A few are looked at all the same: they may contradict what is final. */
+  async #late(checkpoint: Checkpoint, lines: readonly NoteSignature[]): Promise<Verdict> {
+    let verdict: Verdict = 'ignore'
+    for (const line of lines) {
+      const key = this.#keyOf(checkpoint, line)
+      if (!key || !(await this.#ports.evidence.isDue(key, checkpoint))) continue
+      if ((await this.#verify(checkpoint, line)) !== 'accept') return 'reject'
+      this.#show(checkpoint, [line])
+      verdict = 'accept'
+    }
+    return verdict
+  }
+
+  /** Shows verified lines to those who look for contradictions. */
+  #show(checkpoint: Checkpoint, lines: readonly NoteSignature[]): void {
+    for (const line of lines) {
+      const key = this.#keyOf(checkpoint, line)
+      if (key) this.#ports.evidence.sawLine(key, checkpoint, line)
+    }
+  }
+
+  /** The key of the policy that a line claims to be by. */
+  #keyOf({ size }: Checkpoint, line: NoteSignature): VerifierKey | undefined {
+    const { logs, witnesses } = this.policyAt(size)
+    return [...logs, ...witnesses].find(({ key }) => slotOfKey(key) === slotOf(line))?.key
+  }
+
+  /** Whether a line is by a key of the policy and verifies. A key unknown here may be one of a change to come. */
+  async #verify(checkpoint: Checkpoint, line: NoteSignature): Promise<Verdict> {
+    const { suite, store } = this.#ports
+    const key = this.#keyOf(checkpoint, line)
+    if (!key) return checkpoint.size > store.tip.size ? 'ignore' : 'reject'
     return verifyCosignature(suite, key, checkpoint, line).then(
-      () => true,
-      () => false,
+      () => 'accept',
+      () => 'reject',
     )
   }
 
@@ -184,13 +266,13 @@ export class Certifier {
   }
 
   /** The validators whose cosignatures a round has. */
-  #cosigners({ lines }: Round): Set<string> {
-    const { witnesses } = this.#ports.policy
+  #cosigners({ checkpoint, lines }: Round): Set<string> {
+    const { witnesses } = this.policyAt(checkpoint.size)
     return new Set(witnesses.filter(({ key }) => lines.has(slotOfKey(key))).map(({ name }) => name))
   }
 
-  #hasLogLine({ lines }: Round): boolean {
-    return this.#ports.policy.logs.some(({ key }) => lines.has(slotOfKey(key)))
+  #hasLogLine({ checkpoint, lines }: Round): boolean {
+    return this.policyAt(checkpoint.size).logs.some(({ key }) => lines.has(slotOfKey(key)))
   }
 
   /** Cosigns a checkpoint that the log has signed, once this node's own tree has the same root at that size. */
@@ -198,7 +280,7 @@ export class Certifier {
     const { store, logger, name } = this.#ports
     const { checkpoint } = round
     if (!this.#hasLogLine(round) || this.#cosigners(round).has(name)) return
-    if (checkpoint.size > store.tip.size) return
+    if (checkpoint.size > Math.min(store.tip.size, this.#boundary)) return
     if (checkpoint.size <= this.#size) return
     const ours = await store.factsAtSize(checkpoint.size)
     if (!ours || !equalBytes(ours.root, checkpoint.root)) {
@@ -215,6 +297,9 @@ export class Certifier {
   async #cosign(checkpoint: Checkpoint, asLog: boolean): Promise<void> {
     const { store, signer, origin, name, now } = this.#ports
     const { size, root } = checkpoint
+    const own = store.members.at(size).validatorByName.get(name)?.cosignerKey
+    // Not a validator for this size, or one with another key: the signature would not count.
+    if (!own || !signer || !equalBytes(own.bytes, signer.publicKey.bytes)) return
     const last = this.#cosigned
     if (last && size < last.size) return
     if (last && size === last.size) {
@@ -239,31 +324,53 @@ export class Certifier {
   async #settle(round: Round): Promise<void> {
     const { checkpoint, lines } = round
     if (!this.#hasLogLine(round) || checkpoint.size <= this.#size) return
-    if (!satisfied(this.#ports.policy, this.#cosigners(round))) return
+    if (checkpoint.size > this.#boundary) return
+    if (!satisfied(this.policyAt(checkpoint.size), this.#cosigners(round))) return
     await this.#adopt(checkpoint, assembleCertificate(checkpoint, [...lines.values()]))
   }
 
   /** Every line of `note` has been verified. */
   async #adopt(checkpoint: Checkpoint, note: string): Promise<void> {
-    const { store, onCertificate } = this.#ports
-    const { size, root } = checkpoint
+    const { store, evidence, onCertificate } = this.#ports
+    const { size } = checkpoint
+    if (note === this.#note) return
+    if (await evidence.contradicts(checkpoint)) return this.#stop(checkpoint, note)
     if (size <= this.#size) return
-    if (size > store.tip.size) {
+    if (size > Math.min(store.tip.size, this.#boundary)) {
       if (size > (this.#ahead?.checkpoint.size ?? 0)) this.#ahead = { checkpoint, note }
       return
     }
-    const ours = await store.factsAtSize(size)
-    invariant(
-      ours && equalBytes(ours.root, root),
-      'A certificate that satisfies the policy contradicts the tree of this node.',
-      { size, note },
-    )
-    await store.setCertificate(note)
+    invariant(await store.factsAtSize(size), 'The quorum has certified a size at which no block ends.', {
+      size,
+      note,
+    })
+    await store.setCertificate(note, size)
+    const crossed = size === this.#boundary
     this.#size = size
     this.#note = note
     for (const [name, { checkpoint: other }] of this.#rounds)
       if (other.size <= size) this.#rounds.delete(name)
     onCertificate(size, note)
+    if (!crossed) return
+    // What had to wait for the boundary may go on.
+    await this.#catchUp()
+    for (const round of [...this.#rounds.values()]) {
+      await this.#answer(round)
+      await this.#settle(round)
+    }
+  }
+
+  /** The quorum has certified another tree than this node's: one of the two is a fork, and this node cannot say which. */
+  async #stop({ size, root }: Checkpoint, note: string): Promise<never> {
+    const { store, evidence } = this.#ports
+    await evidence.idle()
+    throw forked(evidence.accusations, {
+      size,
+      certified: toHex(root),
+      ours: toHex(await store.tree.root(size)),
+      certificate: note,
+      ourCertificate: this.#note,
+    })
   }
 }
 

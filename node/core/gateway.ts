@@ -16,6 +16,11 @@ import type { Principal } from '../service.ts'
 /** The CloudEvents "Auth Context" extension, and our own binding to one ledger: set by the gateway alone. */
 const RESERVED = ['authtype', 'authid', 'authclaims', 'ledger']
 
+/** The submitter whose key the gateway of a node signs with. */
+export function gatewayName(node: string): string {
+  return `gateway-${node}`
+}
+
 /** Signs one event, or several as one batch entry, for the holder of a bearer token. */
 export async function signForPrincipal(
   events: readonly JsonObject[],

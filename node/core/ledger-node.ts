@@ -1,78 +1,256 @@
 /** The LedgerService of a running node: submissions and their progress, questions, subscriptions. */
+import { toBase64 } from '../../src/bytes.ts'
 import type { Signer } from '../../src/crypto/suite.ts'
-import { errorCode, QatError } from '../../src/errors.ts'
+import { errorCode, errorMessage, QatError } from '../../src/errors.ts'
 import type { JsonObject } from '../../src/json.ts'
 import type { Entry } from '../../src/ledger/entry.ts'
-import type {
-  BlockView,
-  BundleFiles,
-  CheckpointView,
-  ClusterStatus,
-  EntryQuery,
-  EntryView,
-  LedgerEvent,
-  LedgerService,
-  NodeStatus,
-  Principal,
-  QueryPage,
-  Stage,
-  Submission,
+import { memberToJson } from '../../src/ledger/member.ts'
+import type { Membership } from '../../src/ledger/membership.ts'
+import type { PeerRecord } from '../net/network.ts'
+import {
+  type BlockView,
+  type BundleFiles,
+  type CheckpointView,
+  type ClusterStatus,
+  type EntryQuery,
+  type EntryView,
+  type GenesisView,
+  type LedgerEvent,
+  type LedgerService,
+  type MembershipView,
+  type NodeStatus,
+  type Principal,
+  type QueryPage,
+  ServiceError,
+  type Stage,
+  type Submission,
 } from '../service.ts'
 import type { AppliedBlock } from '../store/ledger-store.ts'
+import { StoreError } from '../store/store-error.ts'
 import { VERSION } from '../version.ts'
 import type { Admitted } from './admission.ts'
+import { type Accusation, EvidenceCollector, type EvidencePorts } from './evidence.ts'
+import { EvidenceRecorder } from './evidence-recorder.ts'
 import { signForPrincipal } from './gateway.ts'
+import { Pool } from './pool.ts'
 import { blockView, LedgerReader, notFound } from './reader.ts'
 import { Replica, type ReplicaPorts } from './replica.ts'
+import { standingOf } from './standing.ts'
+import { answerFrom, encodeSyncAnswer } from './sync.ts'
 import { isAtLeast, type Progress, Waiters } from './waiters.ts'
 
 /** A node that announced itself within this time counts as online. */
 const ONLINE_MS = 6_000
+/** How often the room on the disk is looked at, and whether a disk that failed works again. */
+const DISK_CHECK_MS = 2_000
 
-export interface LedgerNodePorts extends Omit<ReplicaPorts, 'onOrdered' | 'onFinal' | 'onRefused'> {
+type Internal =
+  | 'pool'
+  | 'evidence'
+  | 'onOrdered'
+  | 'onFinal'
+  | 'onRefused'
+  | 'onMembership'
+  | 'onLeftOut'
+  | 'onRecovered'
+
+export interface LedgerNodePorts extends Omit<ReplicaPorts, Internal> {
   /** Signs for senders who have a token and no key. */
   readonly gateway: Signer
+  /** Evidence that earlier runs have kept, and what keeps what this one finds. */
+  readonly knownEvidence: EvidencePorts['known']
+  readonly onEvidence: EvidencePorts['onEvidence']
+  /** Where to find the others as long as this node's own chain cannot say. */
+  readonly hints?: readonly PeerRecord[]
+  /** The membership has this node no more, or under other keys: it must stop, and nothing is wrong. */
+  readonly onOut: (why: 'removed' | 'keys-replaced') => void
 }
 
 export class LedgerNode implements LedgerService {
-  readonly replica: Replica
   readonly #ports: LedgerNodePorts
-  readonly #reader: LedgerReader
+  readonly #pool = new Pool()
   readonly #waiters: Waiters
+  #replica!: Replica
+  #reader!: LedgerReader
+  #timers: (() => void)[] = []
+  /** Why the node writes nothing for the time being. */
+  #suspended: StoreError | undefined
+  /** The replica is being replaced: one at a time. */
+  #replacing = false
+  #stopped = false
+  readonly #recorder: EvidenceRecorder
+  #evidence!: EvidenceCollector
   readonly #listeners = new Set<(event: LedgerEvent) => void>()
 
-  private constructor(ports: LedgerNodePorts, replica: Replica, waiters: Waiters) {
+  private constructor(ports: LedgerNodePorts) {
     this.#ports = ports
-    this.replica = replica
-    this.#waiters = waiters
-    this.#reader = new LedgerReader(ports.store, replica.certifier, replica.policy)
+    this.#waiters = new Waiters(ports.clock)
+    const { name, store, gateway, clock, logger } = ports
+    const ledger = store.genesis.parameters.ledger
+    this.#recorder = new EvidenceRecorder({ name, ledger, gateway, clock, logger, service: this })
   }
 
   static async open(ports: LedgerNodePorts): Promise<LedgerNode> {
-    let node: LedgerNode | undefined
-    const waiters = new Waiters(ports.clock)
-    const replica = await Replica.open({
-      ...ports,
-      onOrdered: (blocks) => node?.onOrdered(blocks),
-      onFinal: (size) => node?.onFinal(size),
-      onRefused: (id, error) => waiters.refused(id, error),
+    const node = new LedgerNode(ports)
+    const { store, suites, logger, clock, knownEvidence } = ports
+    node.#evidence = await EvidenceCollector.open({
+      store,
+      suite: suites.ordinary,
+      logger,
+      elapsed: clock.elapsed,
+      known: knownEvidence,
+      onEvidence: (accusation) => node.#onEvidence(accusation),
     })
-    node = new LedgerNode(ports, replica, waiters)
+    await node.#openReplica()
     return node
   }
 
-  start(): Promise<void> {
-    return this.replica.start()
+  async #onEvidence(accusation: Accusation): Promise<void> {
+    this.#recorder.record(accusation)
+    await this.#ports.onEvidence(accusation)
+  }
+
+  async #openReplica(): Promise<void> {
+    const { store } = this.#ports
+    this.#replica = await Replica.open({
+      ...this.#ports,
+      pool: this.#pool,
+      evidence: this.#evidence,
+      onOrdered: (blocks) => this.onOrdered(blocks),
+      onFinal: (size) => this.onFinal(size),
+      onRefused: (id, error) => this.#waiters.refused(id, error),
+      onMembership: (membership) => this.#onMembership(membership),
+      onLeftOut: () => this.#onLeftOut(),
+      onRecovered: () => void this.#replaceReplica(),
+      onFatal: (error) => this.#onFatal(error),
+    })
+    this.#reader = new LedgerReader(store, this.#replica.certifier)
+    this.#tellPeers(this.#replica.membership)
+  }
+
+  get replica(): Replica {
+    return this.#replica
+  }
+
+  async start(): Promise<void> {
+    const { network, clock } = this.#ports
+    await network.start({
+      frame: (from, kind, bytes) => this.#replica.frame(from, kind, bytes),
+      request: (_, bytes) => this.#replica.request(bytes),
+      gossip: (from, topic, bytes) => this.#replica.hear(from, topic, bytes),
+      connected: () => this.#ports.metrics.peers.set(network.peers().length),
+    })
+    this.#replica.start()
+    for (const accusation of this.#evidence.accusations) this.#recorder.record(accusation)
+    this.#timers = [clock.every(DISK_CHECK_MS, () => void this.#checkDisk())]
   }
 
   async stop(): Promise<void> {
+    this.#stopped = true
+    this.#recorder.stop()
+    for (const cancel of this.#timers) cancel()
     this.#waiters.releaseAll()
-    await this.replica.stop()
+    await this.#replica.stop()
+    await this.#ports.network.stop()
   }
 
   /** Whether this node can serve now: it knows a leader, so entries can be ordered. */
   get ready(): boolean {
-    return this.replica.leader !== undefined
+    return this.#suspended === undefined && this.#replica.leader !== undefined
+  }
+
+  // ---- what changes a node's part
+
+  /** Ends the replica and opens another from the store; `prepare` runs while there is none. */
+  async #replaceReplica(prepare: () => Promise<void> = async () => {}): Promise<void> {
+    if (this.#replacing || this.#stopped) return
+    this.#replacing = true
+    try {
+      this.#replica.halt()
+      await this.#replica.driver.stop()
+      await this.#replica.certifier.idle()
+      await prepare()
+      await this.#openReplica()
+      if (!this.#stopped) this.#replica.start()
+    } catch (error) {
+      this.#replacing = false
+      this.#onFatal(error)
+    }
+    this.#replacing = false
+  }
+
+  #onMembership(membership: Membership): void {
+    this.#tellPeers(membership)
+    const outside = this.#standingIn(membership) === 'outside'
+    if (outside !== (this.#replica.standing === 'outside')) void this.#replaceReplica()
+  }
+
+  #standingIn(membership: Membership) {
+    const { name, nodeKey, cosigner } = this.#ports
+    return standingOf(membership, name, { node: nodeKey.publicKey, cosigner: cosigner.publicKey })
+  }
+
+  #tellPeers(membership: Membership): void {
+    const { network, hints = [] } = this.#ports
+    const nodes = new Map<string, PeerRecord>(membership.nodeByName)
+    if (this.#standingIn(membership) === 'outside') for (const hint of hints) nodes.set(hint.name, hint)
+    network.setPeers({ nodes: [...nodes.values()], former: membership.former })
+  }
+
+  /** Outside, and there is nothing newer to be learnt: was it ever inside, under these keys? */
+  #onLeftOut(): void {
+    const { store, name, logger, onOut } = this.#ports
+    const { newest } = store.members
+    if (this.#standingIn(newest) !== 'outside') return
+    if (!store.members.some((membership) => this.#standingIn(membership) !== 'outside')) return
+    this.#replica.halt()
+    const replaced = newest.nodeByName.has(name)
+    const facts = { sequence: newest.sequence, size: store.tip.size }
+    if (replaced) logger.warn(facts, 'the membership names other keys for this node')
+    else logger.warn(facts, 'this node is no member any more: it stops')
+    onOut(replaced ? 'keys-replaced' : 'removed')
+  }
+
+  #onFatal(error: unknown): void {
+    const { logger, onFatal } = this.#ports
+    const retryable =
+      error instanceof StoreError && (error.code === 'disk-full' || error.code === 'store-failed')
+    if (!retryable) {
+      onFatal(error)
+      return
+    }
+    if (this.#suspended === undefined) {
+      logger.error(
+        { code: error.code, error: error.message },
+        'the node steps down until its disk works again',
+      )
+    }
+    this.#suspended = error
+    this.#replica.halt()
+  }
+
+  /** Steps down before the disk is full, and takes part again when there is room. */
+  async #checkDisk(): Promise<void> {
+    const { store, logger } = this.#ports
+    if (this.#replacing || this.#stopped) return
+    try {
+      const low = await store.lowOnSpace()
+      if (low && !this.#suspended) {
+        // Leadership is handed over first, since everything still works.
+        const message = 'The disk is nearly full. Make room; the node then takes part again by itself.'
+        this.#suspended = new StoreError('disk-full', message)
+        logger.error({}, message)
+        await this.#replica.stop()
+      } else if (!low && this.#suspended) {
+        await this.#replaceReplica(async () => {
+          await store.reopen()
+          this.#suspended = undefined
+          logger.info({}, 'the disk works again, and the node takes part')
+        })
+      }
+    } catch (error) {
+      logger.warn({ error: errorMessage(error) }, 'the disk does not work yet')
+    }
   }
 
   // ---- submissions
@@ -80,12 +258,15 @@ export class LedgerNode implements LedgerService {
   async submit(entry: Entry, stage: Stage, timeoutMs: number): Promise<Submission> {
     const { submissions } = this.#ports.metrics
     try {
+      if (this.#suspended) throw unavailable(this.#suspended)
       const submission = await this.#submit(entry, stage, timeoutMs)
       submissions.inc({ outcome: 'ok' })
       return submission
     } catch (error) {
       submissions.inc({ outcome: errorCode(error) })
-      throw error
+      if (!(error instanceof StoreError)) throw error
+      this.#onFatal(error)
+      throw unavailable(error)
     }
   }
 
@@ -184,10 +365,10 @@ export class LedgerNode implements LedgerService {
   async #submission(id: string, unknown?: Submission): Promise<Submission> {
     const index = await this.#reader.indexOf(id)
     if (index === undefined) {
-      if (this.replica.pool.get(id)) {
+      if (this.#pool.get(id)) {
         await this.replica.keep(id)
         // It may have left the pool for a block while the disk was busy.
-        return this.replica.pool.get(id) ? { id, status: 'pending' } : this.#submission(id, unknown)
+        return this.#pool.get(id) ? { id, status: 'pending' } : this.#submission(id, unknown)
       }
       if (unknown) return unknown
       throw notFound(id)
@@ -202,7 +383,7 @@ export class LedgerNode implements LedgerService {
     if ('index' in by) return this.#reader.entryAt(by.index)
     const index = await this.#reader.indexOf(by.id)
     if (index !== undefined) return this.#reader.entryAt(index)
-    const pending = this.replica.pool.get(by.id)
+    const pending = this.#pool.get(by.id)
     if (!pending) throw notFound(by.id)
     return {
       id: by.id,
@@ -239,45 +420,94 @@ export class LedgerNode implements LedgerService {
     return this.#reader.policy()
   }
 
+  policyUpdates(since: number): Promise<Uint8Array> {
+    return this.#reader.policyUpdates(since)
+  }
+
+  membership(): MembershipView {
+    const { parameters, membership } = this.#ports.store.state
+    const { sequence, cosigners, adminQuorum, members } = membership
+    return { ledger: parameters.ledger, sequence, cosigners, adminQuorum, members: members.map(memberToJson) }
+  }
+
+  genesis(): GenesisView {
+    const { block } = this.#ports.store.genesis
+    return { id: block.id, genesis: toBase64(block.bytes) }
+  }
+
+  async sync(from: number): Promise<Uint8Array> {
+    return encodeSyncAnswer(await answerFrom(this.#ports.store, this.replica.certifier.note, from))
+  }
+
   status(): NodeStatus {
     const { name, store, network } = this.#ports
     const { replica } = this
     const { raft } = replica.driver
+    const note = this.#note
     return {
       name,
       ledger: store.genesis.parameters.ledger,
       genesis: store.genesis.block.id,
       version: VERSION,
-      role: raft.role,
+      role: this.#role,
       ...(replica.leader === undefined ? {} : { leader: replica.leader }),
       term: raft.term,
       height: store.tip.height,
       size: store.tip.size,
       finalSize: replica.certifier.size,
-      pending: replica.pool.size,
+      pending: this.#pool.size,
       peers: network.peers(),
+      sequence: replica.membership.sequence,
+      ...(note === undefined ? {} : { note }),
     }
   }
 
+  get #role(): string {
+    const { standing, recovery, driver } = this.#replica
+    if (this.#suspended) return 'suspended'
+    if (standing === 'outside') return 'outside'
+    if (recovery) return 'recovering'
+    return this.#standingIn(this.#replica.membership) === 'learner' ? 'learner' : driver.raft.role
+  }
+
+  /** Why this node does not take part, for its operator. */
+  get #note(): string | undefined {
+    const { standing, recovery } = this.#replica
+    if (this.#suspended) return this.#suspended.message
+    if (standing === 'outside') {
+      return 'The membership does not have this node under its keys; it follows what is final and waits.'
+    }
+    if (!recovery) return undefined
+    const { missing } = recovery
+    return missing.length > 0
+      ? `This store may have forgotten promises. Before the node votes again it must hear from ${missing.join(', ')}.`
+      : 'This store may have forgotten promises. Before the node votes again its log must catch up.'
+  }
+
   cluster(): ClusterStatus {
-    const { store, network } = this.#ports
+    const { network } = this.#ports
     const own = this.status()
     const connected = network.peers()
     const said = new Map(this.replica.gossip.announcements().map((item) => [item.said.name, item]))
-    const nodes = store.genesis.membership.validators.map(({ name }) => {
-      if (name === own.name) return { ...pick(own), online: true }
+    const { membership } = this.#replica
+    const nodes = [...membership.nodeByName.values()].map(({ name, kind }) => {
+      if (name === own.name) return { ...pick(own), kind, online: true }
       const heard = said.get(name)
       if (!heard)
-        return { name, role: 'unknown', height: 0, size: 0, finalSize: 0, pending: 0, online: false }
+        return { name, kind, role: 'unknown', height: 0, size: 0, finalSize: 0, pending: 0, online: false }
       const online = connected.includes(name) && heard.ageMs < ONLINE_MS
-      return { ...pick(heard.said), online, seenMs: Math.round(heard.ageMs) }
+      return { ...pick(heard.said), kind, online, seenMs: Math.round(heard.ageMs) }
     })
     return {
       ledger: own.ledger,
       ...(own.leader === undefined ? {} : { leader: own.leader }),
       term: own.term,
-      cosigners: store.genesis.parameters.cosigners,
+      cosigners: membership.cosigners,
+      sequence: membership.sequence,
       nodes,
+      evidence: this.#evidence.accusations.map(({ evidence: { kind }, accused, hash }) => {
+        return { kind, accused, hash }
+      }),
     }
   }
 
@@ -320,6 +550,11 @@ export class LedgerNode implements LedgerService {
   }
 }
 
+function unavailable(cause: StoreError): ServiceError {
+  const message = `This node takes no entries for the time being. ${cause.message}`
+  return new ServiceError('unavailable', message, { retryAfterMs: 2 * DISK_CHECK_MS, reason: cause.code })
+}
+
 function submissionOf(id: string, { stage, place }: Progress): Submission {
   return { id, status: stage, ...place }
 }
@@ -331,6 +566,6 @@ function pick({
   size,
   finalSize,
   pending,
-}: Omit<ClusterStatus['nodes'][number], 'online'>) {
+}: Omit<ClusterStatus['nodes'][number], 'online' | 'kind'>) {
   return { name, role, height, size, finalSize, pending }
 }

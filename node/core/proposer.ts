@@ -4,13 +4,14 @@
  */
 import type { Driver } from '../../consensus/driver.ts'
 import type { Signer } from '../../src/crypto/suite.ts'
-import { invariant } from '../../src/errors.ts'
+import { invariant, RefusedError } from '../../src/errors.ts'
 import { sealBlock } from '../../src/ledger/block.ts'
-import { nextPlace } from '../../src/ledger/chain.ts'
+import { type ChainState, checkEntry, nextPlace } from '../../src/ledger/chain.ts'
 import type { Entry } from '../../src/ledger/entry.ts'
+import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import { ENTRY_BYTES_MAX } from '../../src/limits.ts'
 import type { Clock } from '../clock.ts'
-import { type LedgerStore, toRaftBlock } from '../store/ledger-store.ts'
+import type { LedgerStore } from '../store/ledger-store.ts'
 import type { Pool } from './pool.ts'
 import type { Unapplied } from './unapplied.ts'
 
@@ -30,6 +31,8 @@ export interface ProposerPorts {
   readonly unapplied: Unapplied
   readonly store: LedgerStore
   readonly clock: Clock
+  /** An entry of the pool can never be ordered. */
+  readonly refuse: (entry: Entry, error: RefusedError) => void
   readonly onFatal: (error: unknown) => void
 }
 
@@ -74,7 +77,10 @@ export class Proposer {
     const opening = raft.needsOpening
     if (!raft.canPropose() || (!opening && this.#tooSoon())) return false
     const { tail, term } = raft
-    const entries = opening ? [] : await this.#choose(tail.hash)
+    const before = unapplied.stateAfter(tail.hash)
+    // After a change nothing follows until it is applied: what waits in the pool is judged by the new members.
+    if (!opening && before?.membership !== store.members.newest) return false
+    const entries = opening || !before ? [] : await this.#choose(tail.hash, before)
     if (!opening && entries.length === 0) return false
     if (raft.tail.hash !== tail.hash || raft.term !== term) return true
     const state = unapplied.stateAfter(tail.hash)
@@ -82,9 +88,9 @@ export class Proposer {
     const block = await sealBlock(nextPlace(state, term, name, clock.now()), entries, [{ keyid, signer }])
     if (raft.tail.hash !== tail.hash || raft.term !== term) return true
     invariant(store.tip.height <= tail.height, 'The chain has outgrown the log.')
-    unapplied.add(block, entries)
+    const raftBlock = unapplied.add(block, entries)
     this.#last = { at: clock.elapsed(), waitMs: Math.min(WAIT_MS_MAX, WAIT_MS_PER_ENTRY * entries.length) }
-    return driver.propose(toRaftBlock(block)).ok
+    return driver.propose(raftBlock).ok
   }
 
   /** Whether the next block still waits for company; if so, the work goes on when the wait is over. */
@@ -102,15 +108,33 @@ export class Proposer {
     return true
   }
 
-  /** The oldest entries that stand in no block of the branch that ends with `tail`. */
-  async #choose(tail: string): Promise<Entry[]> {
+  /** The oldest entries that stand in no block of the branch that ends with `tail`; one change at most. */
+  async #choose(tail: string, state: ChainState): Promise<Entry[]> {
     const { pool, unapplied, store } = this.#ports
-    const { blockEntries, blockBytes } = store.state.parameters.limits
+    const { blockEntries, blockBytes } = state.parameters.limits
     const inFlight = (entry: Entry) => unapplied.overlaps(tail, entry)
     const chosen = pool.oldest(blockEntries, blockBytes - ENTRY_BYTES_MAX, inFlight)
     // An entry can come back into the pool, from a peer that has not seen its block, after it was applied.
     const recorded = await store.hasLeaves(chosen.map(({ hash }) => hash))
     for (const [i, entry] of chosen.entries()) if (recorded[i]) pool.remove(entry.id)
-    return chosen.filter((_, i) => !recorded[i])
+    let changes = 0
+    return chosen.filter((entry, i) => {
+      if (recorded[i]) return false
+      if (entry.envelope.payloadType !== PAYLOAD_TYPES.change) return true
+      return changes === 0 && this.#mayChange(entry, state) && ++changes === 1
+    })
+  }
+
+  /** Whether a change of membership may be proposed now. One whose turn is over is refused for good. */
+  #mayChange(entry: Entry, state: ChainState): boolean {
+    const { driver, refuse } = this.#ports
+    try {
+      checkEntry(state, entry)
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error
+      refuse(entry, error)
+      return false
+    }
+    return driver.raft.canChange
   }
 }

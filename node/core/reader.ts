@@ -5,11 +5,12 @@ import { decodeBlock } from '../../src/ledger/block.ts'
 import { decodeEnvelope } from '../../src/ledger/dsse.ts'
 import { type Claim, readClaims } from '../../src/ledger/event.ts'
 import { SUBMITTED } from '../../src/ledger/payload-types.ts'
+import { encodePolicyUpdates, type PolicyUpdate, readPolicyUpdate } from '../../src/light/updates.ts'
 import { HASH_BYTES } from '../../src/limits.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
 import { parseCheckpoint } from '../../src/notes/checkpoint.ts'
 import { parseNote } from '../../src/notes/note.ts'
-import { type Policy, printPolicy } from '../../src/notes/policy.ts'
+import { printPolicy } from '../../src/notes/policy.ts'
 import { printTlogProof } from '../../src/notes/tlog-proof.ts'
 import {
   type BlockView,
@@ -25,19 +26,39 @@ import type { LedgerStore } from '../store/ledger-store.ts'
 import { readLeaf } from './admission.ts'
 import type { Certifier } from './certifier.ts'
 
+/** Of changes in one answer: about twenty. Whoever needs more asks again. */
+const UPDATES_BYTES_PER_ANSWER = 524_288
+
 export class LedgerReader {
   readonly #store: LedgerStore
   readonly #certifier: Certifier
-  readonly #policy: string
 
-  constructor(store: LedgerStore, certifier: Certifier, policy: Policy) {
+  constructor(store: LedgerStore, certifier: Certifier) {
     this.#store = store
     this.#certifier = certifier
-    this.#policy = printPolicy(policy)
   }
 
+  /** The policy that the newest certificate satisfies. */
   policy(): string {
-    return this.#policy
+    return printPolicy(this.#certifier.policyAt(Math.max(this.#certifier.size, 1)))
+  }
+
+  /** The changes after the first `since` that are final, each proven under the policy before it; oldest first. */
+  async policyUpdates(since: number): Promise<Uint8Array> {
+    const { members, tree } = this.#store
+    const updates: PolicyUpdate[] = []
+    for (let bytes = 0; bytes < UPDATES_BYTES_PER_ANSWER; ) {
+      const sequence = since + updates.length + 1
+      const size = members.boundaryOf(sequence)
+      const checkpoint = size === undefined ? undefined : await this.#store.boundaryCertificate(size)
+      const index = await this.#store.changeIndex(sequence)
+      if (size === undefined || checkpoint === undefined || index === undefined) break
+      const leaf = await readLeaf(this.#store, index)
+      const path = await tree.inclusionPath(index, size)
+      updates.push(readPolicyUpdate(leaf, { index, path, checkpoint }))
+      bytes += leaf.length + checkpoint.length
+    }
+    return encodePolicyUpdates(updates)
   }
 
   /** The index of the leaf with this id (leaf hash in hex), if it stands in the applied chain. */
@@ -93,7 +114,7 @@ export class LedgerReader {
     }
     const entry = fromUtf8(await readLeaf(this.#store, index))
     const path = await this.#store.tree.inclusionPath(index, size)
-    return { id, entry, proof: printTlogProof({ index, path, checkpoint }), policy: this.#policy }
+    return { id, entry, proof: printTlogProof({ index, path, checkpoint }), policy: this.policy() }
   }
 
   /**
@@ -144,7 +165,7 @@ export class LedgerReader {
 
   #view(leaf: Uint8Array, index: number, facts: BlockFacts): { view: EntryView; claims: readonly Claim[] } {
     const envelope = decodeEnvelope(leaf)
-    const { submitterByKeyId } = this.#store.genesis.membership
+    const { submitterByKeyId } = this.#store.members.at(index + 1)
     const submitter = submitterByKeyId.get(envelope.signatures[0]!.keyid)
     const claims = SUBMITTED.includes(envelope.payloadType)
       ? readClaims(envelope.payloadType, envelope.payload)

@@ -1,7 +1,10 @@
 /**
- * One validator's share of the replicated ledger: takes entries in, orders them with its peers through Raft,
- * applies what is committed, cosigns, and makes up for what it missed. Knows no socket, clock or disk of its
- * own: network, store, clock and signatures are handed in.
+ * One node's share of the replicated ledger: takes entries in, orders them with its peers through Raft, applies
+ * what is committed, cosigns, and makes up for what it missed. Knows no socket, clock or disk of its own:
+ * network, store, clock and signatures are handed in.
+ *
+ * It lives as long as the node's standing: a change of that, and a disk that was full, end it, and `LedgerNode`
+ * opens another from the same store.
  */
 import { DEFAULT_LIMITS } from '../../consensus/config.ts'
 import { Driver, type Write } from '../../consensus/driver.ts'
@@ -11,32 +14,29 @@ import { decodeMessage, encodeMessage } from '../../consensus/wire.ts'
 import { toHex, utf8 } from '../../src/bytes.ts'
 import { keyId } from '../../src/crypto/keys.ts'
 import type { SignatureSuite, Signer } from '../../src/crypto/suite.ts'
-import {
-  errorCode,
-  errorMessage,
-  FormatError,
-  invariant,
-  type QatError,
-  RefusedError,
-} from '../../src/errors.ts'
+import { errorCode, FormatError, invariant, type QatError, RefusedError } from '../../src/errors.ts'
+import { checkEntry } from '../../src/ledger/chain.ts'
 import { decodeEntry, type Entry } from '../../src/ledger/entry.ts'
-import { policyOf } from '../../src/ledger/membership.ts'
+import type { Membership } from '../../src/ledger/membership.ts'
 import { decodeEntryBundle } from '../../src/merkle/tiles.ts'
-import type { Policy } from '../../src/notes/policy.ts'
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
-import { FRAME, type FrameKind, type Network, type NetworkHandlers } from '../net/network.ts'
+import { FRAME, type FrameKind, type Network, type Topic, type Verdict } from '../net/network.ts'
 import { type AppliedBlock, type LedgerStore, toRaftBlock } from '../store/ledger-store.ts'
 import { Admission, type Admitted, sameEvents } from './admission.ts'
 import { Certifier } from './certifier.ts'
+import type { EvidenceCollector } from './evidence.ts'
+import { admitForwarded } from './forwarded.ts'
 import { decodeRefusals, encodeRefusals, Forwarding, type Refusal, refusalError } from './forwarding.ts'
 import { Gossip } from './gossip.ts'
-import { POOL_ENTRIES_MAX, Pool } from './pool.ts'
+import { POOL_ENTRIES_MAX, type Pool } from './pool.ts'
 import { Proposer } from './proposer.ts'
 import { Puller } from './puller.ts'
+import { encodePromises, isPromisesRequest, Recovery } from './recovery.ts'
+import { type Standing, standingOf } from './standing.ts'
 import { answerSync, decodeSyncRequest, encodeSyncAnswer } from './sync.ts'
-import { Unapplied } from './unapplied.ts'
+import { configurationOf, Unapplied } from './unapplied.ts'
 
 /** One Raft tick. An election starts after 1.5 to 3 s without a leader: long enough for a busy machine. */
 export const TICK_MS = 50
@@ -45,6 +45,8 @@ const HEARTBEAT_TICKS = 4
 /** Blocks that a leader may have under way; more would only make them smaller. */
 const WINDOW_BLOCKS = 2
 const ANNOUNCE_MS = 2_000
+/** How far a learner may lag behind the leader and still be made a voter: a moment's worth of blocks. */
+const PROMOTION_LAG_BLOCKS = 32
 
 export interface ReplicaPorts {
   readonly name: string
@@ -57,19 +59,30 @@ export interface ReplicaPorts {
   readonly suites: { readonly urgent: SignatureSuite; readonly ordinary: SignatureSuite }
   readonly nodeKey: Signer
   readonly cosigner: Signer
+  /** Entries admitted and not applied; it outlives the replica. */
+  readonly pool: Pool
   readonly logger: Logger
   readonly metrics: Metrics
+  /** It outlives the replica, too. */
+  readonly evidence: EvidenceCollector
   readonly onOrdered: (blocks: readonly AppliedBlock[]) => void
   readonly onFinal: (size: number) => void
   /** An entry that was admitted here will never be ordered. */
   readonly onRefused: (id: string, error: QatError) => void
+  /** What this node is, or who its peers are, has changed: the membership in force above the newest certificate. */
+  readonly onMembership: (membership: Membership) => void
+  /** A node outside of the membership holds all that is final, and is still outside. */
+  readonly onLeftOut: () => void
+  /** The node knows again what binds it: the replica is to be opened anew, and takes part. */
+  readonly onRecovered: () => void
   /** The node must stop: a broken invariant or an unusable disk. */
   readonly onFatal: (error: unknown) => void
 }
 
 export class Replica {
-  readonly pool = new Pool()
-  readonly policy: Policy
+  readonly standing: Standing
+  /** Set while the node does not know what it may have promised. */
+  readonly recovery: Recovery | undefined
   readonly certifier: Certifier
   readonly driver: Driver
   readonly gossip: Gossip
@@ -81,21 +94,20 @@ export class Replica {
   readonly #puller: Puller
   /** Ids of pool entries that are on disk as acknowledged pending. */
   readonly #spooled = new Set<string>()
+  #sequence: number
+  #stopped = false
   #logEnd: number
   #timers: (() => void)[] = []
   #leader: string | undefined
 
-  private constructor(
-    ports: ReplicaPorts,
-    unapplied: (pool: Pool) => Unapplied,
-    certifier: Certifier,
-    parts: Opened,
-  ) {
+  private constructor(ports: ReplicaPorts, unapplied: Unapplied, certifier: Certifier, parts: Opened) {
     const { name, store, network, clock, nodeKey, logger, suites, onFatal } = ports
     this.#ports = ports
-    this.#unapplied = unapplied(this.pool)
+    const { pool } = ports
+    this.#unapplied = unapplied
     this.certifier = certifier
-    this.policy = parts.policy
+    this.standing = parts.standing
+    this.#sequence = this.membership.sequence
     this.#logEnd = parts.logEnd
     this.driver = new Driver(parts.raft, {
       persist: (write) => this.#persist(write),
@@ -107,17 +119,18 @@ export class Replica {
       onBadMessage: (from, error) => network.misbehaved(from, error.code),
       onFatal,
     })
-    this.#admission = new Admission(store, this.pool, suites.ordinary)
-    this.#forwarding = new Forwarding(this.pool, network, clock)
+    this.#admission = new Admission(store, pool, suites.ordinary, (learner) => this.#mayPromote(learner))
+    this.#forwarding = new Forwarding(pool, network, clock)
     this.#proposer = new Proposer({
       name,
       keyid: keyId(nodeKey.publicKey),
       signer: nodeKey,
       driver: this.driver,
-      pool: this.pool,
+      pool,
       unapplied: this.#unapplied,
       store,
       clock,
+      refuse: (entry, error) => this.#drop(entry, error),
       onFatal,
     })
     this.#puller = new Puller({
@@ -126,6 +139,7 @@ export class Replica {
       store,
       unapplied: this.#unapplied,
       certifier,
+      evidence: ports.evidence,
       clock,
       logger,
       onFatal,
@@ -139,26 +153,47 @@ export class Replica {
       nodeKey,
       driver: this.driver,
       certifier,
+      evidence: ports.evidence,
       puller: this.#puller,
-      pool: this.pool,
+      pool,
       logger,
       metrics: ports.metrics,
     })
+    this.recovery =
+      parts.without &&
+      new Recovery({
+        name,
+        without: parts.without,
+        network,
+        logger,
+        membership: () => store.members.newest,
+        own: () => ({ term: this.driver.raft.term, tail: this.#stableTail() }),
+      })
+  }
+
+  /** In force above the newest certificate: who may connect, and what this node is, follow from it. */
+  get membership(): Membership {
+    return this.#ports.store.members.at(this.certifier.size + 1)
+  }
+
+  #stableTail(): BlockRef {
+    const { tail, stable } = this.driver.status()
+    // Before what is on its way to the disk has arrived, it counts for nothing.
+    return stable === tail.height ? tail : { height: 0, term: 0, hash: '' }
   }
 
   /** Reads what the disk holds and stands ready; nothing moves before `start`. */
   static async open(ports: ReplicaPorts): Promise<Replica> {
-    const { name, store, clock, suites, cosigner, logger, metrics, network, onFatal } = ports
-    const { parameters, membership } = store.genesis
-    const policy = policyOf(parameters.ledger, membership, parameters.cosigners)
+    const { name, store, clock, suites, cosigner, logger, metrics, network, pool, evidence, onFatal } = ports
+    const recovering = await store.recovering()
     let replica: Replica | undefined
     const certifier = await Certifier.open({
-      origin: parameters.ledger,
+      origin: store.genesis.parameters.ledger,
       name,
-      policy,
-      signer: cosigner,
+      signer: recovering ? undefined : cosigner,
       suite: suites.urgent,
       store,
+      evidence,
       logger,
       now: clock.now,
       publish: (note) => void network.publish('cosignatures', utf8(note)).catch(() => {}),
@@ -167,43 +202,83 @@ export class Replica {
       onFatal,
     })
     const log = await store.logFrom(Math.max(0, store.tip.height - DEFAULT_LIMITS.memoryBlocks))
+    const unapplied = new Unapplied(store, pool, suites.urgent, evidence)
+    const blocks: RaftBlock[] = []
+    for (const block of log) {
+      const { height, previous } = block.seal
+      const raftBlock = toRaftBlock(block)
+      if (height <= store.tip.height) blocks.push(raftBlock)
+      else blocks.push(...(await unapplied.check(toHex(previous), [raftBlock], Number.POSITIVE_INFINITY)))
+    }
     const raft = new Raft({
       id: name,
-      voters: membership.validators.map((validator) => validator.name),
+      configuration: configurationOf(store.members.newest),
+      listening: recovering !== undefined,
       electionTicks: ELECTION_TICKS,
       heartbeatTicks: HEARTBEAT_TICKS,
       random: ports.random,
       hardState: await store.hardState(),
-      log: { blocks: log.map(toRaftBlock), commit: store.tip.height },
+      log: { blocks, commit: store.tip.height },
       limits: { ...DEFAULT_LIMITS, windowBlocks: WINDOW_BLOCKS },
     })
-    const makeUnapplied = (pool: Pool) => new Unapplied(store, pool, suites.urgent)
+    const own = { node: ports.nodeKey.publicKey, cosigner: cosigner.publicKey }
+    const standing = standingOf(store.members.at(certifier.size + 1), name, own)
     const logEnd = log.at(-1)!.seal.height
-    replica = new Replica(ports, makeUnapplied, certifier, { policy, raft, logEnd })
-    for (const block of log) {
-      if (block.seal.height <= store.tip.height) continue
-      await replica.#unapplied.check(
-        toHex(block.seal.previous),
-        [toRaftBlock(block)],
-        Number.POSITIVE_INFINITY,
-      )
-    }
+    replica = new Replica(ports, unapplied, certifier, {
+      raft,
+      logEnd,
+      standing,
+      without: recovering?.without,
+    })
     await replica.#reloadPending()
     return replica
   }
 
-  async start(): Promise<void> {
-    const { network, clock } = this.#ports
-    await network.start(this.#handlers())
+  start(): void {
+    const { clock } = this.#ports
+    if (this.standing === 'outside') {
+      this.#timers = [clock.every(ANNOUNCE_MS / 2, () => void this.#followFromOutside())]
+      return
+    }
     this.#timers = [
       clock.every(TICK_MS, () => this.driver.tick()),
       clock.every(ANNOUNCE_MS, () => this.#announce()),
       clock.every(ANNOUNCE_MS / 2, () => this.#forwarding.resend()),
       // A round that lost a message is repeated, so that an idle cluster still ends with everything final.
-      clock.every(ANNOUNCE_MS / 2, () => this.#certifyIfLeading()),
+      clock.every(ANNOUNCE_MS / 2, () => {
+        if (this.driver.raft.role === 'leader' || this.certifier.boundaryDue) this.certifier.propose()
+      }),
     ]
+    if (this.recovery) this.#timers.push(clock.every(ANNOUNCE_MS / 2, () => void this.#recover()))
     this.#announce()
   }
+
+  async #followFromOutside(): Promise<void> {
+    if (await this.#puller.follow()) {
+      if (!this.#stopped && this.standing === 'outside' && !this.certifier.boundaryDue)
+        this.#ports.onLeftOut()
+    }
+  }
+
+  async #recover(): Promise<void> {
+    const { store, logger, onFatal, onRecovered } = this.#ports
+    if (this.#recovering || this.#stopped) return
+    this.#recovering = true
+    try {
+      const hardState = await this.recovery?.attempt()
+      if (hardState && !this.#stopped) {
+        this.halt()
+        await this.driver.stop()
+        await store.clearRecovering(hardState)
+        logger.info({ term: hardState.term }, 'this node knows again what binds it, and takes part')
+        onRecovered()
+      }
+    } catch (error) {
+      onFatal(error)
+    }
+    this.#recovering = false
+  }
+  #recovering = false
 
   #announce(): void {
     this.#ports.metrics.peers.set(this.#ports.network.peers().length)
@@ -213,16 +288,22 @@ export class Replica {
   /** Hands leadership over if it can, and stops when what is being written is on disk. */
   async stop(): Promise<void> {
     const { clock } = this.#ports
-    if (this.driver.transfer().ok) {
+    if (!this.#stopped && this.driver.transfer().ok) {
       for (let waited = 0; waited < 1_000 && this.driver.raft.role === 'leader'; waited += 20) {
         await new Promise<void>((resolve) => clock.after(20, resolve))
       }
     }
-    for (const cancel of this.#timers) cancel()
-    this.#puller.stop()
-    await this.#ports.network.stop()
+    this.halt()
     await this.driver.stop()
     await this.certifier.idle()
+    await this.#ports.evidence.idle()
+  }
+
+  /** Does nothing from now on, and answers only what the disk holds. */
+  halt(): void {
+    this.#stopped = true
+    for (const cancel of this.#timers) cancel()
+    this.#puller.stop()
   }
 
   /** The leader as far as this node knows. */
@@ -241,16 +322,16 @@ export class Replica {
   /** Puts an entry of the pool on disk, so that it may be called pending: a crash of this node will not lose it. */
   async keep(id: string): Promise<void> {
     const { store } = this.#ports
-    const entry = this.pool.get(id)
+    const entry = this.#ports.pool.get(id)
     if (!entry || this.#spooled.has(id)) return
     await store.addPending([entry])
     // It may have been ordered while the disk was busy.
-    if (this.pool.get(id)) this.#spooled.add(id)
+    if (this.#ports.pool.get(id)) this.#spooled.add(id)
     else await store.removePending([entry.hash])
   }
 
   #onward(entry: Entry): void {
-    this.#ports.metrics.pending.set(this.pool.size)
+    this.#ports.metrics.pending.set(this.#ports.pool.size)
     if (this.driver.raft.role === 'leader') this.#proposer.kick()
     else this.#forwarding.add(entry)
   }
@@ -266,10 +347,9 @@ export class Replica {
     end()
   }
 
-  async #check(blocks: readonly RaftBlock[], parent: BlockRef): Promise<boolean> {
-    if (!this.#unapplied.stateAfter(parent.hash)) return false
-    await this.#unapplied.check(parent.hash, blocks, this.#ports.clock.now())
-    return true
+  async #check(blocks: readonly RaftBlock[], parent: BlockRef): Promise<readonly RaftBlock[] | undefined> {
+    if (!this.#unapplied.stateAfter(parent.hash)) return undefined
+    return this.#unapplied.check(parent.hash, blocks, this.#ports.clock.now())
   }
 
   async #apply(blocks: readonly RaftBlock[]): Promise<void> {
@@ -280,13 +360,14 @@ export class Replica {
       return block
     })
     const end = metrics.applySeconds.startTimer()
+    const { newest } = store.members
     await store.apply(applied)
     end()
     this.#unapplied.prune()
     const spooled: Uint8Array[] = []
     for (const { entries } of applied) {
       for (const entry of entries) {
-        this.pool.remove(entry.id)
+        this.#ports.pool.remove(entry.id)
         if (this.#spooled.delete(entry.id)) spooled.push(entry.hash)
         for (const rival of this.#dropRivals(entry))
           if (this.#spooled.delete(rival.id)) spooled.push(rival.hash)
@@ -294,10 +375,11 @@ export class Replica {
       metrics.entriesApplied.inc(entries.length)
     }
     if (spooled.length > 0) await store.removePending(spooled)
+    if (store.members.newest !== newest) this.#sift()
     metrics.blocksApplied.inc(applied.length)
     metrics.height.set(store.tip.height)
     metrics.treeSize.set(store.tip.size)
-    metrics.pending.set(this.pool.size)
+    metrics.pending.set(this.#ports.pool.size)
     onOrdered(applied)
     this.certifier.applied()
     if (this.driver.raft.role === 'leader') {
@@ -308,13 +390,26 @@ export class Replica {
     }
   }
 
+  /** After a change: what the new members may not log any more leaves the pool. */
+  #sift(): void {
+    const { store, pool } = this.#ports
+    for (const entry of [...pool.values()]) {
+      try {
+        checkEntry(store.state, entry)
+      } catch (error) {
+        if (!(error instanceof RefusedError)) throw error
+        this.#drop(entry, error)
+      }
+    }
+  }
+
   /** A CloudEvent is recorded once: what waits under the same source and id will never be ordered. */
   #dropRivals(recorded: Entry): Entry[] {
     const rivals: Entry[] = []
     for (const { source, id } of recorded.claims) {
-      const rival = id === undefined ? undefined : this.pool.withEvent(source, id)
+      const rival = id === undefined ? undefined : this.#ports.pool.withEvent(source, id)
       if (!rival) continue
-      this.pool.remove(rival.id)
+      this.#ports.pool.remove(rival.id)
       this.#ports.onRefused(rival.id, rivalError(rival, recorded))
       rivals.push(rival)
     }
@@ -333,10 +428,15 @@ export class Replica {
   }
 
   onCertificate(size: number): void {
-    this.#ports.metrics.finalSize.set(size)
-    this.#ports.metrics.certificates.inc()
-    this.#ports.onFinal(size)
+    const { metrics, onFinal, onMembership } = this.#ports
+    metrics.finalSize.set(size)
+    metrics.certificates.inc()
+    onFinal(size)
     this.#certifyIfLeading()
+    const { membership } = this
+    if (membership.sequence === this.#sequence || this.#stopped) return
+    this.#sequence = membership.sequence
+    onMembership(membership)
   }
 
   #certifyIfLeading(): void {
@@ -345,19 +445,8 @@ export class Replica {
 
   // ---- what comes over the network
 
-  #handlers(): NetworkHandlers {
-    return {
-      frame: (from, kind, bytes) => this.#onFrame(from, kind, bytes),
-      request: async (_, bytes) => {
-        const answer = await answerSync(this.#ports.store, this.certifier.note, decodeSyncRequest(bytes))
-        return encodeSyncAnswer(answer)
-      },
-      gossip: (from, topic, bytes) => this.gossip.receive(from, topic, bytes),
-      connected: () => this.#ports.metrics.peers.set(this.#ports.network.peers().length),
-    }
-  }
-
-  #onFrame(from: string, kind: FrameKind, bytes: Uint8Array): void {
+  frame(from: string, kind: FrameKind, bytes: Uint8Array): void {
+    if (this.#stopped || this.standing === 'outside') return
     try {
       if (kind === FRAME.raft) this.driver.deliver(from, decodeMessage(bytes))
       else if (kind === FRAME.forward)
@@ -368,57 +457,49 @@ export class Replica {
     }
   }
 
+  async request(bytes: Uint8Array): Promise<Uint8Array> {
+    if (isPromisesRequest(bytes)) return encodePromises(this.driver.raft)
+    const answer = await answerSync(this.#ports.store, this.certifier.note, decodeSyncRequest(bytes))
+    return encodeSyncAnswer(answer)
+  }
+
+  async hear(from: string, topic: Topic, bytes: Uint8Array): Promise<Verdict> {
+    return this.#stopped ? 'ignore' : this.gossip.receive(from, topic, bytes)
+  }
+
   /** Entries of another node, for this one as the leader. Silence means that they will be ordered. */
   async #onForwarded(from: string, leaves: readonly Uint8Array[]): Promise<void> {
+    const { network, onFatal } = this.#ports
     // Not leading any more: the sender will learn who does, and send them there.
     if (this.driver.raft.role !== 'leader') return
-    const refusals: Refusal[] = []
-    await Promise.all(
-      leaves.map(async (leaf) => {
-        let id = ''
-        try {
-          const entry = decodeEntry(leaf)
-          id = entry.id
-          // A rival that is only on its way may yet be lost. When it is in a block, the sender sees it there.
-          if (this.#admission.hasRival(entry)) return
-          const admitted = await this.#admission.admit(entry)
-          if (admitted.outcome === 'admitted') this.#proposer.kick()
-          if (admitted.outcome === 'duplicate') {
-            refusals.push({
-              id,
-              code: 'duplicate',
-              message: 'The event is recorded already.',
-              duplicateOf: admitted.id,
-            })
-          }
-        } catch (error) {
-          if (error instanceof FormatError) return this.#ports.network.misbehaved(from, error.code)
-          // Overload is not for good: the sender keeps the entry and tries again.
-          if (!(error instanceof RefusedError)) return
-          const rival = error.facts.id
-          refusals.push({
-            id,
-            code: error.code,
-            message: errorMessage(error),
-            ...(error.code === 'event-conflict' && typeof rival === 'string' ? { duplicateOf: rival } : {}),
-          })
-        }
-      }),
-    )
-    if (refusals.length > 0) this.#ports.network.send(from, FRAME.forwardReply, encodeRefusals(refusals))
+    try {
+      const refusals = await admitForwarded(this.#admission, leaves, () => this.#proposer.kick())
+      if (refusals.length > 0) network.send(from, FRAME.forwardReply, encodeRefusals(refusals))
+    } catch (error) {
+      if (error instanceof FormatError) network.misbehaved(from, error.code)
+      else onFatal(error)
+    }
   }
 
   #onRefusal(from: string, refusal: Refusal): void {
-    const entry = this.pool.get(refusal.id)
-    if (from !== this.#leader || !entry) return
-    this.pool.remove(refusal.id)
-    if (this.#spooled.delete(refusal.id)) {
-      this.#ports.store.removePending([entry.hash]).catch((error: unknown) => {
-        // It will be offered again after a restart, and refused again.
-        this.#ports.logger.warn({ error: errorMessage(error) }, 'a refused entry stays in the store')
-      })
-    }
-    this.#ports.onRefused(refusal.id, refusalError(refusal))
+    const entry = this.#ports.pool.get(refusal.id)
+    if (from === this.#leader && entry) this.#drop(entry, refusalError(refusal))
+  }
+
+  /** An entry of the pool will never be ordered. */
+  #drop(entry: Entry, error: QatError): void {
+    const { pool, store, onRefused, onFatal } = this.#ports
+    pool.remove(entry.id)
+    if (this.#spooled.delete(entry.id)) store.removePending([entry.hash]).catch(onFatal)
+    onRefused(entry.id, error)
+  }
+
+  /** The leader makes nobody a voter who would hold the others up. Elsewhere that is not known, nor decided. */
+  #mayPromote(learner: string): boolean {
+    if (this.driver.raft.role !== 'leader') return true
+    const { tail, progress } = this.driver.status()
+    const match = progress[learner]?.match ?? 0
+    return tail.height - match <= PROMOTION_LAG_BLOCKS
   }
 
   /** Entries that were acknowledged as pending before a crash go back into the pool. */
@@ -427,8 +508,8 @@ export class Replica {
     for (const bytes of await store.pending()) {
       const entry = decodeEntry(bytes)
       try {
-        const { outcome } = await this.#admission.admit(entry)
-        if (outcome === 'admitted') this.#spooled.add(entry.id)
+        await this.#admission.admit(entry)
+        if (this.#ports.pool.get(entry.id)) this.#spooled.add(entry.id)
         else await store.removePending([entry.hash])
       } catch (error) {
         logger.error(
@@ -457,7 +538,9 @@ function rivalError(entry: Entry, recorded: Entry): QatError {
 }
 
 interface Opened {
-  readonly policy: Policy
   readonly raft: Raft
   readonly logEnd: number
+  readonly standing: Standing
+  /** Of a node that has to recover first. */
+  readonly without: readonly string[] | undefined
 }

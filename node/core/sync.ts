@@ -18,10 +18,14 @@ import type { LedgerStore } from '../store/ledger-store.ts'
 
 /** Blocks of one answer; their bytes are bounded by one full block, so an answer fits a frame. */
 const ANSWER_BLOCKS_MAX = 256
+/** What an answer can have in bytes: blocks, certificate, path and lengths. */
+export const SYNC_ANSWER_BYTES_MAX = BLOCK_BYTES_MAX + 2 * NOTE_BYTES_MAX
 
 export interface SyncRequest {
   /** The first height that the asker lacks. */
   readonly from: number
+  /** Size of the newest certificate that the asker has; 0 if none. */
+  readonly certified: number
 }
 
 /** Empty if the answerer has no certificate; without blocks if it has none to prove from that height on. */
@@ -36,8 +40,8 @@ export function encodeSyncRequest(request: SyncRequest): Uint8Array {
 }
 
 export function decodeSyncRequest(bytes: Uint8Array): SyncRequest {
-  const request = fields(parseJson(bytes, 1024), 'The request', ['from'])
-  return { from: count(request.from, '"from"') }
+  const request = fields(parseJson(bytes, 1024), 'The request', ['from', 'certified'])
+  return { from: count(request.from, '"from"'), certified: count(request.certified, '"certified"') }
 }
 
 /** Certificate (blob), audit path (count u16, hashes of 32 bytes), blocks (count u16, blobs). */
@@ -58,13 +62,20 @@ export function decodeSyncAnswer(bytes: Uint8Array): SyncAnswer {
   return { certificate, path, blocks }
 }
 
-/** Answers from the store: blocks from a height on that `certificate` covers, and the path of the last seal. */
+/**
+ * Answers from the store: blocks from a height on that a certificate covers, and the path of the last seal.
+ * The certificate is the newest, or that of the first boundary which the asker has none for: beyond a change of
+ * membership it could not judge another.
+ */
 export async function answerSync(
   store: LedgerStore,
-  certificate: string | undefined,
-  { from }: SyncRequest,
+  newest: string | undefined,
+  { from, certified }: SyncRequest,
 ): Promise<SyncAnswer> {
-  if (certificate === undefined) return { certificate: '', path: [], blocks: [] }
+  if (newest === undefined) return { certificate: '', path: [], blocks: [] }
+  const boundary = store.members.boundaryAbove(certified)
+  const certificate =
+    (boundary === undefined ? undefined : await store.boundaryCertificate(boundary)) ?? newest
   const { size } = parseCheckpoint(parseNote(certificate).text)
   const blocks: Uint8Array[] = []
   let sealIndex: number | undefined
@@ -79,6 +90,16 @@ export async function answerSync(
   }
   const path = sealIndex === undefined ? [] : await store.tree.inclusionPath(sealIndex, size)
   return { certificate, path, blocks }
+}
+
+/** As `answerSync`, to someone who holds all blocks below `from` with their certificates. */
+export async function answerFrom(
+  store: LedgerStore,
+  newest: string | undefined,
+  from: number,
+): Promise<SyncAnswer> {
+  const before = await store.facts(Math.max(from, 1) - 1)
+  return answerSync(store, newest, { from, certified: before?.size ?? 0 })
 }
 
 /**

@@ -2,14 +2,16 @@
  * Blocks that have passed every check but are not applied yet, each with the chain state after it. Checking a
  * block needs its predecessor's state, and applying it needs what the check has read already.
  */
-import type { Block as RaftBlock } from '../../consensus/types.ts'
+import type { Configuration, Block as RaftBlock } from '../../consensus/types.ts'
 import { toHex } from '../../src/bytes.ts'
-import type { SignatureSuite } from '../../src/crypto/suite.ts'
+import type { PublicKey, SignatureSuite } from '../../src/crypto/suite.ts'
 import { invariant, RefusedError } from '../../src/errors.ts'
 import { type Block, decodeBlock } from '../../src/ledger/block.ts'
 import { type ChainState, checkBlock, extend } from '../../src/ledger/chain.ts'
 import { decodeEntry, type Entry, verifyAll } from '../../src/ledger/entry.ts'
-import type { AppliedBlock, LedgerStore } from '../store/ledger-store.ts'
+import type { Membership } from '../../src/ledger/membership.ts'
+import { type AppliedBlock, type LedgerStore, toRaftBlock } from '../store/ledger-store.ts'
+import type { EvidenceCollector } from './evidence.ts'
 import { eventNames, type Pool } from './pool.ts'
 
 interface Known extends AppliedBlock {
@@ -23,13 +25,20 @@ export class Unapplied {
   readonly #store: LedgerStore
   readonly #pool: Pool
   readonly #suite: SignatureSuite
+  readonly #evidence: Pick<EvidenceCollector, 'sawSeal'>
   /** By block hash. Branches of former leaders may stand side by side; applying a height drops them all. */
   readonly #known = new Map<string, Known>()
 
-  constructor(store: LedgerStore, pool: Pool, suite: SignatureSuite) {
+  constructor(
+    store: LedgerStore,
+    pool: Pool,
+    suite: SignatureSuite,
+    evidence: Pick<EvidenceCollector, 'sawSeal'>,
+  ) {
     this.#store = store
     this.#pool = pool
     this.#suite = suite
+    this.#evidence = evidence
   }
 
   /** The chain state after the block with this hash: the applied tip or a block known here. */
@@ -56,43 +65,56 @@ export class Unapplied {
   }
 
   /**
-   * Checks a run of blocks on top of the block with hash `parent`, signatures included, and remembers them.
-   * Throws RefusedError or FormatError, and then remembers none.
+   * Checks a run of blocks on top of the block with hash `parent`, signatures included, remembers them, and
+   * returns them with the configurations that their changes bring. Throws RefusedError or FormatError, and then
+   * remembers none.
    * @param now this node's clock in ms; Infinity for blocks that a certificate has proven committed
    */
-  async check(parent: string, blocks: readonly RaftBlock[], now: number): Promise<void> {
+  async check(parent: string, blocks: readonly RaftBlock[], now: number): Promise<RaftBlock[]> {
     let state = this.stateAfter(parent)
     if (!state) throw new RefusedError('bad-chain', 'The blocks do not follow anything this node holds.')
     const decoded = blocks.map((block) => decodeMatching(block))
     const recorded = await this.#recorded(decoded)
     const passed: Known[] = []
+    const configured: RaftBlock[] = []
     const signatures = []
+    const sealers: PublicKey[] = []
     for (const block of decoded) {
       const earlier = passed
       const previous = toHex(block.seal.previous)
-      const { entries, signatures: checks } = checkBlock(
+      const { entries, sealSignature, entrySignatures } = checkBlock(
         state,
         block,
         now,
         (id) => recorded.has(id) || this.holds(previous, id) || earlier.some(({ ids }) => ids.has(id)),
         (bytes, id) => this.#pool.get(id) ?? decodeEntry(bytes),
       )
+      sealers.push(sealSignature.key)
       // What this node admitted itself it has verified already.
-      signatures.push(...checks.filter((_, i) => i === 0 || !this.#pool.get(entries[i - 1]!.id)))
-      state = extend(state, block)
+      const unknown = entrySignatures.filter((_, i) => !this.#pool.get(entries[i]!.id))
+      signatures.push(sealSignature, ...unknown.flat())
+      const { membership } = state
+      state = extend(state, block, entries)
+      configured.push(withConfiguration(block, membership, state.membership))
       passed.push(known(block, entries, state))
     }
     if (!(await verifyAll(this.#suite, signatures))) {
       throw new RefusedError('bad-signature', 'A block holds a signature that does not verify.')
     }
+    for (const [i, { block }] of passed.entries()) {
+      this.#evidence.sawSeal(sealers[i]!, block.sealEnvelope, block.seal)
+    }
     for (const block of passed) this.#remember(block)
+    return configured
   }
 
-  /** Remembers a block this node has made itself from entries of its pool. */
-  add(block: Block, entries: readonly Entry[]): void {
+  /** Remembers a block this node has made itself from entries of its pool; returns it as Raft takes it. */
+  add(block: Block, entries: readonly Entry[]): RaftBlock {
     const parent = this.stateAfter(toHex(block.seal.previous))
     invariant(parent, 'A proposal must follow the tail of the log.')
-    this.#remember(known(block, entries, extend(parent, block)))
+    const state = extend(parent, block, entries)
+    this.#remember(known(block, entries, state))
+    return withConfiguration(block, parent.membership, state.membership)
   }
 
   #remember(block: Known): void {
@@ -122,6 +144,20 @@ export class Unapplied {
 function known(block: Block, entries: readonly Entry[], state: ChainState): Known {
   const ids = new Set(entries.map(({ id }) => id))
   return { block, entries, state, ids, events: new Set(entries.flatMap(eventNames)) }
+}
+
+/** Who takes part in ordering. A node that was just removed goes on listening, so that it learns of that. */
+export function configurationOf({ validators, learners, leaving }: Membership): Configuration {
+  const names = learners.map(({ name }) => name)
+  return {
+    voters: validators.map(({ name }) => name),
+    learners: leaving === undefined ? names : [...names, leaving],
+  }
+}
+
+function withConfiguration(block: Block, before: Membership, after: Membership): RaftBlock {
+  const raftBlock = toRaftBlock(block)
+  return before === after ? raftBlock : { ...raftBlock, configuration: configurationOf(after) }
 }
 
 /** The block inside a Raft block, refused if Raft's header says anything else than the seal. */

@@ -18,7 +18,6 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import { sha256 } from '../../src/crypto/hash.ts'
 import { errorMessage, QatError } from '../../src/errors.ts'
-import type { Membership } from '../../src/ledger/membership.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import { FRAME_BYTES_MAX, protocols, REQUEST_BYTES_MAX } from './frames.ts'
@@ -28,6 +27,8 @@ import {
   type FrameKind,
   type Network,
   type NetworkHandlers,
+  type PeerRecord,
+  type Peers,
   TOPICS,
   type Topic,
   type Verdict,
@@ -39,7 +40,6 @@ export class NetworkError extends QatError<
 
 export interface NetworkOptions {
   readonly self: string
-  readonly membership: Membership
   readonly genesisId: string
   /** 32 bytes: the libp2p identity. */
   readonly peerSeed: Uint8Array
@@ -66,13 +66,15 @@ const VERDICTS: Record<Verdict, TopicValidatorResult> = {
 }
 
 export async function createNetwork(options: NetworkOptions): Promise<Network> {
-  const { self, membership, logger, metrics } = options
+  const { self, logger, metrics } = options
   const names = protocols(options.genesisId)
-  const others = membership.validators.filter(({ name }) => name !== self)
-  const peerIds = new Map(others.map(({ name, peerId }) => [name, peerIdFromString(peerId)]))
-  const nameOf = (peer: PeerId) => membership.validatorByPeerId.get(peer.toString())?.name
+  let others: readonly PeerRecord[] = []
+  let peerIds = new Map<string, PeerId>()
+  let nameByPeerId: ReadonlyMap<string, string> = new Map()
+  let former: ReadonlyMap<string, string> = new Map()
+  const nameOf = (peer: PeerId) => nameByPeerId.get(peer.toString())
   const turnAway = (peer: PeerId) => {
-    const stranger = nameOf(peer) === undefined
+    const stranger = nameOf(peer) === undefined && !former.has(peer.toString())
     if (stranger) {
       metrics.refusedPeers.inc()
       logger.warn({ peer: peer.toString() }, 'refused a peer that is not a member')
@@ -132,7 +134,31 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
     if (!connection) throw new NetworkError('not-connected', `${name} is not connected.`)
     return connection.newStream(protocol)
   }
-  const links = new Map(others.map(({ name }) => [name, new Link(() => openStream(name, names.frames))]))
+  const links = new Map<string, Link>()
+  const linkTo = (name: string): Link => {
+    let link = links.get(name)
+    if (!link) {
+      link = new Link(() => openStream(name, names.frames))
+      links.set(name, link)
+    }
+    return link
+  }
+
+  const setPeers = (peers: Peers) => {
+    others = peers.nodes.filter(({ name }) => name !== self)
+    const before = nameByPeerId
+    nameByPeerId = new Map(others.map(({ name, peerId }) => [peerId, name]))
+    peerIds = new Map(others.map(({ name, peerId }) => [name, peerIdFromString(peerId)]))
+    former = peers.former
+    for (const [peerId, name] of before) {
+      if (nameByPeerId.get(peerId) === name) continue
+      links.delete(name)
+      // Whoever may still ask comes back; what it had open counted as a member's.
+      for (const connection of libp2p.getConnections(peerIdFromString(peerId))) {
+        connection.abort(new Error('no longer a member'))
+      }
+    }
+  }
 
   const misbehaved = (name: string, code: string) => {
     metrics.misbehaviour.inc({ peer: name, code })
@@ -162,7 +188,7 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
   }
 
   const answer = async (stream: Stream, connection: Connection) => {
-    const from = nameOf(connection.remotePeer)
+    const from = nameOf(connection.remotePeer) ?? former.get(connection.remotePeer.toString())
     try {
       if (from === undefined || handlers === undefined) return
       const lp = lpStream(stream, { maxDataLength: REQUEST_BYTES_MAX })
@@ -199,6 +225,7 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
   }
 
   return {
+    setPeers,
     async start(given) {
       handlers = given
       const streamOptions = { maxInboundStreams: 256, maxOutboundStreams: 256 }
@@ -215,7 +242,7 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
       for (const topic of TOPICS) {
         libp2p.services.pubsub.topicValidators.set(names.topic(topic), async (peer, message) => {
           const from = nameOf(peer)
-          return VERDICTS[from === undefined ? 'reject' : await given.gossip(from, topic, message.data)]
+          return VERDICTS[from === undefined ? 'ignore' : await given.gossip(from, topic, message.data)]
         })
       }
       libp2p.addEventListener('peer:connect', (event) => {
@@ -233,7 +260,7 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
     },
     peers: () => others.map(({ name }) => name).filter((name) => connectionTo(name) !== undefined),
     send(to: string, kind: FrameKind, bytes: Uint8Array) {
-      const sent = connectionTo(to) !== undefined && links.get(to)!.send(kind, bytes)
+      const sent = connectionTo(to) !== undefined && linkTo(to).send(kind, bytes)
       if (!sent) metrics.droppedFrames.inc({ peer: to })
       return sent
     },

@@ -17,13 +17,31 @@ export type Verdict = 'accept' | 'ignore' | 'reject'
 export interface NetworkHandlers {
   /** A frame from a connected member. Must not throw. */
   frame(from: string, kind: FrameKind, bytes: Uint8Array): void
-  /** A question from a member; what is returned is the answer. A throw closes the stream without one. */
+  /** A question from a member, or from a former one; what is returned is the answer. A throw closes the stream without one. */
   request(from: string, bytes: Uint8Array): Promise<Uint8Array>
   gossip(from: string, topic: Topic, bytes: Uint8Array): Promise<Verdict>
   connected(peer: string): void
 }
 
+/** Where a member's node is found, and the libp2p identity it proves. */
+export interface PeerRecord {
+  readonly name: string
+  readonly peerId: string
+  /** libp2p multiaddrs. */
+  readonly addresses: readonly string[]
+}
+
+/** Who may connect. */
+export interface Peers {
+  /** The present members' nodes, this one may be among them. */
+  readonly nodes: readonly PeerRecord[]
+  /** Names by the peer ids of former nodes: they may ask for what is final, and nothing else. */
+  readonly former: ReadonlyMap<string, string>
+}
+
 export interface Network {
+  /** Says who may connect from now on; others' connections are closed. Called before `start`, too. */
+  setPeers(peers: Peers): void
   /** Starts listening and dialling; until then nothing is delivered. */
   start(handlers: NetworkHandlers): Promise<void>
   /** Names of connected members. */

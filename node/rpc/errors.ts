@@ -13,7 +13,9 @@ export const RPC_ERRORS = {
   internal: { code: -32603, meaning: 'A fault of the node, logged under data.reference.' },
   refused: {
     code: -32001,
-    meaning: 'Well-formed, but the rules of this ledger say no: unknown key, bad signature, not permitted.',
+    meaning:
+      'Well-formed, but the rules of this ledger say no: unknown key, bad signature, not permitted, a change ' +
+      'of membership that makes no sense (bad-change) or whose turn is not now (stale-change).',
   },
   malformed: { code: -32002, meaning: 'The entry or event is not in the format that it claims to have.' },
   'not-found': { code: -32003, meaning: 'This node has nothing under that id, index, height or size.' },
@@ -62,11 +64,15 @@ export function rpcError(name: RpcErrorName, message: string, facts: Record<stri
 /** What a sender should wait before it tries again, if whoever refused it did not say. */
 const RETRY_AFTER_MS = 1_000
 
+// Refusals that the leader sent through another node arrive as bare codes, so those of changes stand here, too.
 const BY_CODE: Readonly<Record<string, RpcErrorName>> = {
   'event-conflict': 'event-conflict',
   'not-found': 'not-found',
   'out-of-range': 'not-found',
   unauthorized: 'unauthorized',
+  'bad-change': 'refused',
+  'stale-change': 'refused',
+  'not-caught-up': 'unavailable',
   overloaded: 'unavailable',
   unavailable: 'unavailable',
   'not-final': 'not-final',

@@ -1,5 +1,6 @@
 /** Every method of the JSON-RPC interface, in one table: what it takes, what it answers, what it asks the node. */
 import { type Static, type TObject, type TSchema, Type } from 'typebox'
+import { toBase64 } from '../../src/bytes.ts'
 import { entryFromJson } from '../../src/ledger/entry.ts'
 import type { LedgerService } from '../service.ts'
 import type { CallContext } from './context.ts'
@@ -120,12 +121,45 @@ export const METHODS: readonly Method[] = [
     },
   }),
   method({
+    name: 'ledger.sync',
+    summary:
+      'Gets final blocks from a height on with the certificate that proves them, for copies of the ledger.',
+    params: s.params({ from: s.Index }),
+    result: s.SyncAnswer,
+    errors: [],
+    handle: async (service, { from }) => ({ answer: toBase64(await service.sync(from)) }),
+  }),
+  method({
     name: 'policy.get',
     summary: 'Gets the policy: all that a verifier needs.',
     params: s.params({}),
     result: s.Policy,
     errors: [],
     handle: (service) => ({ policy: service.policy() }),
+  }),
+  method({
+    name: 'policy.updates',
+    summary: 'Gets the changes of membership that bring a policy of an earlier sequence up to date.',
+    params: s.params({ since: s.Index }),
+    result: s.PolicyUpdates,
+    errors: [],
+    handle: async (service, { since }) => ({ updates: toBase64(await service.policyUpdates(since)) }),
+  }),
+  method({
+    name: 'membership.get',
+    summary: 'Gets the members and quorums in force. Changes of them are submitted by entry.submit.',
+    params: s.params({}),
+    result: s.Membership,
+    errors: [],
+    handle: (service) => service.membership(),
+  }),
+  method({
+    name: 'genesis.get',
+    summary: 'Gets block 0, from which a node starts. Compare its id with one that you have from elsewhere.',
+    params: s.params({}),
+    result: s.Genesis,
+    errors: [],
+    handle: (service) => service.genesis(),
   }),
   method({
     name: 'node.status',

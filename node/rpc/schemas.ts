@@ -3,7 +3,8 @@
  * node/service.ts; the compiler holds the two together where methods.ts returns one for the other.
  */
 import { type Static, type TProperties, Type } from 'typebox'
-import type { JsonObject } from '../../src/json.ts'
+import type { Json, JsonObject } from '../../src/json.ts'
+import { EVIDENCE_KINDS } from '../../src/ledger/evidence.ts'
 import { ATTRIBUTE_BYTES_MAX, BATCH_EVENTS_MAX, INDEX_MAX } from '../../src/limits.ts'
 import { STAGES } from '../service.ts'
 import { QUERY_LIMIT_DEFAULT, QUERY_LIMIT_MAX, WAIT_MS_DEFAULT, WAIT_MS_MAX } from './limits.ts'
@@ -134,7 +135,15 @@ export const BundleFiles = Type.Object({
 /** RFC 6962 audit path or consistency proof. */
 export const Hashes = Type.Object({ hashes: Type.Array(Hash) })
 
+export const SyncAnswer = Type.Object({
+  answer: Type.String({ description: 'base64 of a SyncAnswer: FORMATS.md section 12' }),
+})
+
 export const Policy = Type.Object({ policy: Type.String({ description: 'C2SP tlog-policy' }) })
+
+export const PolicyUpdates = Type.Object({
+  updates: Type.String({ description: 'base64 of a policy-updates file (src/FORMATS.md section 9)' }),
+})
 
 const progress = {
   name: Type.String(),
@@ -160,9 +169,32 @@ export const ClusterStatus = Type.Object({
   leader: Optional(Type.String()),
   term: Index,
   cosigners: Index,
+  sequence: Index,
   nodes: Type.Array(
-    Type.Object({ ...progress, online: Type.Boolean(), seenMs: Optional(Type.Number({ minimum: 0 })) }),
+    Type.Object({
+      ...progress,
+      kind: Type.Enum(['validator', 'learner']),
+      online: Type.Boolean(),
+      seenMs: Optional(Type.Number({ minimum: 0 })),
+    }),
   ),
+  evidence: Type.Array(
+    Type.Object({ kind: Type.Enum([...EVIDENCE_KINDS]), accused: Type.String(), hash: Hash }),
+    { description: 'Kept by this node, in its folder: two statements by one key that exclude each other' },
+  ),
+})
+
+export const Membership = Type.Object({
+  ledger: Type.String(),
+  sequence: Type.Integer({ minimum: 0, maximum: INDEX_MAX, description: 'Changes so far' }),
+  cosigners: Type.Integer({ minimum: 1, description: 'Cosignatures that make a certificate' }),
+  adminQuorum: Type.Integer({ minimum: 1, description: 'Admin signatures that a change needs' }),
+  members: Type.Array(Type.Unsafe<Json>({ type: 'object', description: 'A member record' })),
+})
+
+export const Genesis = Type.Object({
+  id: Hash,
+  genesis: Type.String({ description: 'Block 0, base64' }),
 })
 
 export const Subscription = Type.Object({ subscription: Type.String({ minLength: 1, maxLength: 32 }) })

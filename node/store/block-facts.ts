@@ -1,6 +1,6 @@
 /** What the store keeps of an applied block beside its bytes, in fixed positions. */
 import { concat, fromHex, fromU64, toHex, u64 } from '../../src/bytes.ts'
-import { invariant } from '../../src/errors.ts'
+import { damaged } from './store-error.ts'
 
 export interface BlockFacts {
   readonly height: number
@@ -25,7 +25,7 @@ export function encodeFacts(facts: BlockFacts): Uint8Array {
 }
 
 export function decodeFacts(height: number, bytes: Uint8Array): BlockFacts {
-  invariant(bytes.length === BYTES, 'The facts of a block are damaged on disk.', { height })
+  if (bytes.length !== BYTES) throw damaged('The facts of a block have the wrong length.', { height })
   return {
     height,
     term: fromU64(bytes, 0),

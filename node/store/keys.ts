@@ -1,6 +1,7 @@
 /**
  * The key space of a node's store: every key there is, in one table. A first byte that was ever used is never
- * given another meaning; a change of layout raises STORE_VERSION, and other versions are refused.
+ * given another meaning; a change of layout raises STORE_VERSION, and other versions are refused. On the disk
+ * every value is followed by its checksum: checked-kv.ts.
  *
  * | first byte | key | value |
  * |---|---|---|
@@ -12,22 +13,35 @@
  * | T | tile level u8, tile index u64 | hashes of a full or partial tile (C2SP tlog-tiles, height 8) |
  * | E | SHA-256 of JSON [source, id] (32) | leaf index u64 of the entry that carries this CloudEvent |
  * | S, Y, J | first 16 bytes of SHA-256 of a source, type, subject; leaf index u64 | empty |
+ * | A | sequence u64 | leaf index u64 of the change of membership |
+ * | C | tree size u64 | certificate of a boundary: of the block that carries a change; text of the signed note |
  * | P | leaf hash (32) | bytes of an entry that was acknowledged as pending and is in no block yet |
  */
 import { concat, u64, utf8 } from '../../src/bytes.ts'
 import { sha256 } from '../../src/crypto/hash.ts'
 
-export const STORE_VERSION = 1
+export const STORE_VERSION = 2
 
+/**
+ * All but `certificate` and `recovering` are there from the first write on, so that one which is absent is lost:
+ * a node that took a lost vote for none would vote twice.
+ */
 export const META = {
   /** STORE_VERSION and the genesis block hash, JSON. */
   version: key('M', utf8('version')),
   /** Raft's term and vote, JSON. */
   hardState: key('M', utf8('hard-state')),
+  /** Height and hash of the last block there is, applied or not: u64, 32 bytes. */
+  logEnd: key('M', utf8('log-end')),
   /** Height of the last applied block, u64. */
   applied: key('M', utf8('applied')),
-  /** Size and root of the newest checkpoint this node has cosigned: u64, 32 bytes. */
+  /** Size and root of the newest checkpoint this node has cosigned: u64, 32 bytes; size 0 if there is none. */
   cosigned: key('M', utf8('cosigned')),
+  /**
+   * There if this store may have forgotten votes, cosignatures or blocks that the node had vouched for: restored
+   * from a backup, empty on a new disk, damaged. JSON: `without`, the validators whose word the operator waived.
+   */
+  recovering: key('M', utf8('recovering')),
   /** The newest certificate: text of the signed note. */
   certificate: key('M', utf8('certificate')),
 } as const
@@ -38,6 +52,8 @@ export const firstIndexKey = (index: number) => key('I', u64(index))
 export const leafKey = (hash: Uint8Array) => key('L', hash)
 export const tileKey = (level: number, index: number) => key('T', Uint8Array.of(level), u64(index))
 export const eventKey = (source: string, id: string) => key('E', sha256(utf8(JSON.stringify([source, id]))))
+export const changeKey = (sequence: number) => key('A', u64(sequence))
+export const boundaryKey = (size: number) => key('C', u64(size))
 export const pendingKey = (hash: Uint8Array) => key('P', hash)
 
 /** What entries can be found by; each has an index of its own. */

@@ -19,8 +19,18 @@ export interface Kv {
   get(key: Uint8Array): Promise<Uint8Array | undefined>
   getMany(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]>
   hasMany(keys: readonly Uint8Array[]): Promise<boolean[]>
-  /** All or nothing; with `sync` the batch is on the disk when the promise resolves. */
+  /**
+   * All or nothing; with `sync` the batch is on the disk when the promise resolves. Throws StoreError
+   * `disk-full` or `store-failed`.
+   */
   write(batch: readonly KvWrite[], sync: boolean): Promise<void>
   range(range: KvRange): AsyncIterable<readonly [Uint8Array, Uint8Array]>
+  /** Bytes that the disk has left for this store. */
+  free(): Promise<number>
+  /**
+   * Makes the store writable again after a write failed; until then every write fails. What the failed batch
+   * held is then either all there or not at all, so whoever keeps a copy of the state reads it anew.
+   */
+  reopen(): Promise<void>
   close(): Promise<void>
 }

@@ -3,42 +3,49 @@
  * and the chain are the same blocks, written once; applying a block adds what makes it findable and provable.
  */
 import type { HardState, Block as RaftBlock } from '../../consensus/types.ts'
-import { concat, fromU64, fromUtf8, toHex, u64, utf8 } from '../../src/bytes.ts'
+import { fromU64, fromUtf8, toHex, utf8 } from '../../src/bytes.ts'
 import { invariant } from '../../src/errors.ts'
-import { canonicalJson, parseCanonicalJson } from '../../src/json.ts'
 import { type Block, decodeBlock } from '../../src/ledger/block.ts'
-import { type ChainState, genesisState } from '../../src/ledger/chain.ts'
-import type { Entry } from '../../src/ledger/entry.ts'
+import { type ChainState, changeIn, genesisState } from '../../src/ledger/chain.ts'
+import { decodeEntry, type Entry } from '../../src/ledger/entry.ts'
 import { type Genesis, readGenesis } from '../../src/ledger/genesis.ts'
-import { BLOCK_ENTRIES_MAX } from '../../src/limits.ts'
+import { BLOCK_ENTRIES_MAX, HASH_BYTES } from '../../src/limits.ts'
+import { leafHash } from '../../src/merkle/hash.ts'
 import { decodeEntryBundle } from '../../src/merkle/tiles.ts'
-import { type BlockFacts, decodeFacts, encodeFacts } from './block-facts.ts'
+import { type BlockFacts, decodeFacts } from './block-facts.ts'
+import { checkedKv } from './checked-kv.ts'
+import { type AppliedBlock, derivedWrites, factsOf } from './derived.ts'
+import { DISK_RESERVE_BYTES } from './disk-space.ts'
 import {
   blockKey,
+  boundaryKey,
+  changeKey,
   eventKey,
   factsKey,
   firstIndexKey,
-  INDEXED,
   type IndexedAttribute,
   indexKey,
   leafKey,
   META,
   pendingKey,
-  STORE_VERSION,
 } from './keys.ts'
 import type { Kv, KvWrite } from './kv.ts'
-import { StoreError } from './level.ts'
+import { MemberHistory } from './member-history.ts'
+import * as records from './records.ts'
+import { damaged } from './store-error.ts'
 import { TreeStore } from './tree-store.ts'
 
-/** A block with its entries read, ready to be applied. Genesis has none that could be queried. */
-export interface AppliedBlock {
-  readonly block: Block
-  readonly entries: readonly Entry[]
-}
+export type { AppliedBlock } from './derived.ts'
+export type { Checkpointed, Recovering } from './records.ts'
 
-export interface Checkpointed {
-  readonly size: number
-  readonly root: Uint8Array
+export interface StoreOptions {
+  /**
+   * An empty store belongs to a node that never ran. Otherwise it stands for a disk that was lost, and is marked
+   * as recovering.
+   */
+  readonly fresh?: boolean
+  /** Below this much free space the disk counts as full; DISK_RESERVE_BYTES if not given. */
+  readonly reserveBytes?: number
 }
 
 const LEAVES_CACHED_BLOCKS = 8
@@ -47,40 +54,65 @@ export class LedgerStore {
   readonly tree: TreeStore
   readonly genesis: Genesis
   readonly #kv: Kv
+  #members: MemberHistory
+  readonly #reserveBytes: number
   #tip: BlockFacts
   /** Leaves of blocks read lately: neighbours are often asked for together. */
   readonly #leaves = new Map<number, Uint8Array[]>()
 
-  private constructor(kv: Kv, genesis: Genesis, tree: TreeStore, tip: BlockFacts) {
+  private constructor(kv: Kv, genesis: Genesis, tree: TreeStore, tip: BlockFacts, reserveBytes: number) {
     this.#kv = kv
     this.genesis = genesis
+    this.#members = new MemberHistory(genesis.membership)
     this.tree = tree
     this.#tip = tip
+    this.#reserveBytes = reserveBytes
   }
 
-  /** Opens the store, writing genesis into an empty one; refuses a store of another ledger or version. */
-  static async open(kv: Kv, genesisBytes: Uint8Array): Promise<LedgerStore> {
+  /**
+   * Opens the store over `raw`, writing genesis into an empty one. Throws StoreError: `store-version`,
+   * `store-mismatch` for another ledger, `store-damaged`.
+   */
+  static async open(raw: Kv, genesisBytes: Uint8Array, options: StoreOptions = {}): Promise<LedgerStore> {
+    const { fresh = false, reserveBytes = DISK_RESERVE_BYTES } = options
     const genesis = readGenesis(genesisBytes)
-    const version = canonicalJson({ version: STORE_VERSION, genesis: genesis.block.id })
-    const found = await kv.get(META.version)
-    if (found === undefined) {
-      const store = new LedgerStore(kv, genesis, await TreeStore.open(kv, 0), NO_BLOCK)
-      await store.#write(
-        [{ block: genesis.block, entries: [] }],
-        [
-          { key: blockKey(0), value: genesis.block.bytes },
-          { key: META.version, value: version },
-        ],
-      )
+    await records.checkLayout(raw)
+    const kv = checkedKv(raw)
+    const version = await kv.get(META.version)
+    if (version !== undefined) {
+      records.checkVersion(version, genesis.block.id)
+      const tip = await readTip(kv)
+      const store = new LedgerStore(kv, genesis, await TreeStore.open(kv, tip.size), tip, reserveBytes)
+      await store.#readChanges()
       return store
     }
-    checkVersion(found, genesis.block.id)
-    const applied = await kv.get(META.applied)
-    invariant(applied, 'The store has no applied height.')
-    const tip = await readFacts(kv, fromU64(applied))
-    invariant(tip, 'The facts of the applied block are missing.', { height: fromU64(applied) })
-    const tree = await TreeStore.open(kv, tip.size)
-    return new LedgerStore(kv, genesis, tree, tip)
+    for await (const _ of kv.range(ANYTHING)) throw damaged('The store has lost its version record.')
+    const store = new LedgerStore(kv, genesis, await TreeStore.open(kv, 0), NO_BLOCK, reserveBytes)
+    await store.#write(
+      [{ block: genesis.block, entries: [] }],
+      [
+        records.versionWrite(genesis.block.id),
+        records.hardStateWrite({ term: 0, votedFor: undefined }),
+        records.cosignedWrite(records.NOTHING_COSIGNED),
+        ...blockWrites([genesis.block]),
+        ...(fresh ? [] : [records.recoveringWrite({ without: [] })]),
+      ],
+    )
+    return store
+  }
+
+  /** After a failed write: makes the store writable again, and reads anew what it knows of itself. */
+  async reopen(): Promise<void> {
+    await this.#kv.reopen()
+    this.#tip = await readTip(this.#kv)
+    await this.tree.reload(this.#tip.size)
+    this.#leaves.clear()
+    await this.#readChanges()
+  }
+
+  /** Whether the disk has so little left that the node should stop writing before it must. */
+  async lowOnSpace(): Promise<boolean> {
+    return (await this.#kv.free()) < this.#reserveBytes
   }
 
   /** The newest applied block. */
@@ -91,16 +123,32 @@ export class LedgerStore {
   /** The chain after the newest applied block. */
   get state(): ChainState {
     const { height, term, hash, size, time } = this.#tip
-    return { ...genesisState(this.genesis), height, term, hash, size, time }
+    return { ...genesisState(this.genesis), membership: this.members.newest, height, term, hash, size, time }
+  }
+
+  /** The memberships up to the applied tip. */
+  get members(): MemberHistory {
+    return this.#members
+  }
+
+  async #readChanges(): Promise<void> {
+    const members = new MemberHistory(this.genesis.membership)
+    const range = { from: changeKey(0), to: changeKey(Number.MAX_SAFE_INTEGER) }
+    for await (const [, value] of this.#kv.range(range)) {
+      const index = fromU64(value)
+      const leaf = await this.leaf(index)
+      const facts = await this.factsOfLeaf(index)
+      const change = leaf && changeIn(decodeEntry(leaf))
+      if (!change || !facts) throw damaged('A change of membership is not where the store says.', { index })
+      members.add(change, facts.size)
+    }
+    this.#members = members
   }
 
   // ---- Raft's share
 
   async hardState(): Promise<HardState> {
-    const bytes = await this.#kv.get(META.hardState)
-    if (!bytes) return { term: 0, votedFor: undefined }
-    const { term, votedFor } = parseCanonicalJson(bytes, 1024) as { term: number; votedFor: string | null }
-    return { term, votedFor: votedFor ?? undefined }
+    return records.readHardState(await this.#kv.get(META.hardState))
   }
 
   /** Raft's `persist`: one batch, on disk when the promise resolves. `logEnd` is the last height there was. */
@@ -110,25 +158,45 @@ export class LedgerStore {
     blocks: readonly RaftBlock[],
   ): Promise<void> {
     const batch: KvWrite[] = []
-    if (hardState) {
-      const value = canonicalJson({ term: hardState.term, votedFor: hardState.votedFor ?? null })
-      batch.push({ key: META.hardState, value })
-    }
+    if (hardState) batch.push(records.hardStateWrite(hardState))
     if (truncate) {
       invariant(truncate.from > this.#tip.height, 'A committed block would be truncated.', { ...truncate })
       for (let height = truncate.from; height <= truncate.logEnd; height++)
         batch.push({ key: blockKey(height) })
     }
     for (const block of blocks) batch.push({ key: blockKey(block.height), value: block.body })
+    const logEnd = blocks.at(-1)?.height ?? (truncate && truncate.from - 1)
+    if (logEnd !== undefined) batch.push(records.logEndWrite(logEnd))
     if (batch.length > 0) await this.#kv.write(batch, true)
   }
 
   /** Raft's log as it stands on disk, from `height` to its end. */
   async logFrom(height: number): Promise<Block[]> {
     const blocks: Block[] = []
-    const range = { from: blockKey(height), to: blockKey(Number.MAX_SAFE_INTEGER) }
+    const end = records.readLogEnd(await this.#kv.get(META.logEnd))
+    const range = { from: blockKey(height), to: blockKey(end + 1) }
     for await (const [, bytes] of this.#kv.range(range)) blocks.push(decodeBlock(bytes))
+    for (const [i, { seal }] of blocks.entries()) {
+      if (seal.height !== height + i) throw damaged('A block of the log is missing.', { height: height + i })
+    }
+    if (blocks.length <= end - height) throw damaged('The last blocks of the log are missing.', { end })
     return blocks
+  }
+
+  // ---- recovery
+
+  /** There if the node must not vote or cosign before it knows again what it may have vouched for. */
+  async recovering(): Promise<records.Recovering | undefined> {
+    return records.readRecovering(await this.#kv.get(META.recovering))
+  }
+
+  async setRecovering(value: records.Recovering): Promise<void> {
+    await this.#kv.write([records.recoveringWrite(value)], true)
+  }
+
+  /** The node knows enough again: one batch with the term, and the vote in it, that it starts from. */
+  async clearRecovering(hardState: HardState): Promise<void> {
+    await this.#kv.write([records.hardStateWrite(hardState), { key: META.recovering }], true)
   }
 
   // ---- applying
@@ -138,36 +206,41 @@ export class LedgerStore {
     await this.#write(blocks, [])
   }
 
+  /** Applies blocks that are not in the log yet, such as those of a backup; nothing may stand above them. */
+  async install(blocks: readonly AppliedBlock[]): Promise<void> {
+    if (blocks.length > 0) await this.#write(blocks, blockWrites(blocks.map(({ block }) => block)))
+  }
+
   async #write(blocks: readonly AppliedBlock[], first: readonly KvWrite[]): Promise<void> {
     const batch = [...first]
-    const sizes = blocks.map(({ block }) => block.seal.firstIndex + block.leaves.length)
     const tree = this.tree.append(
       blocks.flatMap(({ block }) => block.leafHashes),
-      sizes,
+      blocks.map(({ block }) => block.seal.firstIndex + block.leaves.length),
     )
     let tip = this.#tip
-    for (const [i, { block, entries }] of blocks.entries()) {
-      const { height, term, firstIndex, time } = block.seal
+    for (const [i, applied] of blocks.entries()) {
+      const { height, firstIndex } = applied.block.seal
       invariant(height === tip.height + 1 && firstIndex === tip.size, 'Blocks are applied in order.', {
         height,
       })
-      tip = { height, term, hash: block.id, firstIndex, size: sizes[i]!, root: tree.roots[i]!, time }
-      batch.push({ key: factsKey(height), value: encodeFacts(tip) })
-      batch.push({ key: firstIndexKey(firstIndex), value: u64(height) })
-      for (const [j, hash] of block.leafHashes.entries())
-        batch.push({ key: leafKey(hash), value: u64(firstIndex + j) })
-      for (const [j, entry] of entries.entries()) batch.push(...indexWrites(entry, firstIndex + j))
+      tip = factsOf(applied.block, tree.roots[i]!)
+      batch.push(...derivedWrites(applied, tip))
     }
-    batch.push(...tree.writes, { key: META.applied, value: u64(tip.height) })
+    batch.push(...tree.writes, records.appliedWrite(tip.height))
     await this.#kv.write(batch, true)
     tree.adopt()
     this.#tip = tip
+    for (const { block, entries } of blocks) {
+      const change = entries.map(changeIn).find((found) => found !== undefined)
+      if (change) this.members.add(change, block.seal.firstIndex + block.leaves.length)
+    }
   }
 
   // ---- reading
 
-  facts(height: number): Promise<BlockFacts | undefined> {
-    return height < 0 || height > this.#tip.height ? Promise.resolve(undefined) : readFacts(this.#kv, height)
+  async facts(height: number): Promise<BlockFacts | undefined> {
+    if (height < 0 || height > this.#tip.height) return undefined
+    return readFacts(this.#kv, height)
   }
 
   /** The applied block that ends with tree size `size`, if a block ends there. */
@@ -180,13 +253,20 @@ export class LedgerStore {
   async factsOfLeaf(index: number): Promise<BlockFacts | undefined> {
     if (index >= this.#tip.size) return undefined
     const range = { from: firstIndexKey(0), to: firstIndexKey(index + 1), reverse: true, limit: 1 }
-    for await (const [, height] of this.#kv.range(range)) return readFacts(this.#kv, fromU64(height))
-    return undefined
+    for await (const [, height] of this.#kv.range(range)) {
+      const facts = await readFacts(this.#kv, fromU64(height))
+      if (index < facts.size) return facts
+    }
+    throw damaged('The place of a leaf is missing.', { index })
   }
 
-  /** Bytes of an applied block. */
+  /** Bytes of an applied block: the one that its facts name. */
   async blockBytes(height: number): Promise<Uint8Array | undefined> {
-    return height > this.#tip.height ? undefined : this.#kv.get(blockKey(height))
+    const facts = await this.facts(height)
+    if (!facts) return undefined
+    const bytes = await this.#blockOf(facts)
+    leavesOf(bytes, facts)
+    return bytes
   }
 
   /** Bytes of an applied leaf. */
@@ -195,13 +275,17 @@ export class LedgerStore {
     if (!facts) return undefined
     let leaves = this.#leaves.get(facts.height)
     if (!leaves) {
-      const bytes = await this.blockBytes(facts.height)
-      invariant(bytes, 'An applied block is missing on disk.', { height: facts.height })
-      leaves = decodeEntryBundle(bytes, BLOCK_ENTRIES_MAX + 1)
+      leaves = leavesOf(await this.#blockOf(facts), facts)
       if (this.#leaves.size >= LEAVES_CACHED_BLOCKS) this.#leaves.clear()
       this.#leaves.set(facts.height, leaves)
     }
     return leaves[index - facts.firstIndex]
+  }
+
+  async #blockOf({ height }: BlockFacts): Promise<Uint8Array> {
+    const bytes = await this.#kv.get(blockKey(height))
+    if (bytes === undefined) throw damaged('An applied block is missing.', { height })
+    return bytes
   }
 
   async leafIndex(hash: Uint8Array): Promise<number | undefined> {
@@ -230,14 +314,13 @@ export class LedgerStore {
   // ---- cosigning and certificates
 
   /** The newest checkpoint this node has put its name to. */
-  async cosigned(): Promise<Checkpointed | undefined> {
-    const bytes = await this.#kv.get(META.cosigned)
-    return bytes && { size: fromU64(bytes), root: bytes.slice(8) }
+  async cosigned(): Promise<records.Checkpointed | undefined> {
+    return records.readCosigned(await this.#kv.get(META.cosigned))
   }
 
   /** On disk before the cosignature leaves, so that a restart cannot sign an inconsistent one. */
-  async setCosigned({ size, root }: Checkpointed): Promise<void> {
-    await this.#kv.write([{ key: META.cosigned, value: concat(u64(size), root) }], true)
+  async setCosigned(checkpoint: records.Checkpointed): Promise<void> {
+    await this.#kv.write([records.cosignedWrite(checkpoint)], true)
   }
 
   async certificate(): Promise<string | undefined> {
@@ -245,9 +328,28 @@ export class LedgerStore {
     return bytes && fromUtf8(bytes)
   }
 
-  /** Not synced: a certificate that is lost can be assembled or fetched again. */
-  async setCertificate(note: string): Promise<void> {
-    await this.#kv.write([{ key: META.certificate, value: utf8(note) }], false)
+  /**
+   * The newest certificate, of a tree of `size` leaves. Not synced: one that is lost can be assembled or fetched
+   * again. But that of a boundary is kept for ever, since the way from policy to policy leads over it.
+   */
+  async setCertificate(note: string, size: number): Promise<void> {
+    const value = utf8(note)
+    const boundary = this.members.boundaryAbove(size - 1) === size
+    const batch = [{ key: META.certificate, value }]
+    if (boundary) batch.push({ key: boundaryKey(size), value })
+    await this.#kv.write(batch, boundary)
+  }
+
+  /** The certificate of a boundary, once there is one. */
+  async boundaryCertificate(size: number): Promise<string | undefined> {
+    const bytes = await this.#kv.get(boundaryKey(size))
+    return bytes && fromUtf8(bytes)
+  }
+
+  /** Leaf index of change `sequence`. */
+  async changeIndex(sequence: number): Promise<number | undefined> {
+    const bytes = await this.#kv.get(changeKey(sequence))
+    return bytes && fromU64(bytes)
   }
 
   // ---- entries acknowledged as pending
@@ -284,45 +386,37 @@ const NO_BLOCK: BlockFacts = {
   hash: '',
   firstIndex: 0,
   size: 0,
-  root: new Uint8Array(32),
+  root: new Uint8Array(HASH_BYTES),
   time: 0,
 }
 
-async function readFacts(kv: Kv, height: number): Promise<BlockFacts | undefined> {
+async function readTip(kv: Kv): Promise<BlockFacts> {
+  return readFacts(kv, records.readApplied(await kv.get(META.applied)))
+}
+
+async function readFacts(kv: Kv, height: number): Promise<BlockFacts> {
   const bytes = await kv.get(factsKey(height))
-  return bytes && decodeFacts(height, bytes)
+  if (bytes === undefined) throw damaged('The facts of an applied block are missing.', { height })
+  return decodeFacts(height, bytes)
 }
 
-function indexWrites(entry: Entry, index: number): KvWrite[] {
-  const writes: KvWrite[] = []
-  for (const [i, claim] of entry.claims.entries()) {
-    const { source, id } = claim
-    if (id !== undefined) writes.push({ key: eventKey(source, id), value: u64(index) })
-    for (const attribute of Object.keys(INDEXED) as IndexedAttribute[]) {
-      // The events of a batch mostly share their source and type.
-      if (i > 0 && claim[attribute] === entry.claims[i - 1]![attribute]) continue
-      writes.push({ key: indexKey(attribute, claim[attribute], index), value: NOTHING })
-    }
-  }
-  return writes
+/** Blocks as the end of the log. */
+function blockWrites(blocks: readonly Block[]): KvWrite[] {
+  const writes: KvWrite[] = blocks.map(({ seal, bytes }) => ({ key: blockKey(seal.height), value: bytes }))
+  return [...writes, records.logEndWrite(blocks.at(-1)!.seal.height)]
 }
 
-const NOTHING = new Uint8Array(0)
+/** Every key of the store begins with a letter. */
+const ANYTHING = { from: utf8('A'), to: utf8('['), limit: 1 }
 
-function checkVersion(found: Uint8Array, genesis: string): void {
-  const store = parseCanonicalJson(found, 1024) as { version: number; genesis: string }
-  if (store.version !== STORE_VERSION) {
-    throw new StoreError(
-      'store-version',
-      `The store has layout version ${store.version}; this program reads ${STORE_VERSION}. Use a matching release.`,
-    )
+/** The leaves of the block that `facts` name, as its seal's hash shows; the checksum vouches for the others. */
+function leavesOf(bytes: Uint8Array, { height, hash }: BlockFacts): Uint8Array[] {
+  const leaves = decodeEntryBundle(bytes, BLOCK_ENTRIES_MAX + 1)
+  const seal = leaves.at(-1)
+  if (!seal || toHex(leafHash(seal)) !== hash) {
+    throw damaged('A block is not the one that was applied at its height.', { height })
   }
-  if (store.genesis !== genesis) {
-    throw new StoreError(
-      'store-mismatch',
-      `The store belongs to the ledger of genesis ${store.genesis.slice(0, 16)}…, the genesis file is ${genesis.slice(0, 16)}…. Point to the right folder or genesis file.`,
-    )
-  }
+  return leaves
 }
 
 /** The block as Raft sees it. */

@@ -1,6 +1,5 @@
 /** The Merkle tree on disk: hash tiles that grow at the right edge, and the nodes that proofs need. */
 import { concat } from '../../src/bytes.ts'
-import { invariant } from '../../src/errors.ts'
 import { HASH_BYTES } from '../../src/limits.ts'
 import { Frontier } from '../../src/merkle/frontier.ts'
 import type { NodeId } from '../../src/merkle/geometry.ts'
@@ -14,6 +13,7 @@ import {
 import { nodeFromTile, nodeTile, TILE_HEIGHT, TILE_WIDTH } from '../../src/merkle/tiles.ts'
 import { tileKey } from './keys.ts'
 import type { Kv, KvWrite } from './kv.ts'
+import { damaged } from './store-error.ts'
 
 /** The tiles at the right edge that are not full: for each stored level the bytes so far. */
 type Edge = ReadonlyMap<number, Uint8Array>
@@ -31,19 +31,27 @@ export class TreeStore {
 
   /** Opens the tree of `size` leaves, reading only its right edge. */
   static async open(kv: Kv, size: number): Promise<TreeStore> {
+    const tree = new TreeStore(kv, new Frontier(), new Map())
+    await tree.reload(size)
+    return tree
+  }
+
+  /** Takes the tree of `size` leaves as it stands on disk for this one. */
+  async reload(size: number): Promise<void> {
     const edge = new Map<number, Uint8Array>()
     for (let level = 0; TILE_WIDTH ** level <= size; level++) {
       const hashes = Math.floor(size / TILE_WIDTH ** level)
       const width = hashes % TILE_WIDTH
       if (width === 0) continue
-      const tile = await kv.get(tileKey(level, Math.floor(hashes / TILE_WIDTH)))
-      invariant(tile && tile.length >= width * HASH_BYTES, 'A tile at the edge of the tree is missing.', {
-        level,
-      })
+      const tile = await this.#kv.get(tileKey(level, Math.floor(hashes / TILE_WIDTH)))
+      if (!tile || tile.length < width * HASH_BYTES) {
+        throw damaged('A tile at the edge of the tree is missing.', { level })
+      }
       edge.set(level, tile.slice(0, width * HASH_BYTES))
     }
-    const nodes = await new TreeStore(kv, new Frontier(), new Map()).#read([rootNodes(size)])
-    return new TreeStore(kv, new Frontier(size, nodes.flat()), edge)
+    const nodes = await this.#read([rootNodes(size)])
+    this.#frontier = new Frontier(size, nodes.flat())
+    this.#edge = edge
   }
 
   get size(): number {
@@ -88,6 +96,12 @@ export class TreeStore {
     return { writes, roots, adopt }
   }
 
+  /** The root of the tree's first `size` leaves. */
+  async root(size: number): Promise<Uint8Array> {
+    const [root] = await this.#path([rootNodes(size)])
+    return root!
+  }
+
   /** The RFC 6962 audit path of leaf `index` in the tree of `size` leaves. */
   async inclusionPath(index: number, size: number): Promise<Uint8Array[]> {
     return this.#path(inclusionNodes(index, size))
@@ -118,7 +132,8 @@ export class TreeStore {
     return slices.map((list) =>
       list.map((slice) => {
         const tile = tiles.get(`${slice.level}/${slice.index}`)
-        invariant(tile, 'A tile of the tree is missing on disk.', { level: slice.level, index: slice.index })
+        const { level, index } = slice
+        if (!tile) throw damaged('A tile of the tree is missing.', { level, index })
         return nodeFromTile(tile, slice)
       }),
     )

@@ -7,14 +7,18 @@ import { fromHex, toHex } from '../bytes.ts'
 import { keyId } from '../crypto/keys.ts'
 import { FormatError, RefusedError } from '../errors.ts'
 import type { Block, SealPlace } from './block.ts'
+import { adminsOf, applyChange, type Change, decodeChange } from './change.ts'
+import type { Envelope } from './dsse.ts'
 import { decodeEntry, type Entry, type SignatureCheck, signatureCheck } from './entry.ts'
 import type { Genesis, GenesisParameters } from './genesis.ts'
 import type { Membership } from './membership.ts'
 import { matches } from './pattern.ts'
+import { PAYLOAD_TYPES } from './payload-types.ts'
 
 /** All that checking the next block needs to know of the chain so far. */
 export interface ChainState {
   readonly parameters: GenesisParameters
+  /** In force for the next block: that of genesis and the changes since. */
   readonly membership: Membership
   readonly height: number
   readonly term: number
@@ -31,9 +35,16 @@ export function genesisState(genesis: Genesis): ChainState {
   return { parameters, membership, ...tipOf(block) }
 }
 
-/** The state after `block`, which must have passed `checkBlock`. */
-export function extend(state: ChainState, block: Block): ChainState {
-  return { ...state, ...tipOf(block) }
+/** The state after `block` with these entries, which must have passed `checkBlock`. */
+export function extend(state: ChainState, block: Block, entries: readonly Entry[]): ChainState {
+  const change = entries.map(changeIn).find((found) => found !== undefined)
+  const membership = change ? applyChange(state.membership, change) : state.membership
+  return { ...state, membership, ...tipOf(block) }
+}
+
+/** The change that an entry carries, if it carries one. */
+export function changeIn({ envelope }: Entry): Change | undefined {
+  return envelope.payloadType === PAYLOAD_TYPES.change ? decodeChange(envelope.payload) : undefined
 }
 
 function tipOf(block: Block) {
@@ -62,8 +73,10 @@ export function nextPlace(state: ChainState, term: number, proposer: string, now
 
 export interface CheckedBlock {
   readonly entries: readonly Entry[]
-  /** The seal's signature and one for each entry: the block is valid only if all verify. */
-  readonly signatures: readonly SignatureCheck[]
+  /** The block is valid only if all of these verify. */
+  readonly sealSignature: SignatureCheck
+  /** Those of each entry, in the order of the entries. */
+  readonly entrySignatures: readonly (readonly SignatureCheck[])[]
 }
 
 /**
@@ -108,28 +121,34 @@ export function checkBlock(
     throw new RefusedError('unknown-key', 'The seal is not signed by its proposer.')
   }
   const ids = new Set<string>()
-  const signatures = [signatureCheck(sealEnvelope, 0, proposer.nodeKey)]
+  const entrySignatures: (readonly SignatureCheck[])[] = []
+  let changes = 0
   const entries = block.leaves.slice(0, -1).map((leaf, i) => {
     const id = toHex(block.leafHashes[i]!)
     if (ids.has(id) || seen(id))
       throw new RefusedError('duplicate-entry', `Entry ${id} stands in the chain already.`)
     ids.add(id)
     const entry = decode(leaf, id)
-    signatures.push(checkEntry(state, entry))
+    entrySignatures.push(checkEntry(state, entry))
+    if (entry.envelope.payloadType === PAYLOAD_TYPES.change) changes++
     return entry
   })
-  return { entries, signatures }
+  if (changes > 1) throw new RefusedError('bad-change', 'A block carries at most one change of membership.')
+  return { entries, sealSignature: signatureCheck(sealEnvelope, 0, proposer.nodeKey), entrySignatures }
 }
 
 /**
  * Whether this ledger takes an entry: known submitter key, that may speak for each source and type it claims,
- * bound to no other ledger. Returns the signature still to be verified. Throws RefusedError.
+ * bound to no other ledger; or a change of membership that fits and that enough admins have signed. Returns the
+ * signatures still to be verified. Throws RefusedError.
  */
 export function checkEntry(
   state: Pick<ChainState, 'parameters' | 'membership'>,
   entry: Entry,
-): SignatureCheck {
+): SignatureCheck[] {
   const { envelope, claims } = entry
+  const change = changeIn(entry)
+  if (change) return checkChange(state, envelope, change)
   if (envelope.signatures.length !== 1) {
     throw new RefusedError('bad-signature', "An entry carries exactly one signature, its submitter's.")
   }
@@ -154,5 +173,18 @@ export function checkEntry(
       )
     }
   }
-  return signatureCheck(envelope, 0, submitter.key)
+  return [signatureCheck(envelope, 0, submitter.key)]
+}
+
+function checkChange(
+  { parameters, membership }: Pick<ChainState, 'parameters' | 'membership'>,
+  envelope: Envelope,
+  change: Change,
+): SignatureCheck[] {
+  const { ledger } = change
+  if (ledger !== parameters.ledger) {
+    throw new RefusedError('wrong-ledger', `The change was signed for ledger ${ledger}.`, { ledger })
+  }
+  applyChange(membership, change)
+  return adminsOf(membership, envelope).map((admin, i) => signatureCheck(envelope, i, admin.key))
 }

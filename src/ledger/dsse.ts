@@ -80,6 +80,15 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
   return envelope
 }
 
+/** The envelope as JSON; in canonical form, the bytes of `encodeEnvelope`. */
+export function envelopeToJson({ payload, payloadType, signatures }: Envelope): Json {
+  return {
+    payload: toBase64(payload),
+    payloadType,
+    signatures: signatures.map(({ keyid, sig }) => ({ keyid, sig: toBase64(sig) })),
+  }
+}
+
 /** Reads an envelope from parsed JSON, in whatever order its members stood. */
 export function envelopeFromJson(value: Json | undefined): Envelope {
   const envelope = fields(value, 'The envelope', ['payload', 'payloadType', 'signatures'])

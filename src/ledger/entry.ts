@@ -1,11 +1,13 @@
-/** An entry: a signed submission, one leaf of the tree. Its id is its leaf hash. */
+/** An entry: a signed submission of events or of a change, one leaf of the tree. Its id is its leaf hash. */
 import { toHex } from '../bytes.ts'
 import { keyId } from '../crypto/keys.ts'
 import type { PublicKey, SignatureSuite, Signer } from '../crypto/suite.ts'
 import type { Json } from '../json.ts'
 import { leafHash } from '../merkle/hash.ts'
+import { decodeChange } from './change.ts'
 import { decodeEnvelope, type Envelope, encodeEnvelope, envelopeFromJson, pae, signEnvelope } from './dsse.ts'
 import { type Claim, readClaims } from './event.ts'
+import { PAYLOAD_TYPES } from './payload-types.ts'
 
 export interface Entry {
   /** The leaf: canonical envelope bytes. */
@@ -15,6 +17,7 @@ export interface Entry {
   /** `hash` in hex: the name by which everyone refers to the entry. */
   readonly id: string
   readonly envelope: Envelope
+  /** What it says happened; nothing if it is a change of membership. */
   readonly claims: readonly Claim[]
 }
 
@@ -30,16 +33,27 @@ export function entryFromJson(value: Json): Entry {
 }
 
 /** Signs a payload as an entry. Reads the payload first, so that nothing malformed is ever signed. */
-export async function signEntry(payloadType: string, payload: Uint8Array, signer: Signer): Promise<Entry> {
-  const claims = readClaims(payloadType, payload)
-  const envelope = await signEnvelope(payloadType, payload, [{ keyid: keyId(signer.publicKey), signer }])
+export async function signEntry(
+  payloadType: string,
+  payload: Uint8Array,
+  ...signers: readonly Signer[]
+): Promise<Entry> {
+  const claims = readPayload(payloadType, payload)
+  const keyed = signers.map((signer) => ({ keyid: keyId(signer.publicKey), signer }))
+  const envelope = await signEnvelope(payloadType, payload, keyed)
   const bytes = encodeEnvelope(envelope)
   const hash = leafHash(bytes)
   return { bytes, hash, id: toHex(hash), envelope, claims }
 }
 
+function readPayload(payloadType: string, payload: Uint8Array): readonly Claim[] {
+  if (payloadType !== PAYLOAD_TYPES.change) return readClaims(payloadType, payload)
+  decodeChange(payload)
+  return []
+}
+
 function entryOf(bytes: Uint8Array, envelope: Envelope): Entry {
-  const claims = readClaims(envelope.payloadType, envelope.payload)
+  const claims = readPayload(envelope.payloadType, envelope.payload)
   const hash = leafHash(bytes)
   return { bytes, hash, id: toHex(hash), envelope, claims }
 }

@@ -114,12 +114,7 @@ export function readGenesis(bytes: Uint8Array): Genesis {
       throw bad(`Member record ${i} is not the one it names.`)
     return decodeMember(envelope.payload)
   })
-  const membership = membershipOf(members)
-  const { cosigners, adminQuorum } = parameters
-  if (cosigners < 1 || cosigners > membership.validators.length)
-    throw bad('More cosigners are asked for than exist.')
-  if (adminQuorum < 1 || adminQuorum > membership.admins.length)
-    throw bad('More admins are asked for than exist.')
+  const membership = membershipOf(members, parameters)
   const sealed =
     seal.ledger === parameters.ledger &&
     seal.height === 0 &&

@@ -16,9 +16,8 @@ interface Common {
   readonly team: string
 }
 
-/** Orders blocks and cosigns checkpoints. */
-export interface Validator extends Common {
-  readonly kind: 'validator'
+/** What a node that orders or follows is known by. */
+interface NodeFields extends Common {
   /** ML-DSA-65: seals, announcements, link handshakes. */
   readonly nodeKey: PublicKey
   /** ML-DSA-44, as C2SP type 0x06 demands: cosignatures. */
@@ -30,6 +29,18 @@ export interface Validator extends Common {
   /** Where its JSON-RPC and proofs are served; stands in the policy file, where C2SP parsers demand one. */
   readonly url: string
 }
+
+/** Orders blocks and cosigns checkpoints. */
+export interface Validator extends NodeFields {
+  readonly kind: 'validator'
+}
+
+/** Follows and serves, and will be a validator once it has caught up; its word does not count yet. */
+export interface Learner extends NodeFields {
+  readonly kind: 'learner'
+}
+
+export type NodeMember = Validator | Learner
 
 /** Signs membership. */
 export interface Admin extends Common {
@@ -45,7 +56,7 @@ export interface Submitter extends Common {
   readonly types: readonly string[]
 }
 
-export type Member = Validator | Admin | Submitter
+export type Member = Validator | Learner | Admin | Submitter
 
 const PATTERNS_MAX = 64
 const ADDRESSES_MAX = 8
@@ -71,7 +82,8 @@ export function decodeMember(payload: Uint8Array): Member {
 export function memberToJson(member: Member): Json {
   const { kind, name, team } = member
   switch (member.kind) {
-    case 'validator': {
+    case 'validator':
+    case 'learner': {
       const { peerId, url } = member
       const keys = {
         nodeKey: { ...publicKeyToJwk(member.nodeKey) },
@@ -88,8 +100,10 @@ export function memberToJson(member: Member): Json {
   }
 }
 
+const NODE_FIELDS = ['kind', 'name', 'team', 'nodeKey', 'cosignerKey', 'peerId', 'addresses', 'url'] as const
 const FIELDS = {
-  validator: ['kind', 'name', 'team', 'nodeKey', 'cosignerKey', 'peerId', 'addresses', 'url'],
+  validator: NODE_FIELDS,
+  learner: NODE_FIELDS,
   admin: ['kind', 'name', 'team', 'key'],
   submitter: ['kind', 'name', 'team', 'key', 'sources', 'types'],
 } as const
@@ -102,6 +116,7 @@ export function memberFromJson(value: Json): Member {
   const team = text(found.team, '"team"', 128)
   switch (kind) {
     case 'validator':
+    case 'learner':
       return {
         kind,
         name,

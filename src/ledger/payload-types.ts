@@ -5,10 +5,12 @@ export const PAYLOAD_TYPES = {
   inToto: 'application/vnd.in-toto+json',
   genesis: 'application/vnd.quantum-audit-trail.genesis+json',
   member: 'application/vnd.quantum-audit-trail.member+json',
+  /** A change of membership, signed by admins: the one submitted payload that is no event. */
+  change: 'application/vnd.quantum-audit-trail.change+json',
   seal: 'application/vnd.quantum-audit-trail.seal+json',
   /** Never a leaf: what a node tells its peers of itself, over gossip. */
   status: 'application/vnd.quantum-audit-trail.status+json',
 } as const
 
-/** What submitters may send; all others are the ledger's own and come from genesis or a block's proposer. */
+/** What submitters may send, beside admins' changes; all others come from genesis or a block's proposer. */
 export const SUBMITTED: readonly string[] = [PAYLOAD_TYPES.event, PAYLOAD_TYPES.batch, PAYLOAD_TYPES.inToto]

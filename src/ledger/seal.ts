@@ -71,7 +71,8 @@ export function decodeSeal(payload: Uint8Array): Seal {
   }
 }
 
-function hash(value: Json | undefined, what: string): Uint8Array {
+/** A hash in one of our records: 64 hex digits. */
+export function hash(value: Json | undefined, what: string): Uint8Array {
   if (typeof value !== 'string') throw new FormatError('bad-field', `${what} must be a hash in hex.`)
   return fromHex(value, HASH_BYTES)
 }

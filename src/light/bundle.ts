@@ -1,9 +1,10 @@
-/** A proof bundle: three files that prove one entry, offline and for ever, to whoever trusts the policy. */
+/** A proof bundle: the files that prove one entry, offline and for ever, to whoever trusts the policy. */
 import { utf8 } from '../bytes.ts'
 import { FormatError } from '../errors.ts'
-import { ENTRY_BYTES_MAX, NOTE_BYTES_MAX, POLICY_BYTES_MAX } from '../limits.ts'
+import { ENTRY_BYTES_MAX, NOTE_BYTES_MAX, POLICY_BYTES_MAX, POLICY_UPDATES_BYTES_MAX } from '../limits.ts'
 import { type Policy, printPolicy } from '../notes/policy.ts'
 import { printTlogProof, type TlogProof } from '../notes/tlog-proof.ts'
+import { encodePolicyUpdates, type PolicyUpdate } from './updates.ts'
 
 export interface Bundle {
   /** The leaf, byte for byte. */
@@ -15,36 +16,52 @@ export interface Bundle {
    * policy of their own, anyone can prove anything.
    */
   readonly policy: Uint8Array
+  /** Changes of membership by which a verifier whose policy is older comes to the one that holds for this proof. */
+  readonly updates?: Uint8Array
 }
+
+/** In the order in which they are read and checked. */
+export const BUNDLE_PARTS = ['entry', 'proof', 'policy', 'updates'] as const satisfies (keyof Bundle)[]
 
 /** The names of the files, alike in folders, archives and downloads. */
 export const BUNDLE_FILES = {
   entry: 'entry.dsse.json',
   proof: 'entry.tlog-proof',
   policy: 'policy',
+  updates: 'policy-updates',
 } as const satisfies Record<keyof Bundle, string>
 
-const BYTES_MAX = {
+export const BUNDLE_BYTES_MAX = {
   entry: ENTRY_BYTES_MAX,
   proof: NOTE_BYTES_MAX,
   policy: POLICY_BYTES_MAX,
+  updates: POLICY_UPDATES_BYTES_MAX,
 } as const satisfies Record<keyof Bundle, number>
 
-/** The files that prove `entry`. Nothing is verified; a malformed part is FormatError. */
-export function makeBundle(entry: Uint8Array, proof: TlogProof, policy: Policy): Bundle {
-  const bundle = { entry, proof: utf8(printTlogProof(proof)), policy: utf8(printPolicy(policy)) }
+/** The files that prove `entry`; without updates there are three. Nothing is verified; a malformed part is FormatError. */
+export function makeBundle(
+  entry: Uint8Array,
+  proof: TlogProof,
+  policy: Policy,
+  updates: readonly PolicyUpdate[] = [],
+): Bundle {
+  const bundle = {
+    entry,
+    proof: utf8(printTlogProof(proof)),
+    policy: utf8(printPolicy(policy)),
+    ...(updates.length > 0 && { updates: encodePolicyUpdates(updates) }),
+  }
   checkBundleSizes(bundle)
   return bundle
 }
 
 /** Throws FormatError too-large if a file is longer than any that could be valid, before anyone reads it. */
 export function checkBundleSizes(bundle: Bundle): void {
-  for (const part of ['entry', 'proof', 'policy'] as const) {
-    const bytes = bundle[part].length
-    if (bytes > BYTES_MAX[part]) {
-      throw new FormatError('too-large', `${BUNDLE_FILES[part]} has more than ${BYTES_MAX[part]} bytes.`, {
-        bytes,
-      })
+  for (const part of BUNDLE_PARTS) {
+    const bytes = bundle[part]?.length ?? 0
+    const max = BUNDLE_BYTES_MAX[part]
+    if (bytes > max) {
+      throw new FormatError('too-large', `${BUNDLE_FILES[part]} has more than ${max} bytes.`, { bytes })
     }
   }
 }

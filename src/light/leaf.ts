@@ -2,6 +2,7 @@
 import { keyId } from '../crypto/keys.ts'
 import type { PublicKey, SignatureSuite } from '../crypto/suite.ts'
 import { RefusedError } from '../errors.ts'
+import { decodeChange } from '../ledger/change.ts'
 import { decodeEnvelope, type Envelope } from '../ledger/dsse.ts'
 import { signatureCheck, verifyAll } from '../ledger/entry.ts'
 import { type Claim, readClaims } from '../ledger/event.ts'
@@ -10,7 +11,7 @@ import { decodeMember } from '../ledger/member.ts'
 import { PAYLOAD_TYPES } from '../ledger/payload-types.ts'
 import { decodeSeal } from '../ledger/seal.ts'
 
-export type LeafKind = 'entry' | 'seal' | 'genesis' | 'member'
+export type LeafKind = 'entry' | 'change' | 'seal' | 'genesis' | 'member'
 
 export interface Leaf {
   readonly kind: LeafKind
@@ -36,6 +37,9 @@ export function readLeaf(bytes: Uint8Array): Leaf {
     case PAYLOAD_TYPES.member:
       decodeMember(payload)
       return { kind: 'member', envelope, claims: [] }
+    case PAYLOAD_TYPES.change:
+      decodeChange(payload)
+      return { kind: 'change', envelope, claims: [] }
     default:
       return { kind: 'entry', envelope, claims: readClaims(payloadType, payload) }
   }

@@ -3,13 +3,18 @@ import { fromUtf8, toHex } from '../bytes.ts'
 import type { PublicKey, SignatureSuite } from '../crypto/suite.ts'
 import { errorCode, errorMessage, RefusedError } from '../errors.ts'
 import type { Claim } from '../ledger/event.ts'
+import type { Member } from '../ledger/member.ts'
 import { leafHash } from '../merkle/hash.ts'
 import { verifyInclusion } from '../merkle/verify.ts'
 import { type Certificate, type Cosigner, verifyCertificate } from '../notes/certificate.ts'
+import { parseCheckpoint } from '../notes/checkpoint.ts'
+import { parseNote } from '../notes/note.ts'
 import { type Policy, parsePolicy, satisfied } from '../notes/policy.ts'
-import { parseTlogProof } from '../notes/tlog-proof.ts'
+import { parseTlogProof, type TlogProof } from '../notes/tlog-proof.ts'
 import { type Bundle, checkBundleSizes } from './bundle.ts'
 import { checkSignatures, type EntrySignature, type LeafKind, readLeaf } from './leaf.ts'
+import { policySequence } from './next-policy.ts'
+import { decodePolicyUpdates, type FollowedChange, followChanges, type PolicyUpdate } from './updates.ts'
 
 /** What holds if the policy's quorum is honest: this entry stands at this place of this ledger, for ever. */
 export interface Proven {
@@ -34,6 +39,20 @@ export interface Proven {
   readonly claims: readonly Claim[]
   /** `not-checked` without `keys`; `unknown-key` if none of them is the leaf's. */
   readonly entrySignature: EntrySignature
+  /** How many changes of membership the given policy had followed; absent if it does not say. */
+  readonly policySequence?: number
+  /** Those that were followed from there, in order, to the policy that the certificate satisfies. */
+  readonly changes: readonly ProvenChange[]
+}
+
+/** A change of membership that a quorum of the validators before it certified. */
+export interface ProvenChange {
+  readonly sequence: number
+  /** Its entry id, 64 hex digits. */
+  readonly id: string
+  readonly what:
+    | { readonly put: { readonly kind: Member['kind']; readonly name: string } }
+    | { readonly remove: string }
 }
 
 export interface VerifyOptions {
@@ -67,10 +86,14 @@ export async function verifyBundle(
 
 async function prove(suite: SignatureSuite, bundle: Bundle, options: VerifyOptions): Promise<Proven> {
   checkBundleSizes(bundle)
-  const policy = parsePolicy(fromUtf8(bundle.policy))
+  const trusted = parsePolicy(fromUtf8(bundle.policy))
   const proof = parseTlogProof(fromUtf8(bundle.proof))
   const leaf = leafHash(bundle.entry)
 
+  const sequence = policySequence(trusted)
+  const updates = bundle.updates ? decodePolicyUpdates(bundle.updates) : []
+  const followed = await followChanges(suite, trusted, due(sequence, updates, proof))
+  const policy = followed.at(-1)?.policy ?? trusted
   const certificate = await verifyCertificate(suite, policy, proof.checkpoint)
   const { origin, size, root } = certificate.checkpoint
   verifyInclusion({ index: proof.index, size, leafHash: leaf, path: proof.path, root })
@@ -98,7 +121,32 @@ async function prove(suite: SignatureSuite, bundle: Bundle, options: VerifyOptio
     keyids,
     claims,
     entrySignature,
+    ...(sequence !== undefined && { policySequence: sequence }),
+    changes: followed.map(provenChange),
   }
+}
+
+/**
+ * The updates that are still to be followed from a policy of this sequence, for a proof in a tree of this size.
+ * One bundle serves verifiers of older and newer policies, so it may hold updates that a policy has followed
+ * already. Later ones than the proof's tree do not count for it. What is chosen here is only claimed;
+ * `followChanges` verifies it, in full and in order.
+ */
+function due(
+  sequence: number | undefined,
+  updates: readonly PolicyUpdate[],
+  { checkpoint }: TlogProof,
+): PolicyUpdate[] {
+  if (sequence === undefined || updates.length === 0) return []
+  const { size } = parseCheckpoint(parseNote(checkpoint).text)
+  return updates.filter((update) => update.change.sequence > sequence && update.size < size)
+}
+
+/** A change as plain data, without keys. */
+export function provenChange({ id, change: { sequence, what } }: FollowedChange): ProvenChange {
+  if ('remove' in what) return { sequence, id, what }
+  const { kind, name } = what.put
+  return { sequence, id, what: { put: { kind, name } } }
 }
 
 /** The earliest time at which the log's line and enough of the cosignatures had been made. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { Command } from 'commander'
 import { EXIT } from '../../node/cli/exit.ts'
 import { type Failure, failureOf } from '../../node/cli/failure.ts'
 import { createProgram } from '../../node/cli/program.ts'
@@ -8,9 +9,7 @@ import { qat } from './run-qat.ts'
 async function inProcess(args: readonly string[]): Promise<{ failure: Failure; printed: string }> {
   let printed = ''
   const program = createProgram()
-  for (const command of [program, ...program.commands]) {
-    command.configureOutput({ writeOut: (text) => (printed += text) })
-  }
+  for (const command of withinAll(program)) command.configureOutput({ writeOut: (text) => (printed += text) })
   try {
     await program.parseAsync(args, { from: 'user' })
   } catch (error) {
@@ -20,6 +19,19 @@ async function inProcess(args: readonly string[]): Promise<{ failure: Failure; p
 }
 
 const COMMANDS = createProgram().commands.map((command) => command.name())
+/** Every command line without its options: `log`, `member`, `member add`. */
+const CALLS = callsOf(createProgram())
+
+function callsOf(command: Command, before: readonly string[] = []): string[][] {
+  return command.commands.flatMap((each) => {
+    const call = [...before, each.name()]
+    return [call, ...callsOf(each, call)]
+  })
+}
+
+function withinAll(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withinAll)]
+}
 
 describe('qat, asked wrongly or for help', () => {
   it('lists every command, the environment and the exit codes', async () => {
@@ -31,8 +43,9 @@ describe('qat, asked wrongly or for help', () => {
   })
 
   it('explains each command by examples', async () => {
-    for (const name of COMMANDS) {
-      const { failure, printed } = await inProcess([name, '--help'])
+    for (const call of CALLS) {
+      const name = call.join(' ')
+      const { failure, printed } = await inProcess([...call, '--help'])
       assert.equal(failure.code, 'usage')
       assert.match(printed, new RegExp(`^Usage: qat ${name} `))
       assert.match(printed, new RegExp(`Examples:\n.*qat ${name} `, 's'))
@@ -67,6 +80,17 @@ describe('qat, asked wrongly or for help', () => {
     [['init', '--dir', '/nowhere/x', '--ledger', 'l', '--node', 'A=h'], /a-z, 0-9/],
     [['init', '--dir', '/nowhere/x', '--ledger', 'l', '--node', 'a=h', '--node', 'a=i'], /Two nodes/],
     [['init', '--dir', '/nowhere/x', '--ledger', 'l', '--nodes', '2', '--cosigners', '3'], /2 nodes/],
+    [['join', '--dir', '/nowhere/x', '--team', 't', '--host', 'h'], /'--name <name>' not specified/],
+    [['join', '--dir', '/nowhere/x', '--name', 'N5'], /a-z, 0-9/],
+    [['member', 'frobnicate'], /unknown command 'frobnicate'/],
+    [['member', 'add', 'x.json'], /'--admin-key <file>' not specified/],
+    [['member', 'remove', 'n2', '--admin-key', 'k', '--cosigners', '0'], /whole number from 1 to 15/],
+    [['member', 'record', '--kind', 'king'], /submitter, admin, node/],
+    [['member', 'record', '--kind', 'admin', '--name', 'a', '--team', 't'], /--name, --team and --key/],
+    [['member', 'record', '--kind', 'node'], /--dir is needed/],
+    [['member', 'record', '--kind', 'node', '--dir', 'd', '--key', 'k'], /--key says nothing about/],
+    [['member', 'record', '--kind', 'admin', '--peer-port', '1'], /--peer-port says nothing about/],
+    [['rotate'], /'--dir <dir>' not specified/],
     [['devnet', '--dir', '/nowhere/x', '--nodes', '99'], /whole number from 1 to 15/],
   ]
   for (const [args, sentence] of WRONG) {
@@ -78,7 +102,7 @@ describe('qat, asked wrongly or for help', () => {
   }
 
   it('refuses with exit code 2, one sentence, and where to read on', async () => {
-    for (const args of [['status', '--bogus'], ['get', 'zz'], ['frobnicate']]) {
+    for (const args of [['status', '--bogus'], ['get', 'zz'], ['frobnicate'], ['member', 'frobnicate']]) {
       const { code, stdout, stderr } = await qat(args)
       assert.deepEqual([code, stdout], [2, ''])
       assert.match(stderr, /^qat: [^\n]+\n {5}See: qat [^\n]*--help\n$/)

@@ -94,6 +94,8 @@ describe('qat verify', () => {
       payloadType: 'application/cloudevents+json',
       entrySignature: 'verified',
       events: [{ id, source, type, subject, time }],
+      policySequence: 0,
+      changes: [],
       policy: path(trusted),
       policyFromBundle: false,
     })

@@ -2,11 +2,12 @@ import { deepEqual, equal, ok } from 'node:assert/strict'
 import { Driver, type DriverPorts } from '../../consensus/driver.ts'
 import type { Message } from '../../consensus/messages.ts'
 import type { Raft } from '../../consensus/raft.ts'
+import type { Block } from '../../consensus/types.ts'
 import { errorCode, InvariantError } from '../../src/errors.ts'
 import { block, chain, GENESIS, raft } from './support.ts'
 
 /** Ports that only take notes; what is asynchronous waits until the test lets it go on. */
-function rig(node: Raft) {
+function rig(node: Raft, returned: (blocks: readonly Block[]) => readonly Block[] = (same) => same) {
   const notes: string[] = []
   const waiting: Record<
     'persist' | 'apply' | 'check',
@@ -30,9 +31,9 @@ function rig(node: Raft) {
       notes.push(`apply ${blocks.map(({ hash }) => hash)}`)
       await wait('apply')
     },
-    check: (blocks, parent) => {
+    check: async (blocks, parent) => {
       notes.push(`check ${blocks.map(({ hash }) => hash)} on ${parent.hash}`)
-      return wait('check')
+      return (await wait('check')) ? returned(blocks) : undefined
     },
     onSoftState: ({ role }) => notes.push(role),
     onBehind: (height) => notes.push(`behind ${height}`),
@@ -68,7 +69,7 @@ const append = (blocks = chain([1]), commit = 0): Message => ({
   blocks,
   commit,
 })
-const heartbeat: Message = { kind: 'heartbeat', term: 1 }
+const heartbeat: Message = { kind: 'heartbeat', term: 1, round: 1 }
 
 describe('the driver', () => {
   it('persists, then sends, then applies', async () => {
@@ -88,7 +89,7 @@ describe('the driver', () => {
   })
 
   it('applies while the next write is under way, one batch at a time', async () => {
-    const { driver, take, finish } = rig(raft('a', { voters: ['a'] }))
+    const { driver, take, finish } = rig(raft('a', { configuration: { voters: ['a'], learners: [] } }))
     driver.campaign()
     await finish('persist')
     driver.propose(block(driver.raft.tail, 1))
@@ -142,8 +143,8 @@ describe('the driver', () => {
     await finish('check', false)
     deepEqual(take(), ['check 1/1 on genesis', 'blame b bad-chain'])
     equal(driver.raft.tail.height, 0)
-    driver.deliver('x', heartbeat)
-    deepEqual(take(), ['blame x not-a-member'])
+    driver.deliver('a', heartbeat)
+    deepEqual(take(), ['blame a not-a-member'])
   })
 
   it('checks no block twice, and none that would be refused anyway', async () => {
@@ -162,6 +163,42 @@ describe('the driver', () => {
     const far = chain([1, 1, 1, 1])
     driver.deliver('b', { kind: 'append', term: 1, prev: far[2]!, blocks: [far[3]!], commit: 0 })
     deepEqual(take(), ['send b append-reject'])
+  })
+
+  it('puts into the log what the ledger returned, with the configurations that it read', async () => {
+    const configuration = { voters: ['a', 'b', 'c', 'd'], learners: [] }
+    const { driver, finish } = rig(raft('a'), (blocks) => blocks.map((each) => ({ ...each, configuration })))
+    driver.deliver('b', append())
+    await finish('check')
+    deepEqual(driver.raft.configuration, configuration)
+  })
+
+  it('stops when the ledger returns other blocks than it was given', async () => {
+    for (const other of [[], chain([1, 1]), chain([1], GENESIS, 'other')]) {
+      const { driver, take, finish } = rig(raft('a'), () => other)
+      driver.deliver('b', append())
+      await finish('check')
+      equal(take().at(-1), 'fatal invariant')
+    }
+  })
+
+  it('answers reads when they are confirmed, and all of them in the end', async () => {
+    const { driver, finish, fail, settle } = rig(
+      raft('a', { configuration: { voters: ['a'], learners: [] } }),
+    )
+    deepEqual(await driver.read(), { ok: false, reason: 'not-leader' })
+    driver.campaign()
+    await finish('persist')
+    deepEqual(await driver.read(), { ok: false, reason: 'not-committed-in-term' })
+    driver.propose(block(driver.raft.tail, 1))
+    await finish('persist')
+    deepEqual(await driver.read(), { ok: true, height: 1 })
+    driver.propose(block(driver.raft.tail, 1))
+    const late = driver.read()
+    await settle()
+    await fail('persist', new Error('the disk is gone'))
+    deepEqual(await late, { ok: false, reason: 'not-leader' })
+    deepEqual(await driver.read(), { ok: false, reason: 'not-leader' })
   })
 
   it('holds a bounded number of appends that wait for their check', async () => {
@@ -184,7 +221,7 @@ describe('the driver', () => {
   })
 
   it('stops when applying fails, when a check breaks, and when a committed block would change', async () => {
-    const applying = rig(raft('a', { voters: ['a'] }))
+    const applying = rig(raft('a', { configuration: { voters: ['a'], learners: [] } }))
     applying.driver.campaign()
     await applying.finish('persist')
     applying.driver.propose(block(GENESIS, 1))

@@ -3,10 +3,10 @@ import fc from 'fast-check'
 import { chains, Log } from '../../consensus/log.ts'
 import type { Block } from '../../consensus/types.ts'
 import { InvariantError, RefusedError } from '../../src/errors.ts'
-import { block, chain, GENESIS, LIMITS } from './support.ts'
+import { ABC, block, chain, GENESIS, LIMITS } from './support.ts'
 
 function logOf(terms: readonly number[], commit = 0, limits = LIMITS): Log {
-  return new Log([GENESIS, ...chain(terms)], commit, limits)
+  return new Log([GENESIS, ...chain(terms)], commit, ABC, limits)
 }
 
 function hashes(log: Log): string[] {
@@ -28,7 +28,7 @@ describe('the log', () => {
   })
 
   it('refuses to start from what is no chain', () => {
-    throws(() => new Log([GENESIS, block(block(GENESIS, 1), 1)], 0, LIMITS), InvariantError)
+    throws(() => new Log([GENESIS, block(block(GENESIS, 1), 1)], 0, ABC, LIMITS), InvariantError)
   })
 
   it('judges who is up to date: later term first, then length', () => {
@@ -144,8 +144,8 @@ describe('the log', () => {
         const shared = chain(grow(common, 1))
         const from = shared.at(-1) ?? GENESIS
         const top = from.term
-        const us = new Log([GENESIS, ...shared, ...chain(grow(ours, top), from, 'u')], 0, LIMITS)
-        const them = new Log([GENESIS, ...shared, ...chain(grow(theirs, top), from, 't')], 0, LIMITS)
+        const us = new Log([GENESIS, ...shared, ...chain(grow(ours, top), from, 'u')], 0, ABC, LIMITS)
+        const them = new Log([GENESIS, ...shared, ...chain(grow(theirs, top), from, 't')], 0, ABC, LIMITS)
         let next = us.tail.height
         let trips = 0
         while (!them.has(us.at(next)!)) {

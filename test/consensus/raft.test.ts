@@ -1,4 +1,4 @@
-import { deepEqual, equal, throws } from 'node:assert/strict'
+import { deepEqual, equal, notEqual, throws } from 'node:assert/strict'
 import type { Message } from '../../consensus/messages.ts'
 import { InvariantError, RefusedError } from '../../src/errors.ts'
 import { block, chain, GENESIS, LIMITS, leader, raft, settle } from './support.ts'
@@ -12,8 +12,8 @@ const vote = (term: number, tail = { height: 0, term: 0 }, transfer = false): Me
 
 describe('a raft', () => {
   it('refuses a configuration that contradicts itself', () => {
-    throws(() => raft('a', { voters: ['a', 'a'] }), InvariantError)
-    throws(() => raft('a', { voters: [] }), InvariantError)
+    throws(() => raft('a', { configuration: { voters: ['a', 'a'], learners: [] } }), InvariantError)
+    throws(() => raft('a', { configuration: { voters: [], learners: [] } }), InvariantError)
     throws(() => raft('a', { electionTicks: 4 }), InvariantError)
     throws(() => raft('a', { limits: { ...LIMITS, windowBlocks: 0 } }), InvariantError)
     throws(() => raft('a', { log: { blocks: [], commit: 0 } }), InvariantError)
@@ -53,7 +53,7 @@ describe('a raft', () => {
 
   it('does not vote in a term that it knows to have a leader', () => {
     const node = raft('a')
-    node.step('b', { kind: 'heartbeat', term: 1 })
+    node.step('b', { kind: 'heartbeat', term: 1, round: 1 })
     settle(node)
     node.step('c', vote(1))
     deepEqual(settle(node), [{ to: 'c', message: { kind: 'vote-reply', term: 1, granted: false } }])
@@ -61,7 +61,7 @@ describe('a raft', () => {
 
   it('ignores candidates while its leader lives, unless the leader sent them', () => {
     const node = raft('a')
-    node.step('b', { kind: 'heartbeat', term: 1 })
+    node.step('b', { kind: 'heartbeat', term: 1, round: 1 })
     settle(node)
     for (let i = 0; i < 9; i++) node.tick()
     node.step('c', vote(2))
@@ -99,7 +99,7 @@ describe('a raft', () => {
     const node = raft('a', { hardState: { term: 5, votedFor: undefined } })
     const [one] = chain([4])
     node.step('b', { kind: 'append', term: 4, prev: GENESIS, blocks: [one!], commit: 1 })
-    node.step('b', { kind: 'heartbeat', term: 4 })
+    node.step('b', { kind: 'heartbeat', term: 4, round: 1 })
     node.step('b', { kind: 'behind', term: 4, commit: 7 })
     node.step('b', vote(4))
     node.step('b', { kind: 'pre-vote', term: 4, tail: { height: 9, term: 9 } })
@@ -117,9 +117,12 @@ describe('a raft', () => {
     const node = leader()
     const before = node.status()
     const [one] = chain([1])
-    throws(() => node.step('x', { kind: 'heartbeat', term: 9 }), RefusedError)
-    throws(() => node.step('a', { kind: 'heartbeat', term: 9 }), RefusedError)
-    throws(() => node.step('b', { kind: 'heartbeat', term: 1 }), RefusedError, 'a second leader of our term')
+    throws(() => node.step('a', { kind: 'heartbeat', term: 9, round: 1 }), RefusedError)
+    throws(
+      () => node.step('b', { kind: 'heartbeat', term: 1, round: 1 }),
+      RefusedError,
+      'a second leader of our term',
+    )
     const gap = { kind: 'append', term: 9, prev: GENESIS, blocks: [block(one!, 1)], commit: 0 } as const
     throws(() => node.step('b', gap), RefusedError)
     deepEqual(node.status(), before)
@@ -138,8 +141,10 @@ describe('a raft', () => {
   })
 
   it('opens its term before anything commits, and proposes only on its tail', () => {
-    const node = raft('a', { voters: ['a'] })
+    const node = raft('a', { configuration: { voters: ['a'], learners: [] } })
     node.campaign()
+    equal(node.role, 'candidate', 'its own vote is not durable yet')
+    settle(node)
     deepEqual([node.role, node.needsOpening, node.canPropose()], ['leader', true, true])
     deepEqual(node.propose(block(node.tail, 7)), { ok: false, reason: 'stale-term' })
     deepEqual(node.propose(block(block(node.tail, 1), 1)), { ok: false, reason: 'not-on-tail' })
@@ -242,7 +247,7 @@ describe('a raft', () => {
 
   it('steps down within two election timeouts when nobody answers', () => {
     const node = leader()
-    node.step('b', { kind: 'heartbeat-reply', term: 1, commit: 0 })
+    node.step('b', { kind: 'heartbeat-reply', term: 1, commit: 0, round: 1 })
     for (let i = 0; i < 19; i++) node.tick()
     equal(node.role, 'leader')
     node.tick()
@@ -258,6 +263,99 @@ describe('a raft', () => {
     node.step('a', { kind: 'append', term: 1, prev: GENESIS, blocks: chain([1]), commit: 1 })
     settle(node)
     equal(node.commit, 1)
+  })
+
+  it('changes its configuration one step at a time, once it has committed in its term', () => {
+    const node = leader()
+    const change = (voters: string, learners = '') =>
+      node.propose({
+        ...block(node.tail, node.term),
+        configuration: { voters: [...voters], learners: [...learners] },
+      })
+    equal(node.canChange, false)
+    deepEqual(change('abcd'), { ok: false, reason: 'not-committed-in-term' })
+    node.step('b', { kind: 'append-reply', term: 1, match: 1 })
+    settle(node)
+    equal(node.canChange, true)
+    throws(() => change('abcde'), InvariantError)
+    equal(node.tail.height, 1)
+    deepEqual(change('abcd'), { ok: true })
+    deepEqual(node.configuration.voters, ['a', 'b', 'c', 'd'])
+    deepEqual([node.canChange, node.canPropose()], [false, true])
+    deepEqual(change('abcde'), { ok: false, reason: 'change-pending' })
+    settle(node)
+    node.step('b', { kind: 'append-reply', term: 1, match: 2 })
+    equal(node.commit, 1, 'two of four')
+    node.step('d', { kind: 'append-reply', term: 1, match: 2 })
+    equal(node.commit, 2)
+    deepEqual(change('abd', 'c'), { ok: true })
+  })
+
+  it('hands leadership to voters only', () => {
+    const node = leader({ configuration: { voters: ['a', 'b', 'c'], learners: ['d'] } })
+    node.propose(block(node.tail, 1))
+    settle(node)
+    node.step('d', { kind: 'append-reply', term: 1, match: 2 })
+    deepEqual(node.transfer('d'), { ok: false, reason: 'no-target' })
+    deepEqual(node.transfer('a'), { ok: false, reason: 'no-target' })
+    deepEqual(node.transfer(), { ok: false, reason: 'no-target' })
+    node.step('b', { kind: 'append-reply', term: 1, match: 1 })
+    deepEqual(node.transfer(), { ok: true, to: 'b' })
+  })
+
+  it('keeps a quorum of voters, not of learners', () => {
+    const node = leader({ configuration: { voters: ['a', 'b', 'c'], learners: ['d', 'e'] } })
+    for (let i = 0; i < 20; i++) {
+      for (const from of ['d', 'e'])
+        node.step(from, { kind: 'heartbeat-reply', term: 1, commit: 0, round: 1 })
+      node.tick()
+    }
+    notEqual(node.role, 'leader')
+  })
+
+  it('does not lead on when a proven block removes it', () => {
+    const node = leader()
+    node.step('b', { kind: 'append-reply', term: 1, match: 1 })
+    settle(node)
+    const removal = { ...block(node.tail, 1), configuration: { voters: ['b', 'c'], learners: ['a'] } }
+    node.propose(removal)
+    settle(node)
+    equal(node.role, 'leader')
+    node.install([removal])
+    equal(node.role, 'follower')
+    for (let i = 0; i < 100; i++) node.tick()
+    node.campaign()
+    equal(node.role, 'follower')
+  })
+
+  it('stands no more when a proven block removes it', () => {
+    const node = raft('a')
+    const [one] = chain([1])
+    const removal = { ...one!, configuration: { voters: ['b', 'c'], learners: ['a'] } }
+    node.step('b', { kind: 'append', term: 1, prev: GENESIS, blocks: [removal], commit: 0 })
+    settle(node)
+    node.campaign()
+    equal(node.role, 'pre-candidate', 'the removal may yet be undone')
+    node.install([removal])
+    equal(node.role, 'follower')
+  })
+
+  it('sends the rest to a follower that pulled what it had been sent and lost', () => {
+    const node = leader()
+    node.step('b', { kind: 'append-reply', term: 1, match: 1 })
+    node.step('c', { kind: 'append-reply', term: 1, match: 1 })
+    settle(node)
+    for (let i = 0; i < 6; i++) node.propose(block(node.tail, 1))
+    settle(node)
+    equal(node.status().progress.c!.next, 6, 'four appends are unanswered')
+    node.step('c', { kind: 'heartbeat-reply', term: 1, commit: 5, round: 1 })
+    settle(node)
+    node.step('c', { kind: 'append-reply', term: 1, match: 5 })
+    const sent = settle(node).filter(({ to }) => to === 'c')
+    deepEqual(
+      sent.map(({ message }) => message.kind === 'append' && message.blocks.map(({ height }) => height)),
+      [[6, 7]],
+    )
   })
 
   it('names the part of an append that still has to be checked', () => {

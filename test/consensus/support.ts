@@ -1,6 +1,6 @@
 /** Builders for tests of single parts of the ordering layer. */
 import { Raft } from '../../consensus/raft.ts'
-import type { Block, BlockRef, RaftConfig, RaftLimits } from '../../consensus/types.ts'
+import type { Block, BlockRef, Configuration, RaftConfig, RaftLimits } from '../../consensus/types.ts'
 
 export const LIMITS: RaftLimits = {
   windowBlocks: 100,
@@ -10,6 +10,9 @@ export const LIMITS: RaftLimits = {
   memoryBlocks: 100,
   memoryBytes: 10_000,
 }
+
+/** The cluster of most tests. */
+export const ABC: Configuration = { voters: ['a', 'b', 'c'], learners: [] }
 
 export const GENESIS: Block = { height: 0, term: 0, hash: 'genesis', prev: '', body: new Uint8Array() }
 
@@ -34,7 +37,7 @@ export function chain(terms: readonly number[], parent: BlockRef = GENESIS, mark
 export function raft(id: string, config: Partial<RaftConfig> = {}): Raft {
   return new Raft({
     id,
-    voters: ['a', 'b', 'c'],
+    configuration: ABC,
     electionTicks: 10,
     heartbeatTicks: 2,
     random: () => 0,

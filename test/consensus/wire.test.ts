@@ -13,14 +13,14 @@ const C = 'cc'.repeat(32)
 const GOLDEN: readonly (readonly [Message, string])[] = [
   [
     { kind: 'pre-vote', term: 7, tail: { height: 5, term: 6 } },
-    '0101 0000000000000007 0000000000000005 0000000000000006',
+    '0201 0000000000000007 0000000000000005 0000000000000006',
   ],
-  [{ kind: 'pre-vote-reply', term: 7, granted: true }, '0102 0000000000000007 01'],
+  [{ kind: 'pre-vote-reply', term: 7, granted: true }, '0202 0000000000000007 01'],
   [
     { kind: 'vote', term: 7, tail: { height: 5, term: 6 }, transfer: true },
-    '0103 0000000000000007 0000000000000005 0000000000000006 01',
+    '0203 0000000000000007 0000000000000005 0000000000000006 01',
   ],
-  [{ kind: 'vote-reply', term: 7, granted: false }, '0104 0000000000000007 00'],
+  [{ kind: 'vote-reply', term: 7, granted: false }, '0204 0000000000000007 00'],
   [
     {
       kind: 'append',
@@ -32,18 +32,21 @@ const GOLDEN: readonly (readonly [Message, string])[] = [
       ],
       commit: 1,
     },
-    `0105 0000000000000007 0000000000000001 0000000000000003 ${A} 0000000000000001 0002
+    `0205 0000000000000007 0000000000000001 0000000000000003 ${A} 0000000000000001 0002
      0000000000000004 ${B} 00000002 0102 0000000000000007 ${C} 00000000`,
   ],
-  [{ kind: 'append-reply', term: 7, match: 2 ** 53 - 1 }, '0106 0000000000000007 001fffffffffffff'],
+  [{ kind: 'append-reply', term: 7, match: 2 ** 53 - 1 }, '0206 0000000000000007 001fffffffffffff'],
   [
     { kind: 'append-reject', term: 7, rejected: 9, hint: { height: 5, term: 6 } },
-    '0107 0000000000000007 0000000000000009 0000000000000005 0000000000000006',
+    '0207 0000000000000007 0000000000000009 0000000000000005 0000000000000006',
   ],
-  [{ kind: 'heartbeat', term: 7 }, '0108 0000000000000007'],
-  [{ kind: 'heartbeat-reply', term: 7, commit: 4 }, '0109 0000000000000007 0000000000000004'],
-  [{ kind: 'behind', term: 7, commit: 4 }, '010a 0000000000000007 0000000000000004'],
-  [{ kind: 'timeout-now', term: 7 }, '010b 0000000000000007'],
+  [{ kind: 'heartbeat', term: 7, round: 3 }, '0208 0000000000000007 0000000000000003'],
+  [
+    { kind: 'heartbeat-reply', term: 7, commit: 4, round: 3 },
+    '0209 0000000000000007 0000000000000004 0000000000000003',
+  ],
+  [{ kind: 'behind', term: 7, commit: 4 }, '020a 0000000000000007 0000000000000004'],
+  [{ kind: 'timeout-now', term: 7 }, '020b 0000000000000007'],
 ]
 
 const hex = (text: string) => fromHex(text.replace(/\s/g, ''))
@@ -82,12 +85,10 @@ const anyMessage: fc.Arbitrary<Message> = fc.oneof(
   }),
   record({ kind: fc.constant('append-reply' as const), term: number, match: number }),
   record({ kind: fc.constant('append-reject' as const), term: number, rejected: number, hint: position }),
-  record({
-    kind: fc.constantFrom('heartbeat-reply' as const, 'behind' as const),
-    term: number,
-    commit: number,
-  }),
-  record({ kind: fc.constantFrom('heartbeat' as const, 'timeout-now' as const), term: number }),
+  record({ kind: fc.constant('heartbeat' as const), term: number, round: number }),
+  record({ kind: fc.constant('heartbeat-reply' as const), term: number, commit: number, round: number }),
+  record({ kind: fc.constant('behind' as const), term: number, commit: number }),
+  record({ kind: fc.constant('timeout-now' as const), term: number }),
 )
 
 describe('messages on the wire', () => {
@@ -107,13 +108,14 @@ describe('messages on the wire', () => {
   }
 
   it('refuse unknown versions and kinds, second spellings and numbers out of range', () => {
-    throws(() => decodeMessage(hex('0208 0000000000000007')), { code: 'bad-field' })
-    throws(() => decodeMessage(hex('0100 0000000000000007')), { code: 'bad-field' })
-    throws(() => decodeMessage(hex('010c 0000000000000007')), { code: 'bad-field' })
-    throws(() => decodeMessage(hex('0104 0000000000000007 02')), { code: 'bad-field' })
-    throws(() => decodeMessage(hex('0108 0020000000000000')), { code: 'bad-integer' })
-    throws(() => encodeMessage({ kind: 'heartbeat', term: -1 }), { code: 'bad-integer' })
-    throws(() => encodeMessage({ kind: 'heartbeat', term: 1.5 }), { code: 'bad-integer' })
+    throws(() => decodeMessage(hex('0108 0000000000000007 0000000000000003')), { code: 'bad-field' })
+    throws(() => decodeMessage(hex('0200 0000000000000007')), { code: 'bad-field' })
+    throws(() => decodeMessage(hex('020c 0000000000000007')), { code: 'bad-field' })
+    throws(() => decodeMessage(hex('0204 0000000000000007 02')), { code: 'bad-field' })
+    throws(() => decodeMessage(hex('020b 0020000000000000')), { code: 'bad-integer' })
+    throws(() => decodeMessage(hex('0208 0000000000000007 0020000000000000')), { code: 'bad-integer' })
+    throws(() => encodeMessage({ kind: 'timeout-now', term: -1 }), { code: 'bad-integer' })
+    throws(() => encodeMessage({ kind: 'timeout-now', term: 1.5 }), { code: 'bad-integer' })
   })
 
   it('refuse blocks that do not chain, more than allowed, or longer than there are bytes', () => {

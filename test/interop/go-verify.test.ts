@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fromUtf8, toHex, utf8 } from '../../src/bytes.ts'
@@ -73,6 +73,15 @@ describeGo(new URL('go/', import.meta.url), 'the Go libraries of transparency.de
     const bundle = await bundleOf(4)
     const proof = replaced(bundle.proof, 'index 4\n', `extra ${btoa('about')}\nindex 4\n`)
     assert.equal(errorOn({ ...bundle, proof }), 'none')
+  })
+
+  it('read the policy of a ledger whose members have changed', () => {
+    const file = (name: string) =>
+      new Uint8Array(readFileSync(new URL(`../light/example-sequel/${name}`, import.meta.url)))
+    const { entry, proof, policy } = BUNDLE_FILES
+    const bundle = { entry: file(entry), proof: file(proof), policy: file(policy) }
+    assert.match(fromUtf8(bundle.policy), /^quorum validators\/1$/m)
+    assert.equal(errorOn(bundle), 'none')
   })
 
   it('refuse another entry', async () => {

@@ -43,7 +43,11 @@ describe('the chain', () => {
 
   before(async () => {
     const genesis = genesisState(await exampleGenesis())
-    state = { ...genesis, membership: membershipOf([ADA, bob, ALICE, CI]), term: 2 }
+    state = {
+      ...genesis,
+      membership: membershipOf([ADA, bob, ALICE, CI], { cosigners: 1, adminQuorum: 1 }),
+      term: 2,
+    }
     entries = await Promise.all(['a', 'b', 'c'].map((id) => entryOf({ id })))
   })
 
@@ -63,7 +67,8 @@ describe('the chain', () => {
 
   it('goes on with a block that takes its place', async () => {
     const block = await next()
-    const { entries: read, signatures } = check(block)
+    const { entries: read, ...signed } = check(block)
+    const signatures = [signed.sealSignature, ...signed.entrySignatures.flat()]
     assert.deepEqual(
       read.map(({ id }) => id),
       entries.map(({ id }) => id),
@@ -74,7 +79,7 @@ describe('the chain', () => {
         keyId(publicKey),
       ),
     )
-    const after = extend(state, block)
+    const after = extend(state, block, entries)
     assert.deepEqual(
       { ...after, parameters: undefined, membership: undefined },
       {
@@ -89,17 +94,17 @@ describe('the chain', () => {
     )
     const second = await blockOn(after, [], { term: 3, proposer: 'ada' })
     assert.deepEqual(checkBlock(after, second, NOW, nothingSeen).entries, [])
-    assert.equal(extend(after, second).size, after.size + 1)
+    assert.equal(extend(after, second, []).size, after.size + 1)
   })
 
   it('hands back signatures that verify, and notices those that do not', async () => {
     const genesis = genesisState(await exampleGenesis())
     const block = decodeBlock((await exampleBlock()).bytes)
-    const { signatures } = check(block, { on: genesis })
-    assert.equal(signatures.length, 2)
-    assert.ok(await verifyAll(nobleSuite, signatures))
-    const { signatures: blank } = check(await blockOn(genesis, []), { on: genesis })
-    assert.ok(!(await verifyAll(nobleSuite, blank)))
+    const { sealSignature, entrySignatures } = check(block, { on: genesis })
+    assert.equal(entrySignatures.length, 1)
+    assert.ok(await verifyAll(nobleSuite, [sealSignature, ...entrySignatures.flat()]))
+    const blank = check(await blockOn(genesis, []), { on: genesis })
+    assert.ok(!(await verifyAll(nobleSuite, [blank.sealSignature])))
   })
 
   it('keeps time from running backwards when it asks for the next seal', () => {
@@ -220,8 +225,8 @@ describe('an entry is taken', () => {
     checkEntry(state, await entryOf(changes, signer))
 
   it('from a submitter that may speak for its source and its type', async () => {
-    const { key } = await check({})
-    assert.equal(keyId(key), keyId(submitterSigner.publicKey))
+    const [signed] = await check({})
+    assert.equal(keyId(signed!.key), keyId(submitterSigner.publicKey))
     for (const changes of [
       { source: '/ci' },
       { source: 'x/ci/a' },

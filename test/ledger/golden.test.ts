@@ -9,13 +9,28 @@ import { sha256 as opensslSha256, opensslSuite } from '../../node/crypto/openssl
 import { fromUtf8, toHex } from '../../src/bytes.ts'
 import { keyId } from '../../src/crypto/keys.ts'
 import { decodeEnvelope, pae } from '../../src/ledger/dsse.ts'
+import { encodeEvidence } from '../../src/ledger/evidence.ts'
+import { EVIDENCE_EVENT_TYPE } from '../../src/ledger/evidence-event.ts'
+import { policyOf } from '../../src/ledger/membership.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
-import { BUNDLE_FILES } from '../../src/light/bundle.ts'
+import { BUNDLE_FILES, BUNDLE_PARTS } from '../../src/light/bundle.ts'
+import { followPolicy } from '../../src/light/updates.ts'
 import { verifyBundle } from '../../src/light/verify.ts'
-import { COSIGNED, exampleBundle, exampleLeaves, LEAF } from '../light/fixture.ts'
+import { printPolicy } from '../../src/notes/policy.ts'
+import {
+  CHANGE,
+  COSIGNED,
+  exampleBundle,
+  exampleLeaves,
+  exampleUpdate,
+  LEAF,
+  sequelBundle,
+  sequelLeaves,
+} from '../light/fixture.ts'
 import { mth } from '../support/naive-tree.ts'
-import { CI, exampleBlock, exampleGenesis } from './fixture.ts'
-import { BLOCK_1, BUNDLE, GENESIS, KEYS, LEAVES, ROOT } from './golden.ts'
+import { exampleTwoCosignatures, exampleTwoRoots, exampleTwoSeals } from './evidence-fixture.ts'
+import { CI, exampleBlock, exampleGenesis, LEDGER } from './fixture.ts'
+import { BLOCK_1, BUNDLE, EVIDENCE, GENESIS, KEYS, LEAVES, ROOT, SEQUEL } from './golden.ts'
 
 const sha256 = (bytes: Uint8Array) => toHex(opensslSha256(bytes))
 
@@ -31,7 +46,7 @@ describe('the golden bytes', () => {
 
   for (const golden of LEAVES) {
     it(`of leaf ${golden.index}, ${golden.type}`, async () => {
-      const leaf = (await exampleLeaves())[golden.index]!
+      const leaf = (await sequelLeaves())[golden.index]!
       const { payload, payloadType, signatures } = decodeEnvelope(leaf)
       const [signature] = signatures
       assert.equal(payloadType, golden.type)
@@ -56,6 +71,9 @@ describe('the golden bytes', () => {
     assert.equal(genesis.id, LEAVES[LEAF.genesisSeal]!.leafHash)
     assert.equal(block.id, LEAVES[LEAF.seal]!.leafHash)
     assert.equal(toHex(mth(await exampleLeaves())), ROOT)
+    const leaves = await sequelLeaves()
+    assert.equal(toHex(mth(leaves.slice(0, LEAF.lastSeal))), SEQUEL.boundary)
+    assert.equal(toHex(mth(leaves)), SEQUEL.root)
   })
 
   it('of a proof bundle, kept as files that anyone can verify', async () => {
@@ -71,19 +89,57 @@ describe('the golden bytes', () => {
     assert.equal(verdict.proves.recordedBy, COSIGNED)
   })
 
+  it('of evidence', async () => {
+    const pieces = [await exampleTwoSeals(), await exampleTwoRoots(), await exampleTwoCosignatures()]
+    const golden = pieces.map(encodeEvidence).map((bytes) => ({ sha256: sha256(bytes), bytes: bytes.length }))
+    assert.deepEqual(golden, EVIDENCE)
+  })
+
+  it('of a change, and of the bundle that follows it from the founding policy', async () => {
+    const update = await exampleUpdate()
+    assert.deepEqual(update.change, CHANGE)
+    const { membership } = await exampleGenesis()
+    const founding = policyOf(LEDGER, membership)
+    const bundle = await sequelBundle()
+    for (const part of BUNDLE_PARTS) {
+      const file = readFileSync(new URL(`../light/example-sequel/${BUNDLE_FILES[part]}`, import.meta.url))
+      assert.deepEqual(new Uint8Array(file), bundle[part], part)
+      assert.deepEqual({ sha256: sha256(file), bytes: file.length }, SEQUEL.bundle[part])
+    }
+    assert.equal(printPolicy(await followPolicy(opensslSuite, founding, [update])), fromUtf8(bundle.policy))
+    const verdict = await verifyBundle(opensslSuite, { ...bundle, policy: (await exampleBundle()).policy })
+    assert.ok(verdict.ok)
+    assert.equal(verdict.proves.root, SEQUEL.root)
+    assert.deepEqual(verdict.proves.changes, [
+      { sequence: 1, id: LEAVES[LEAF.change]!.leafHash, what: { put: { kind: 'validator', name: 'ada' } } },
+    ])
+  })
+
   it('are the ones that FORMATS.md tells', () => {
     const formats = readFileSync(new URL('../../src/FORMATS.md', import.meta.url), 'utf8')
     const entry = LEAVES[LEAF.entry]!
     const seal = LEAVES[LEAF.seal]!
+    const change = LEAVES[LEAF.change]!
     const told = [
       ...KEYS.map(([, id]) => id),
       ...LEAVES.map(({ leafHash }) => leafHash),
-      ...[entry, seal].flatMap(({ payload, sha256 }) => [payload, sha256.pae, sha256.sig, sha256.leaf]),
+      ...[entry, seal, change].flatMap(({ payload, sha256 }) => [
+        payload,
+        sha256.pae,
+        sha256.sig,
+        sha256.leaf,
+      ]),
       GENESIS.sha256,
       BLOCK_1.sha256,
       ROOT,
       BUNDLE.proof.sha256,
       BUNDLE.policy.sha256,
+      ...EVIDENCE.map(({ sha256 }) => sha256),
+      EVIDENCE_EVENT_TYPE,
+      change.sha256.payload,
+      SEQUEL.boundary,
+      SEQUEL.root,
+      ...Object.values(SEQUEL.bundle).map(({ sha256 }) => sha256),
       ...Object.values(PAYLOAD_TYPES),
       ...Object.values(BUNDLE_FILES),
     ]

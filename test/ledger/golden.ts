@@ -3,7 +3,7 @@
 import { fromUtf8 } from '../../src/bytes.ts'
 import type { Signer } from '../../src/crypto/suite.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
-import { LEAF } from '../light/fixture.ts'
+import { LEAF, nextCosigner } from '../light/fixture.ts'
 import { adminSigner, cosigner, EVENT_BYTES, nodeSigner, submitterSigner } from './fixture.ts'
 
 /** Signer, key id, SHA-256 of the public key. */
@@ -27,6 +27,11 @@ export const KEYS: readonly [Signer, string, string][] = [
     submitterSigner,
     'Zv63hnuWybgFk0yWusO9mBzVWNkhdE7xY91UHKkL6EI',
     'd94ac2152ca366e9430504623536219ac1517f2fe614d3b53e96a1a57cc4733c',
+  ],
+  [
+    nextCosigner,
+    't6E1MLxeykufTFJ7cqpNmWfPzMzDuL371jVLxJfXE4g',
+    '4e4e2671157fa6d6c734bc952fde72c13ae6aa132a9b01eb215c17b6fd65567a',
   ],
 ]
 
@@ -152,6 +157,51 @@ export const LEAVES: readonly GoldenLeaf[] = [
     leafHash: '5d985b7da375c10fee384ed8803edb534a027cf3b1c18eb52769d5b2d01a818a',
     bytes: 4956,
   },
+  {
+    index: LEAF.change,
+    type: PAYLOAD_TYPES.change,
+    signer: adminSigner,
+    payload:
+      '{"adminQuorum":1,"cosigners":1,"ledger":"audit.example/payments","put":{"addresses":["/dns4/ada.example/tcp/4100"],"cosignerKey":{"alg":"ML-DSA-44","kty":"AKP","pub":"xDvKYWtULHQFrIVNcE0UaEoJ…"},"kind":"validator","name":"ada","nodeKey":{"alg":"ML-DSA-65","kty":"AKP","pub":"CkHyUA9-WWMBr24pICkWK2is…"},"peerId":"12D3KooWJWoaqZhDaoEFshF7Rh1bpY9ohihFhzcW6d69Lr2NASuq","team":"payments","url":"https://ada.example"},"sequence":1}',
+    sha256: {
+      payload: '524cfb43490cdeff01e339050a382be867ee7bd234fd012b7e4343a0feef095d',
+      pae: 'ac2495717fccfba274763b3b43e8fda472634be7bb9d9bcdb65501365f54abb3',
+      sig: '4a1ab1a010b2077afabf67fbbe2e91748bcaf1c07bfcb53ef63ddbfb61d8b110',
+      leaf: 'dca877c6a09336e66f47a495491dc082e37fbb88df86030697c7e4c2ebd8204c',
+    },
+    leafHash: 'b9b11a0b2201f514f4ad2bd23c1a8c0ae53484abb4613a3db802402f8ca240b3',
+    bytes: 10_878,
+  },
+  {
+    index: LEAF.changeSeal,
+    type: PAYLOAD_TYPES.seal,
+    signer: nodeSigner,
+    payload:
+      '{"count":1,"entriesRoot":"b9b11a0b2201f514f4ad2bd23c1a8c0ae53484abb4613a3db802402f8ca240b3","firstIndex":7,"height":2,"ledger":"audit.example/payments","previous":"5d985b7da375c10fee384ed8803edb534a027cf3b1c18eb52769d5b2d01a818a","proposer":"ada","term":1,"time":"2026-01-31T12:00:03.000Z"}',
+    sha256: {
+      payload: 'c5e713654fd86213198252cd68d3890df8f9dd9d381952aaf684bd14ccaf6066',
+      pae: 'a5f67cd183fd9b1ff15a00bc92fb295e6ae3e7a727c27086cc233c6513c4f8b0',
+      sig: 'fa33835f98068f14ee3edd1a7e46848efcbc84d9382271d851458daf74207f78',
+      leaf: 'f2ed9f7fb8ab457155a1555bd5f56b16873b90b6254e5bac84a4e049e5785948',
+    },
+    leafHash: '4f5a083382feca87975ca0f02af8988a4beda36deba9f7ae664c184a9b0bfc74',
+    bytes: 4_956,
+  },
+  {
+    index: LEAF.lastSeal,
+    type: PAYLOAD_TYPES.seal,
+    signer: nodeSigner,
+    payload:
+      '{"count":0,"entriesRoot":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","firstIndex":9,"height":3,"ledger":"audit.example/payments","previous":"4f5a083382feca87975ca0f02af8988a4beda36deba9f7ae664c184a9b0bfc74","proposer":"ada","term":2,"time":"2026-01-31T12:00:05.000Z"}',
+    sha256: {
+      payload: '69cb303816e02d67c003efc2092c79d78e0260b8abb494302a8786649679b933',
+      pae: '252523da45d078b3ea107df8d49201c484ce6f57fd9bc793cfe2dc5b1242a599',
+      sig: '6e95c09f9a7825c7b6397cb8ba21522659b456b2f14638a277014f89867f25bd',
+      leaf: 'a56582a615ae5c2d74bd505d057516417d2f60a2b4b40d7f6caa05bedf66021b',
+    },
+    leafHash: 'b1178de4b2283f1f5b5a156f6b4ef67fd2885cf095f54dfd2071147c8a85d755',
+    bytes: 4_956,
+  },
 ]
 
 export const GENESIS = {
@@ -167,4 +217,22 @@ export const BUNDLE = {
   entry: { sha256: LEAVES[LEAF.entry]!.sha256.leaf, bytes: 4_875 },
   proof: { sha256: '9acef6f817440965226ccf1eb3b52f17e58f01952427cc215fa866eeb8675f40', bytes: 6_786 },
   policy: { sha256: '318617f20f4c46c8232d163ba6b943adc1d318d96ba850c814c744cf94791e22', bytes: 3_671 },
+}
+export const EVIDENCE = [
+  { sha256: 'f90effe8a7c87f47369ba699da4a6e082599f5ccf809e41315809bf505ad9631', bytes: 12_598 },
+  { sha256: '98e2a018bea35edd2f5d9909159dceb981d25a4bd4bf7ea87d0dfcf7712a3d61', bytes: 8_548 },
+  { sha256: '54e7f5b9a0be1b97f61ed63d16215149d06e40bcbffc34dec370cd6d232136dd', bytes: 8_906 },
+]
+
+/** After the change in block 2, and the empty block 3. */
+export const SEQUEL = {
+  /** Root at the end of block 2, which the update is certified by, and of all ten leaves. */
+  boundary: '40bf0f2a070fb4afd46b37e1cb6105eb5d18436fa63406fc35687abbad0aebb2',
+  root: '3a63e4e25833b9615adab5b6a9a14464076aa7a8ed62f8edc60b5012597fc66e',
+  bundle: {
+    entry: BUNDLE.entry,
+    proof: { sha256: 'bad5b2ad100b15fe7e4b9795eecc6b3282a5a1944a0188d43dd801463fef0a04', bytes: 6_832 },
+    policy: { sha256: '70a638327c6f975da93ba22366083d50713a338d24fa5f9e79c3dcb51e487caa', bytes: 3_675 },
+    updates: { sha256: 'd667d436ff5a488761cbd2117a05883f6053795679fd631a6ff7739bb5b30903', bytes: 17_719 },
+  },
 }

@@ -4,6 +4,7 @@ import { fromUtf8, toBase64Url, utf8 } from '../../src/bytes.ts'
 import { keyId } from '../../src/crypto/keys.ts'
 import { canonicalJson, type Json, type JsonObject } from '../../src/json.ts'
 import {
+  type Admin,
   decodeMember,
   encodeMember,
   type Member,
@@ -17,7 +18,7 @@ import { cosignedMessage } from '../../src/notes/cosignature.ts'
 import { parsePolicy, printPolicy, satisfied } from '../../src/notes/policy.ts'
 import { ADA, ALICE, CI, LEDGER, refused, signerOf, validatorOf, verdictOn } from './fixture.ts'
 
-const MEMBERS: readonly Member[] = [ALICE, ADA, CI]
+const MEMBERS: readonly Member[] = [ALICE, ADA, CI, { ...validatorOf('lea', 24), kind: 'learner' }]
 const decode = (value: Json) => decodeMember(canonicalJson(value))
 const json = (member: Member, changes: Record<string, Json> = {}) => ({
   ...(memberToJson(member) as JsonObject),
@@ -139,6 +140,8 @@ describe('names', () => {
       'none',
       'validators',
       'genesis',
+      'quorum',
+      'all',
     ]) {
       assert.throws(() => checkMemberName(name), refused('bad-field'), name)
       assert.throws(() => decode(json(ADA, { name })), refused('bad-field'), name)
@@ -173,10 +176,13 @@ describe('names', () => {
   })
 })
 
+const QUORUMS = { cosigners: 1, adminQuorum: 1 }
+const BELLA: Admin = { ...ALICE, name: 'bella', key: signerOf('ML-DSA-65', 90).publicKey }
+
 describe('the membership', () => {
   it('finds its members', () => {
     const bob = validatorOf('bob', 20)
-    const membership = membershipOf([bob, CI, ADA, ALICE])
+    const membership = membershipOf([bob, CI, ADA, ALICE], QUORUMS)
     assert.deepEqual(
       membership.validators.map(({ name }) => name),
       ['ada', 'bob'],
@@ -185,30 +191,30 @@ describe('the membership', () => {
     assert.equal(membership.submitterByKeyId.get(keyId(CI.key)), CI)
     assert.equal(membership.submitterByKeyId.get(keyId(ALICE.key)), undefined)
     assert.equal(membership.validatorByName.get('bob'), bob)
-    assert.equal(membership.validatorByPeerId.get('peer-of-bob'), bob)
+    assert.equal(membership.nodeByPeerId.get('peer-of-bob'), bob)
   })
 
   it('has no two members with one name, key or peer id, across kinds', () => {
     const bob = validatorOf('bob', 20)
     const clashes: Member[][] = [
-      [ADA, { ...bob, name: 'ada' }],
-      [ADA, { ...CI, name: 'ada' }],
-      [ADA, { ...bob, nodeKey: ADA.nodeKey }],
-      [ADA, { ...bob, cosignerKey: ADA.cosignerKey }],
-      [ADA, { ...bob, peerId: ADA.peerId }],
-      [ADA, { ...CI, key: ADA.nodeKey }],
-      [ADA, { ...ALICE, key: ADA.cosignerKey }],
+      [ADA, ALICE, { ...bob, name: 'ada' }],
+      [ADA, ALICE, { ...CI, name: 'ada' }],
+      [ADA, ALICE, { ...bob, nodeKey: ADA.nodeKey }],
+      [ADA, ALICE, { ...bob, cosignerKey: ADA.cosignerKey }],
+      [ADA, ALICE, { ...bob, peerId: ADA.peerId }],
+      [ADA, ALICE, { ...CI, key: ADA.nodeKey }],
+      [ADA, BELLA, { ...ALICE, key: ADA.cosignerKey }],
       [ADA, ALICE, { ...CI, key: ALICE.key }],
     ]
-    for (const members of clashes) assert.throws(() => membershipOf(members), refused('bad-genesis'))
-    assert.ok(membershipOf([ADA, bob, ALICE, CI]))
+    for (const members of clashes) assert.throws(() => membershipOf(members, QUORUMS), refused('bad-genesis'))
+    assert.ok(membershipOf([ADA, bob, ALICE, CI], QUORUMS))
   })
 
   it('has 1 to 15 validators', () => {
     const validators = Array.from({ length: VALIDATORS_MAX + 1 }, (_, i) => validatorOf(`v${i}`, 30 + 2 * i))
-    assert.throws(() => membershipOf([ALICE, CI]), refused('bad-genesis'))
-    assert.equal(membershipOf(validators.slice(1)).validators.length, VALIDATORS_MAX)
-    assert.throws(() => membershipOf(validators), refused('bad-genesis'))
+    assert.throws(() => membershipOf([ALICE, CI], QUORUMS), refused('bad-genesis'))
+    assert.equal(membershipOf([ALICE, ...validators.slice(1)], QUORUMS).validators.length, VALIDATORS_MAX)
+    assert.throws(() => membershipOf([ALICE, ...validators], QUORUMS), refused('bad-genesis'))
   })
 
   it('asks by default for as many cosigners as keep a fork from going unseen', () => {
@@ -225,8 +231,11 @@ describe('the membership', () => {
   })
 
   it('gives the policy that verifies the ledger', () => {
-    const membership = membershipOf([ADA, validatorOf('bob', 20), validatorOf('cyd', 22)])
-    const policy = policyOf(LEDGER, membership, 2)
+    const membership = membershipOf([ALICE, ADA, validatorOf('bob', 20), validatorOf('cyd', 22)], {
+      cosigners: 2,
+      adminQuorum: 1,
+    })
+    const policy = policyOf(LEDGER, membership)
     assert.deepEqual(parsePolicy(printPolicy(policy)), policy)
     assert.deepEqual(new Set(policy.logs.map(({ key }) => key.name)), new Set([LEDGER]))
     assert.deepEqual(

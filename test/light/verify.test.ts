@@ -58,6 +58,8 @@ describe('the light client', () => {
           { id: EVENT.id, source: EVENT.source, type: EVENT.type, subject: EVENT.subject, time: EVENT.time },
         ],
         entrySignature: 'not-checked',
+        policySequence: 0,
+        changes: [],
       })
       assert.match(root, /^[0-9a-f]{64}$/)
     }

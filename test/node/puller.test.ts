@@ -13,6 +13,7 @@ describe('a node that is told of blocks nobody has', () => {
       network: { peers: () => ['alpha', 'bravo'], request, misbehaved() {} },
       driver: { raft: { commit: 7 } },
       store: { tip: { height: 7 } },
+      certifier: { size: 0, boundaryDue: false },
       clock: { after: (_: number, fn: () => void) => setImmediate(fn) },
       logger: createLogger('test', 'silent'),
       onFatal: (error: unknown) => {

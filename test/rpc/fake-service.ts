@@ -11,6 +11,7 @@ import {
   type EntryView,
   type LedgerEvent,
   type LedgerService,
+  type MembershipView,
   ServiceError,
   type Submission,
 } from '../../node/service.ts'
@@ -75,6 +76,14 @@ export const CHECKPOINT: CheckpointView = {
   note: 'example.org/ledger\n9\n',
 }
 
+export const MEMBERSHIP: MembershipView = {
+  ledger: 'example.org/ledger',
+  sequence: 0,
+  cosigners: 1,
+  adminQuorum: 1,
+  members: [],
+}
+
 export interface FakeService extends LedgerService {
   /** What was asked, in order: the method's name and its arguments. */
   readonly asked: [string, ...unknown[]][]
@@ -103,6 +112,10 @@ export function fakeService(overrides: Partial<LedgerService> = {}): FakeService
     consistency: async () => [HASH, HASH],
     bundle: async (id) => ({ id, entry: '{}', proof: 'c2sp.org/tlog-proof@v1\n', policy: 'quorum q\n' }),
     policy: () => 'quorum q\n',
+    policyUpdates: async () => Uint8Array.of(0, 0),
+    membership: () => MEMBERSHIP,
+    genesis: () => ({ id: HASH, genesis: 'AAAA' }),
+    sync: async () => Uint8Array.of(1, 2, 3),
     status: () => ({
       name: 'north',
       ledger: 'example.org/ledger',
@@ -116,13 +129,27 @@ export function fakeService(overrides: Partial<LedgerService> = {}): FakeService
       finalSize: 9,
       pending: 0,
       peers: ['south'],
+      sequence: 0,
     }),
     cluster: () => ({
       ledger: 'example.org/ledger',
       leader: 'north',
       term: 1,
       cosigners: 4,
-      nodes: [{ name: 'north', role: 'leader', height: 2, size: 9, finalSize: 9, pending: 0, online: true }],
+      sequence: 0,
+      nodes: [
+        {
+          name: 'north',
+          kind: 'validator',
+          role: 'leader',
+          height: 2,
+          size: 9,
+          finalSize: 9,
+          pending: 0,
+          online: true,
+        },
+      ],
+      evidence: [],
     }),
     subscribe(listener) {
       listeners.add(listener)

@@ -12,6 +12,7 @@ import {
   EVENT,
   HASH,
   type Harness,
+  MEMBERSHIP,
   startServer,
   TOKEN,
   VIEW,
@@ -126,9 +127,16 @@ describe('the methods', () => {
       [consistency.asked, consistency.result],
       [['consistency', 2, 2], { hashes: [HASH, HASH] }],
     )
+    const sync = await ask('ledger.sync', { from: 3 })
+    assert.deepEqual([sync.asked, sync.result], [['sync', 3], { answer: 'AQID' }])
     assert.deepEqual((await ask('policy.get', {})).result, { policy: 'quorum q\n' })
+    const updates = await ask('policy.updates', { since: 3 })
+    assert.deepEqual([updates.asked, updates.result], [['policyUpdates', 3], { updates: 'AAA=' }])
     assert.equal((await ask('node.status', {})).result.name, 'north')
-    assert.equal((await ask('cluster.status', {})).result.nodes[0].online, true)
+    const { result } = await ask('cluster.status', {})
+    assert.deepEqual([result.sequence, result.nodes[0].kind, result.nodes[0].online], [0, 'validator', true])
+    assert.deepEqual((await ask('membership.get', {})).result, MEMBERSHIP)
+    assert.deepEqual((await ask('genesis.get', {})).result, { id: HASH, genesis: 'AAAA' })
   })
 
   it('describe the events of subscriptions as they are', () => {

@@ -1,8 +1,8 @@
 /** A cluster of bare Rafts in which nothing happens by itself: every write, message and tick is a command. */
 import type { Message } from '../../consensus/messages.ts'
 import { Raft } from '../../consensus/raft.ts'
-import type { Block, HardState, NodeId, RaftLimits, Ready } from '../../consensus/types.ts'
-import { brief } from './print.ts'
+import type { Block, Configuration, HardState, NodeId, RaftLimits, Ready } from '../../consensus/types.ts'
+import { brief, members } from './print.ts'
 
 const GENESIS: Block = { height: 0, term: 0, hash: 'genesis', prev: '', body: new Uint8Array() }
 
@@ -27,11 +27,15 @@ export class Cluster {
   readonly #cuts = new Set<string>()
   readonly #limits: RaftLimits
   readonly #leaders = new Map<number, NodeId>()
+  readonly #founders: Configuration
+  #lastRead = 0
 
-  constructor(size: number, limits: Partial<RaftLimits>) {
+  /** The first `founders` of `size` nodes are the voters of genesis; the others may be added. */
+  constructor(size: number, founders: number, limits: Partial<RaftLimits>) {
     const roomy = { windowBlocks: 100, appendBytesMax: 100, appendBlocksMax: 100, inflightAppendsMax: 100 }
     this.#limits = { ...roomy, memoryBlocks: 100, memoryBytes: 1_000_000, ...limits }
     const ids = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].slice(0, size)
+    this.#founders = { voters: ids.slice(0, founders), learners: [] }
     for (const id of ids) {
       const disk = { hardState: { term: 0, votedFor: undefined }, blocks: [GENESIS], applied: 0 }
       this.nodes.set(id, { id, raft: undefined, ready: undefined, disk })
@@ -62,7 +66,7 @@ export class Cluster {
     node.ready = undefined
     node.raft = new Raft({
       id,
-      voters: ids,
+      configuration: configurationAt(applied, blocks) ?? this.#founders,
       electionTicks: 10,
       heartbeatTicks: 2,
       // Later nodes wait longer, so that one at a time stands unless a scenario wants otherwise.
@@ -78,13 +82,24 @@ export class Cluster {
     node.raft = node.ready = undefined
   }
 
-  propose(id: NodeId, body: string): void {
+  /** With `configuration`, the block changes the cluster. It keeps it on its way, as if every ledger had checked it. */
+  propose(id: NodeId, body: string, configuration?: Configuration): void {
     const raft = this.raft(id)
     const { height, hash } = raft.tail
     const name = `${height + 1}/${raft.term}${body === '' ? '' : `:${body}`}`
     const block = { height: height + 1, term: raft.term, hash: name, prev: hash, body: new Uint8Array(10) }
-    const result = raft.propose(block)
+    const result = raft.propose(configuration === undefined ? block : { ...block, configuration })
     this.say(result.ok ? `${id} proposes ${name}` : `${id} refuses: ${result.reason}`)
+  }
+
+  change(id: NodeId, configuration: Configuration): void {
+    this.propose(id, members(configuration), configuration)
+  }
+
+  read(id: NodeId): void {
+    const read = ++this.#lastRead
+    const result = this.raft(id).read(read)
+    this.say(result.ok ? `${id} takes read ${read}` : `${id} refuses read ${read}: ${result.reason}`)
   }
 
   /** Takes a Ready; the leader's own messages leave. */
@@ -101,6 +116,9 @@ export class Cluster {
       if (role === 'leader') this.#leads(raft.term, id)
     }
     if (ready.behind !== undefined) this.say(`${id} is behind ${ready.behind}`)
+    for (const { id: read, height } of ready.reads) {
+      this.say(`${id} answers read ${read}: ${height === undefined ? 'failed' : `wait for ${height}`}`)
+    }
   }
 
   /** The Ready taken becomes durable; what waited for that leaves, and is applied. */
@@ -187,7 +205,10 @@ export class Cluster {
     this.#leaders.set(term, id)
   }
 
-  /** What was applied anywhere is the same everywhere, and stands on a majority of disks. */
+  /**
+   * What was applied anywhere is the same everywhere, and stands on the disks of a majority of the voters: those
+   * of the configuration applied last, or of the one that its leader has appended since.
+   */
   checkSafety(): void {
     const nodes = [...this.nodes.values()]
     const longest = nodes.reduce(
@@ -200,8 +221,16 @@ export class Cluster {
         if (height <= disk.applied && disk.blocks[height]?.hash !== hash)
           throw new Error(`${id} differs at ${height}`)
       }
-      const holders = nodes.filter(({ disk }) => disk.blocks[height]?.hash === hash).length
-      if (2 * holders <= nodes.length) throw new Error(`block ${height} stands on ${holders} disks only`)
+      const holders = nodes.filter(({ disk }) => disk.blocks[height]?.hash === hash).map(({ id }) => id)
+      const held = [longest.applied, longest.blocks.length].some((at) => {
+        const { voters } = configurationAt(at, longest.blocks) ?? this.#founders
+        return 2 * voters.filter((id) => holders.includes(id)).length > voters.length
+      })
+      if (!held) throw new Error(`block ${height} stands on the disks of ${holders} only`)
     }
   }
+}
+
+function configurationAt(at: number, blocks: readonly Block[]): Configuration | undefined {
+  return blocks.findLast(({ height, configuration }) => configuration && height <= at)?.configuration
 }

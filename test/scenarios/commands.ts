@@ -2,9 +2,9 @@
  * The commands of a scenario file, one a line. What a command does is written below it, each line behind
  * `  | `; `REWRITE=1 npm test` writes it anew, for a person to judge. Lines that begin with `#` explain.
  */
-import type { RaftLimits } from '../../consensus/types.ts'
+import type { Configuration, RaftLimits } from '../../consensus/types.ts'
 import { Cluster } from './cluster.ts'
-import { show } from './print.ts'
+import { members, show } from './print.ts'
 
 export interface Played {
   /** The file as it should read. */
@@ -31,6 +31,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
   /** propose N [name]: without a name it is an empty block, as opens a term. */
   propose: (cluster, [id, name = '']) => cluster.propose(id!, name),
+  /** change N VOTERS[+LEARNERS]: proposes a block that makes these the cluster. */
+  change: (cluster, [id, to]) => cluster.change(id!, parseMembers(to!)),
+  /** read N: asks for a linearizable read. */
+  read: (cluster, [id]) => cluster.read(id!),
   /** ready N: take a Ready; a leader's messages leave. */
   ready: (cluster, [id]) => cluster.take(id!),
   /** sync N: the Ready taken becomes durable; the rest leaves. */
@@ -76,6 +80,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       cluster.say(raft === undefined ? `${id}: down` : show(raft.status()))
     }
   },
+  /** members N...: the configuration that a node uses, voters first. */
+  members: (cluster, ids) => {
+    for (const id of ids) cluster.say(`${id}: ${members(cluster.raft(id).configuration)}`)
+  },
   /** disk N...: the blocks that are durable. */
   disk: (cluster, ids) => {
     for (const id of ids)
@@ -92,15 +100,19 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   loud: (cluster) => {
     cluster.quiet = false
   },
-  /** assert leader|role|term|commit|tail N VALUE. */
+  /** assert leader|role|term|commit|tail|members N VALUE. */
   assert: (cluster, [what, id, wanted]) => {
-    const { role, term, commit, tail } = cluster.raft(id!)
-    const actual =
-      what === 'leader' ? cluster.raft(id!).leader : { role, term, commit, tail: tail.hash }[what!]
+    const { role, term, commit, leader, tail, configuration } = cluster.raft(id!)
+    const actual = { role, term, commit, leader, tail: tail.hash, members: members(configuration) }[what!]
     if (String(actual ?? 'unknown') !== wanted)
       throw new Error(`${what} of ${id} is ${actual}, not ${wanted}`)
   },
   'check-safety': (cluster) => cluster.checkSafety(),
+}
+
+function parseMembers(text: string): Configuration {
+  const [voters, learners] = text.split('+')
+  return { voters: [...voters!], learners: [...(learners ?? '')] }
 }
 
 function repeat(count: string, act: () => boolean): void {
@@ -118,9 +130,13 @@ export function play(text: string): Played {
     if (line.startsWith('#') || line.trim() === '') continue
     const [name, ...args] = line.split(' ')
     if (name === 'nodes') {
-      const [size, ...limits] = args
-      const entries = limits.map((limit) => limit.split('=')).map(([key, value]) => [key, Number(value)])
-      cluster = new Cluster(Number(size), Object.fromEntries(entries) as Partial<RaftLimits>)
+      // nodes SIZE [founders=N] [LIMIT=N...]
+      const [size, ...settings] = args
+      const entries = settings.map((each) => each.split('=')).map(([key, value]) => [key, Number(value)])
+      const { founders, ...limits } = Object.fromEntries(entries) as Partial<
+        RaftLimits & { founders: number }
+      >
+      cluster = new Cluster(Number(size), founders ?? Number(size), limits)
       continue
     }
     const command = COMMANDS[name!]

@@ -1,6 +1,6 @@
 /** Messages, states and transcripts for people. */
 import type { Message } from '../../consensus/messages.ts'
-import type { Status } from '../../consensus/types.ts'
+import type { Configuration, Status } from '../../consensus/types.ts'
 
 export function brief(message: Message): string {
   const head = `${message.kind} t${message.term}`
@@ -20,13 +20,20 @@ export function brief(message: Message): string {
       return `${head} match ${message.match}`
     case 'append-reject':
       return `${head} rejected ${message.rejected} hint ${message.hint.height}/${message.hint.term}`
+    case 'heartbeat':
+      return `${head} round ${message.round}`
     case 'heartbeat-reply':
+      return `${head} commit ${message.commit} round ${message.round}`
     case 'behind':
       return `${head} commit ${message.commit}`
-    case 'heartbeat':
     case 'timeout-now':
       return head
   }
+}
+
+/** Voters, and behind a plus sign the learners: `abc+d`. */
+export function members({ voters, learners }: Configuration): string {
+  return voters.join('') + (learners.length > 0 ? `+${learners.join('')}` : '')
 }
 
 export function show({ id, role, term, leader, commit, stable, tail, progress }: Status): string {

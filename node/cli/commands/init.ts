@@ -1,15 +1,13 @@
 /** `qat init`: the founding of a ledger. */
 import { type Command, InvalidArgumentError } from 'commander'
-import { errorMessage } from '../../../src/errors.ts'
 import { array, object } from '../../../src/json.ts'
 import { memberFromJson, type Submitter } from '../../../src/ledger/member.ts'
-import { checkMemberName } from '../../../src/ledger/names.ts'
 import { VALIDATORS_MAX } from '../../../src/limits.ts'
 import { DEVNET_PORT, localNodes, PEER_PORT_OFFSET } from '../../devnet/names.ts'
 import type { ClusterNode } from '../../init.ts'
 import { CliError } from '../exit.ts'
 import { inFile, readJsonInput } from '../files.ts'
-import { type GlobalOptions, ledgerOrigin, wholeNumber } from '../options.ts'
+import { type GlobalOptions, ledgerOrigin, memberName, wholeNumber } from '../options.ts'
 import { factSheet, printJson, printText, table } from '../output.ts'
 
 interface Options extends GlobalOptions {
@@ -36,7 +34,7 @@ Examples:
     --node risk/alpha=ledger.risk.example --node ops/bravo=10.0.0.7:8490 --token ci
 
 A submitter's record: {"name": "ci", "team": "web", "key": {the public JWK that "qat keygen" prints},
-"sources": ["https://ci.example/*"], "types": ["*"]}. Membership is fixed by genesis in this version.
+"sources": ["https://ci.example/*"], "types": ["*"]}. Later ones are admitted by "qat member add".
 
 Then give each team its node's folder (DIR/<name>), run "qat start --dir <folder>" there, and give everybody
 the file DIR/policy: it is all that is needed to verify proofs. Keep DIR/admin.key offline.
@@ -129,11 +127,7 @@ function addNode(value: string, earlier: readonly NamedNode[] = []): NamedNode[]
   if (name === undefined || host === undefined) {
     throw new InvalidArgumentError('Expected [team/]name=host[:port].')
   }
-  try {
-    checkMemberName(name)
-  } catch (cause) {
-    throw new InvalidArgumentError(errorMessage(cause))
-  }
+  memberName(name)
   if (earlier.some((node) => node.name === name)) {
     throw new InvalidArgumentError(`Two nodes are named ${name}.`)
   }

@@ -2,27 +2,34 @@
 import type { Command } from 'commander'
 import { utf8 } from '../../../src/bytes.ts'
 import { BUNDLE_FILES, type Bundle } from '../../../src/light/bundle.ts'
+import { encodePolicyUpdates } from '../../../src/light/updates.ts'
 import { type Proven, verifyBundle } from '../../../src/light/verify.ts'
+import { printPolicy } from '../../../src/notes/policy.ts'
 import { opensslSuite } from '../../crypto/openssl.ts'
-import { refuseFilled, writeBundleFolder } from '../bundle-folder.ts'
+import { filesOf, refuseFilled, writeBundleFolder } from '../bundle-folder.ts'
 import { CliError } from '../exit.ts'
 import { type RpcOptions, rpcOption, timeoutOption } from '../options.ts'
 import { factSheet, printJson, printText } from '../output.ts'
+import { readFollowingPolicy, walkPolicy } from '../policy-walk.ts'
 import { bundleTexts, entryView, readReply } from '../replies.ts'
 import { ask, follow } from '../rpc.ts'
 import { entryName } from './get.ts'
 
 interface Options extends RpcOptions {
   readonly out: string
+  readonly policy?: string
   readonly timeout: number
 }
 
 const EXAMPLES = `
 Examples:
   qat prove 42 --out evidence
+  qat prove 42 --out evidence --policy policy
   qat verify evidence --policy policy
 
-Writes ${Object.values(BUNDLE_FILES).join(', ')}. They verify offline, for ever.
+Writes ${BUNDLE_FILES.entry}, ${BUNDLE_FILES.proof} and ${BUNDLE_FILES.policy}. They verify offline, for ever. If members have
+changed since the verifier's policy was written, give that policy by --policy: ${BUNDLE_FILES.updates} then holds what
+leads from it to the policy of the proof.
 `
 
 export function addProveCommand(program: Command): void {
@@ -32,6 +39,7 @@ export function addProveCommand(program: Command): void {
     .description('fetch the proof of one entry')
     .addOption(rpcOption())
     .requiredOption('--out <dir>', 'a new folder for the proof')
+    .option('--policy <file>', 'prove it to whoever trusts this policy, also if members have changed since')
     .addOption(timeoutOption(30))
     .addHelpText('after', EXAMPLES)
     .action(async (id: string, _options, command: Command) => prove(id, command.optsWithGlobals<Options>()))
@@ -40,18 +48,27 @@ export function addProveCommand(program: Command): void {
 async function prove(spelled: string, options: Options): Promise<void> {
   const name = entryName(spelled)
   await refuseFilled(options.out)
+  const trusted = options.policy === undefined ? undefined : await readFollowingPolicy(options.policy)
   const { id } = readReply(await ask(options, 'entry.get', name), entryView)
   await untilFinal(id, options)
   const { entry, proof, policy } = readReply(await ask(options, 'entry.prove', { id }), bundleTexts)
-  const bundle = { entry: utf8(entry), proof: utf8(proof), policy: utf8(policy) }
+  // Asked for after the proof, so that no change is missing. Later ones than the proof's do not count for it.
+  const { updates } = trusted ? await walkPolicy(options, trusted) : { updates: [] }
+  const bundle = {
+    entry: utf8(entry),
+    proof: utf8(proof),
+    policy: utf8(policy),
+    ...(updates.length > 0 && { updates: encodePolicyUpdates(updates) }),
+  }
   let proven: Proven | undefined
   await writeBundleFolder(options.out, bundle, async (written) => {
     proven = await check(id, written)
+    if (trusted) await check(id, { ...written, policy: utf8(printPolicy(trusted)) })
   })
   if (options.json) {
-    printJson({ id, dir: options.out, files: Object.values(BUNDLE_FILES), index: proven?.index })
+    printJson({ id, dir: options.out, files: filesOf(bundle), index: proven?.index })
   } else {
-    const files = Object.values(BUNDLE_FILES).join(', ')
+    const files = filesOf(bundle).join(', ')
     const sheet = factSheet([
       ['Entry', id],
       ['Index', proven?.index],

@@ -38,11 +38,13 @@ async function start({ dir, logLevel, json }: Options): Promise<void> {
   const stopped = stopRequest()
   const passphrase = process.env.QAT_PASSPHRASE
   const failed = Promise.withResolvers<never>()
+  const removed = Promise.withResolvers<'removed'>()
   const { startNode } = await import('../../start.ts') // large, and of no use to the other commands
   const node = await startNode(dir, {
     logLevel,
     ...(passphrase !== undefined && { passphrase }),
     onFatal: failed.reject,
+    onRemoved: () => removed.resolve('removed'),
   }).catch((cause: unknown) => {
     if (cause instanceof QatError) throw cause
     throw new CliError('not-started', `The node could not start: ${errorMessage(cause)}`, { dir }, { cause })
@@ -52,6 +54,10 @@ async function start({ dir, logLevel, json }: Options): Promise<void> {
   else printText(`${name} answers at ${node.rpcUrl}. Ctrl-C stops it.`)
   // A parent that started this process learns that it is this one that answers.
   if (process.connected) process.send?.({ event: 'ready' })
-  await Promise.race([stopped, failed.promise])
+  const end = await Promise.race([stopped, failed.promise, removed.promise])
+  if (end === 'removed') {
+    if (json) printJson({ event: 'removed', name })
+    else printText(`${name} is no member of the ledger any more, and has stopped. Its store is kept.`)
+  }
   await node.stop()
 }

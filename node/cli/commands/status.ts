@@ -12,7 +12,8 @@ Examples:
   qat status
   qat status --rpc http://10.0.0.7:8480 --json
 
-SIZE counts the leaves that a node has applied; FINAL those that a certificate covers.
+A learner follows and does not count yet. SIZE counts the leaves that a node has applied; FINAL those that a
+certificate covers.
 `
 
 export function addStatusCommand(program: Command): void {
@@ -31,7 +32,7 @@ async function status(options: RpcOptions): Promise<void> {
   else printText(text)
 }
 
-const COLUMNS = ['NODE', 'ROLE', 'ONLINE', 'HEIGHT', 'SIZE', 'FINAL', 'PENDING', 'SEEN'] as const
+const COLUMNS = ['NODE', 'KIND', 'ROLE', 'ONLINE', 'HEIGHT', 'SIZE', 'FINAL', 'PENDING', 'SEEN'] as const
 
 function clusterText(reply: Json): string {
   const cluster = object(reply, 'The cluster')
@@ -40,6 +41,7 @@ function clusterText(reply: Json): string {
     ['Leader', cluster.leader === undefined ? 'none' : shortText(cluster.leader, '"leader"')],
     ['Term', count(cluster.term, '"term"')],
     ['Cosigners', count(cluster.cosigners, '"cosigners"')],
+    ['Changes', count(cluster.sequence, '"sequence"')],
   ])
   return `${facts}\n\n${table(COLUMNS, array(cluster.nodes, '"nodes"', 1, VALIDATORS_MAX).map(nodeCells))}`
 }
@@ -50,6 +52,6 @@ function nodeCells(value: Json): string[] {
     String(count(node[name], `"${name}"`)),
   )
   const seen = typeof node.seenMs === 'number' ? `${(node.seenMs / 1_000).toFixed(1)} s ago` : '-'
-  const [name, role] = [shortText(node.name, '"name"'), shortText(node.role, '"role"')]
-  return [name, role, node.online === true ? 'yes' : 'no', ...numbers, seen]
+  const [name, kind, role] = ['name', 'kind', 'role'].map((field) => shortText(node[field], `"${field}"`))
+  return [name!, kind!, role!, node.online === true ? 'yes' : 'no', ...numbers, seen]
 }

@@ -5,6 +5,7 @@ import { BUNDLE_FILES } from '../../../src/light/bundle.ts'
 import { type Proven, verifyBundle } from '../../../src/light/verify.ts'
 import { opensslSuite } from '../../crypto/openssl.ts'
 import { readBundleFolder } from '../bundle-folder.ts'
+import { provenSentence } from '../change-text.ts'
 import { claimLines } from '../entry-text.ts'
 import { CliError } from '../exit.ts'
 import type { GlobalOptions } from '../options.ts'
@@ -21,7 +22,8 @@ Examples:
   qat verify evidence --policy policy
   qat verify evidence --policy policy --keys team.jwk --json
 
-DIR holds ${Object.values(BUNDLE_FILES).join(', ')}, as "qat prove" wrote them.
+DIR holds ${BUNDLE_FILES.entry}, ${BUNDLE_FILES.proof} and ${BUNDLE_FILES.policy}, as "qat prove" wrote them, and ${BUNDLE_FILES.updates} if
+members have changed since the policy for which it was made.
 Give by --policy the policy file that you have from whom you trust: a policy that came with the proof says only
 that the proof agrees with itself. --keys takes the submitters' public keys (a JWK, a list or set of JWKs, or
 PEM); the submitter's signature is then checked as well.
@@ -70,11 +72,17 @@ function verdictText(proven: Proven, bundledPolicy: string | undefined): string 
       proven.kind === 'entry' ? 'Submitter' : 'Signed by',
       `key ${keys} (signature ${signed ? 'verified' : 'not checked: give --keys'})`,
     ],
+    ...proven.changes.map((change) => [`Change ${change.sequence}`, provenSentence(change)] as const),
     ...claimLines(proven).map((line) => ['Event', line] as const),
   ])
   const proves = [
     'exactly this entry stands at this index of this ledger, and nothing before it can be changed;',
     'the cosigners above vouched for that by the times above, in signatures that are quantum-safe (ML-DSA).',
+    ...(proven.changes.length > 0
+      ? [
+          `the members changed as above since the policy was written; each time the validators before certified it.`,
+        ]
+      : []),
     ...(signed ? ['the holder of the key named above signed the entry.'] : []),
   ]
   const open = [

@@ -1,11 +1,12 @@
 /**
  * The judge. It sees every node after every step, every message that leaves and every block that is applied,
- * and throws a Violation as soon as a promise of Raft (figure 3 of the paper) or of our disk order is broken.
+ * and throws a Violation as soon as a promise of Raft (figure 3 of the paper; thesis, chapters 4 and 6.4) or of
+ * our disk order is broken. Who is in the cluster it reads from the bodies of the blocks itself.
  */
 import type { Message } from '../../../consensus/messages.ts'
 import type { Raft } from '../../../consensus/raft.ts'
-import type { Block, NodeId } from '../../../consensus/types.ts'
-import { GENESIS } from './block.ts'
+import type { Block, Configuration, NodeId } from '../../../consensus/types.ts'
+import { changeTo, GENESIS, withConfiguration } from './block.ts'
 import type { Disk } from './disk.ts'
 
 export class Violation extends Error {}
@@ -25,6 +26,14 @@ interface Seen {
   applied: number
   leading: boolean
   tail: number
+  tailHash: string
+  configuration: Configuration | undefined
+}
+
+/** A configuration, and the height of the block that brought it. */
+interface Placed {
+  readonly height: number
+  readonly configuration: Configuration
 }
 
 export class Checker {
@@ -33,20 +42,44 @@ export class Checker {
   readonly #proposed = new Map<string, string>()
   readonly #leaders = new Map<number, string>()
   readonly #seen = new Map<NodeId, Seen>()
+  /** By hash of a block: the cluster after it. */
+  readonly #placed = new Map<string, Placed>()
   /** By height: hash, and term of the leader that committed it. */
   readonly committed: { hash: string; term: number }[] = [{ hash: GENESIS.hash, term: 0 }]
 
-  constructor(nodes: () => readonly Judged[]) {
+  constructor(nodes: () => readonly Judged[], founders: Configuration) {
     this.#nodes = nodes
+    this.#placed.set(GENESIS.hash, { height: 0, configuration: founders })
   }
 
-  /** A leader took a block into its log: there is one block per height and term (Log Matching, with hashes). */
-  proposed(block: Block): void {
+  /** A leader takes a block into its log: there is one block per height and term (Log Matching, with hashes). */
+  proposed(leader: Judged, block: Block): void {
+    const { configuration } = withConfiguration(block)
+    if (configuration !== undefined) this.#changes(leader, block)
+    const before = this.#placed.get(block.prev)!
+    this.#placed.set(
+      block.hash,
+      configuration === undefined ? before : { height: block.height, configuration },
+    )
     const place = `${block.height}/${block.term}`
     const other = this.#proposed.get(place)
     if (other !== undefined && other !== block.hash) throw new Violation(`two blocks at height/term ${place}`)
     this.#proposed.set(place, block.hash)
     this.#blocks.set(block.hash, block)
+  }
+
+  /** One change at a time, and only when the leader knows the last one to be committed. */
+  #changes({ id, raft }: Judged, block: Block): void {
+    const pending = this.#placed.get(block.prev)!.height
+    if (pending > raft.commit || pending >= this.committed.length) {
+      throw new Violation(`${id} changes the cluster again while change ${pending} is not committed`)
+    }
+    const known = this.#blocks.get(this.#ancestor(block.prev, raft.commit))!
+    if (known.term !== raft.term) {
+      throw new Violation(
+        `${id} changes the cluster before it has committed a block of its term ${raft.term}`,
+      )
+    }
   }
 
   /** The ancestor at `height` of the block named `hash`. */
@@ -60,7 +93,16 @@ export class Checker {
     const { raft, id, incarnation, disk } = node
     let seen = this.#seen.get(id)
     if (seen === undefined || seen.incarnation !== incarnation) {
-      seen = { incarnation, term: 0, commit: disk.applied, applied: disk.applied, leading: false, tail: 0 }
+      seen = {
+        incarnation,
+        term: 0,
+        commit: disk.applied,
+        applied: disk.applied,
+        leading: false,
+        tail: 0,
+        tailHash: '',
+        configuration: undefined,
+      }
       this.#seen.set(id, seen)
     }
     const { tail, term, commit, role } = raft
@@ -73,10 +115,39 @@ export class Checker {
       else if (tail.height < seen.tail) throw new Violation(`${id}: a leader shortened its log`)
     }
     if (commit > seen.commit) this.#commits(node, seen.commit)
+    const { configuration } = raft
+    if (tail.hash !== seen.tailHash || configuration !== seen.configuration) this.#uses(node)
+    seen.tailHash = tail.hash
+    seen.configuration = configuration
+    this.#stands(node)
     seen.term = term
     seen.commit = commit
     seen.leading = leading
     seen.tail = tail.height
+  }
+
+  /** A server uses the latest configuration in its log, whether committed or not. */
+  #uses({ id, raft }: Judged): void {
+    const right = changeTo(this.#placed.get(raft.tail.hash)!.configuration)
+    const used = changeTo(raft.configuration)
+    if (used !== right) throw new Violation(`${id} uses "${used}"; its log says "${right}"`)
+  }
+
+  /** Whoever knows that it is no voter neither stands nor leads. */
+  #stands({ id, raft }: Judged): void {
+    if (raft.role === 'follower') return
+    const { height, configuration } = this.#placed.get(raft.tail.hash)!
+    if (height <= raft.commit && !configuration.voters.includes(id)) {
+      throw new Violation(`${id} is ${raft.role} of term ${raft.term}, and block ${height} made it no voter`)
+    }
+  }
+
+  /** A confirmed read misses nothing that was committed when it was asked for. */
+  reads(id: NodeId, floor: number, height: number): void {
+    if (height < floor)
+      throw new Violation(`${id} confirms a read at ${height}, after ${floor} was committed`)
+    if (height >= this.committed.length)
+      throw new Violation(`${id} confirms a read at ${height}, uncommitted`)
   }
 
   /** Election Safety and Leader Completeness. */
@@ -91,7 +162,7 @@ export class Checker {
     }
   }
 
-  /** Committed blocks never change, and are durable on a majority when they first count as committed. */
+  /** Committed blocks never change, and are durable on a majority of the voters when they first count as committed. */
   #commits({ id, raft }: Judged, from: number): void {
     const news = raft.commit >= this.committed.length
     for (let height = from + 1; height <= raft.commit; height++) {
@@ -101,9 +172,11 @@ export class Checker {
         if (known.hash !== hash) throw new Violation(`${id} commits another block at height ${height}`)
         continue
       }
-      const holders = this.#nodes().filter(({ disk }) => disk.blocks[height]?.hash === hash).length
-      if (2 * holders <= this.#nodes().length) {
-        throw new Violation(`${id} commits block ${height}, durable on only ${holders} nodes`)
+      const { voters } = this.#placed.get(raft.tail.hash)!.configuration
+      const holders = this.#nodes().filter(({ disk }) => disk.blocks[height]?.hash === hash)
+      const counted = holders.filter((holder) => voters.includes(holder.id)).length
+      if (2 * counted <= voters.length) {
+        throw new Violation(`${id} commits block ${height}, durable on only ${counted} of ${voters}`)
       }
       this.committed.push({ hash, term: raft.term })
     }

@@ -3,7 +3,7 @@
  * `finish` is called or, by luck, at a crash; otherwise a crash loses it.
  */
 import type { Write } from '../../../consensus/driver.ts'
-import type { Block, HardState } from '../../../consensus/types.ts'
+import type { Block, Configuration, HardState } from '../../../consensus/types.ts'
 import { GENESIS } from './block.ts'
 
 export class Disk {
@@ -17,6 +17,12 @@ export class Disk {
 
   get tail(): Block {
     return this.blocks.at(-1)!
+  }
+
+  /** In force at the applied height, if any applied block brought one. */
+  get configuration(): Configuration | undefined {
+    return this.blocks.findLast(({ height, configuration }) => configuration && height <= this.applied)
+      ?.configuration
   }
 
   persist(write: Write): Promise<void> {

@@ -12,6 +12,9 @@ export interface Faults extends Record<string, number> {
   pulls: number
   campaigns: number
   coups: number
+  changes: number
+  reads: number
+  readsFailed: number
 }
 
 export function newFaults(): Faults {
@@ -24,6 +27,9 @@ export function newFaults(): Faults {
     pulls: 0,
     campaigns: 0,
     coups: 0,
+    changes: 0,
+    reads: 0,
+    readsFailed: 0,
   }
 }
 
@@ -102,12 +108,17 @@ function partition({ random, nodes, network, faults }: Stage): void {
   for (const a of nodes) for (const b of nodes) if (left.has(a) !== left.has(b)) network.cut(a.id, b.id)
 }
 
-/** The nastiest partition: the leader with a minority that goes on believing in it. */
-function isolateLeader({ random, nodes, network, faults }: Stage): void {
+/**
+ * The nastiest partition: the leader with a minority that goes on believing in it. As often as not the others have
+ * a new leader at once, as if the old one had just handed over, while it still takes blocks and reads.
+ */
+function isolateLeader(stage: Stage): void {
+  const { random, nodes, network, faults } = stage
   const leader = nodes.find((node) => node.up && node.raft.role === 'leader')
   if (leader === undefined) return
   faults.partitions++
   const side = new Set([leader])
   while (side.size < Math.floor(nodes.length / 2)) side.add(random.pick(nodes))
   for (const a of nodes) for (const b of nodes) if (side.has(a) !== side.has(b)) network.cut(a.id, b.id)
+  if (random.chance(0.5)) coup(stage)
 }

@@ -2,8 +2,9 @@
 import { Driver } from '../../../consensus/driver.ts'
 import type { Message } from '../../../consensus/messages.ts'
 import { Raft } from '../../../consensus/raft.ts'
-import type { Block, BlockRef, NodeId, RaftLimits } from '../../../consensus/types.ts'
-import { blockOn, hashOf } from './block.ts'
+import type { Block, BlockRef, Configuration, NodeId, RaftLimits } from '../../../consensus/types.ts'
+import { blockOn, changeTo, hashOf, withConfiguration } from './block.ts'
+import { randomChange } from './changes.ts'
 import type { Checker } from './checker.ts'
 import { Disk } from './disk.ts'
 import type { Random } from './random.ts'
@@ -11,7 +12,10 @@ import type { Random } from './random.ts'
 /** What a node needs of the world around it. Delays are in units of simulated time. */
 export interface World {
   readonly random: Random
-  readonly voters: readonly NodeId[]
+  /** Every server there is, in the cluster or not. */
+  readonly servers: readonly NodeId[]
+  /** The configuration of genesis. */
+  readonly founders: Configuration
   readonly checker: Checker
   readonly pace: { writeMax: number; applyMax: number; checkMax: number; sealMax: number; slow: number }
   /** Runs `event` later; a resolved promise is followed to its end before the next event. */
@@ -19,6 +23,7 @@ export interface World {
   transmit(from: NodeId, to: NodeId, message: Message): void
   /** A peer whose blocks can be pulled now, if any. */
   source(puller: NodeId): SimNode | undefined
+  onRead(node: SimNode, confirmed: boolean): void
   note(line: () => string): void
   /** A driver has stopped: nothing in this simulation gives it reason to. */
   fail(error: unknown): void
@@ -44,13 +49,13 @@ export class SimNode {
   }
 
   start(): void {
-    const { random, voters } = this.#world
+    const { random, founders } = this.#world
     const { blocks, applied, hardState } = this.disk
     this.incarnation++
     this.#pulling = this.#sealing = false
     this.raft = new Raft({
       id: this.id,
-      voters,
+      configuration: this.disk.configuration ?? founders,
       electionTicks: 10,
       heartbeatTicks: 2,
       random: random.next,
@@ -87,6 +92,27 @@ export class SimNode {
     if (this.raft.needsOpening) this.propose('')
   }
 
+  /** Offers a change at any time, so that the refusals are tried as well. */
+  proposeChange(): void {
+    const { random, servers } = this.#world
+    if (this.up) this.propose(changeTo(randomChange(random, servers, this.raft.configuration)))
+  }
+
+  /** Asks for a linearizable read, which must miss nothing that anybody has committed by now. */
+  read(): void {
+    const { checker, onRead, fail } = this.#world
+    if (!this.up) return
+    const floor = checker.committed.length - 1
+    this.driver
+      .read()
+      .then((result) => {
+        if (result.ok) checker.reads(this.id, floor, result.height)
+        onRead(this, result.ok)
+      })
+      .catch(fail)
+    this.observe()
+  }
+
   /** Builds a block on the tail, which takes a while, and proposes it, if it is then still wanted. */
   propose(body: string): void {
     if (!this.up || this.#sealing || !this.raft.canPropose()) return
@@ -96,13 +122,15 @@ export class SimNode {
     this.#later(this.#world.pace.sealMax, () => {
       this.#sealing = false
       // Before the call: sending may begin inside it, and with it the judging.
-      const wanted =
-        this.raft.canPropose() && this.raft.term === block.term && this.raft.tail.hash === block.prev
-      if (wanted) this.#world.checker.proposed(block)
+      const { raft } = this
+      const takes = block.configuration === undefined ? raft.canPropose() : raft.canChange
+      const wanted = takes && raft.term === block.term && raft.tail.hash === block.prev
+      if (wanted) this.#world.checker.proposed(this, block)
       const result = this.driver.propose(block)
       if (result.ok !== wanted) throw new Error(`propose answered ${JSON.stringify(result)}`)
       this.observe()
-      this.#world.note(() => `${this.id} proposes ${block.height}/${block.term} ${block.hash.slice(0, 6)}`)
+      const answer = result.ok ? 'proposes' : `refuses (${result.reason})`
+      this.#world.note(() => `${this.id} ${answer} ${block.height}/${block.term} ${body}`)
     })
   }
 
@@ -162,12 +190,12 @@ export class SimNode {
     }
   }
 
-  #check(blocks: readonly Block[], parent: BlockRef): Promise<boolean> {
+  #check(blocks: readonly Block[], parent: BlockRef): Promise<readonly Block[] | undefined> {
     return new Promise((resolve) => {
       const right = blocks.every(
         (block, i) => block.prev === (blocks[i - 1] ?? parent).hash && hashOf(block) === block.hash,
       )
-      this.#later(this.#world.pace.checkMax, () => resolve(right))
+      this.#later(this.#world.pace.checkMax, () => resolve(right ? blocks.map(withConfiguration) : undefined))
     })
   }
 }

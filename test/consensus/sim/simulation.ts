@@ -1,11 +1,12 @@
 /**
- * A whole cluster in one thread, from one seed: size, limits, weather, faults, client and every delay follow
- * from it. First come faults; then everything is healed, and the cluster must agree and make progress within
+ * A whole cluster in one thread, from one seed: size, limits, weather, faults, client, changes of the cluster and
+ * every delay follow from it. First come faults; then everything is healed, and the cluster must agree and make progress within
  * a bounded time. A violation replays with the same seed, to the last event.
  */
 import type { Message } from '../../../consensus/messages.ts'
-import type { RaftLimits } from '../../../consensus/types.ts'
+import type { Configuration, RaftLimits } from '../../../consensus/types.ts'
 import { decodeMessage, encodeMessage } from '../../../consensus/wire.ts'
+import { withoutConfiguration } from './block.ts'
 import { Checker, Violation } from './checker.ts'
 import { type Faults, injectFault, newFaults } from './faults.ts'
 import { Network } from './network.ts'
@@ -49,6 +50,7 @@ class Simulation {
   readonly random: Random
   readonly network: Network
   readonly checker: Checker
+  /** All servers: those of the cluster, and those that may be added to it. */
   readonly nodes: SimNode[] = []
   readonly faults: Faults = newFaults()
   readonly #timeline = new Timeline()
@@ -59,12 +61,18 @@ class Simulation {
   #bodies = 0
   #failure: unknown
   #healed = false
+  /** A read asked for after the healing was confirmed. */
+  #readable = false
 
   constructor(seed: number) {
     this.seed = seed
     this.random = new Random(seed)
     this.network = new Network(this.random)
-    this.checker = new Checker(() => this.nodes)
+    const servers = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].slice(0, this.random.int(3, 7))
+    // Every fourth cluster stays as it was founded.
+    const changes = this.random.chance(0.75)
+    const voters = changes ? servers.slice(0, this.random.int(2, servers.length)) : servers
+    this.checker = new Checker(() => this.nodes, { voters, learners: [] })
     // Encoding costs time, so only a part of the seeds pays for it.
     this.#overWire = this.random.chance(0.2)
     this.#pace = {
@@ -74,10 +82,11 @@ class Simulation {
       sealMax: 5,
       slow: this.random.chance(0.5) ? 0.05 : 0,
     }
-    this.#build()
+    this.#build(servers, { voters, learners: [] })
+    if (changes) this.#operator()
   }
 
-  #build(): void {
+  #build(servers: readonly string[], founders: Configuration): void {
     const { random } = this
     const limits: RaftLimits = {
       windowBlocks: random.int(1, 8),
@@ -87,10 +96,10 @@ class Simulation {
       memoryBlocks: random.int(1, 16),
       memoryBytes: random.int(50, 1000),
     }
-    const voters = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].slice(0, random.int(3, 7))
     const world: World = {
       random,
-      voters,
+      servers,
+      founders,
       checker: this.checker,
       pace: this.#pace,
       after: (units, event) => this.#timeline.after(units, event),
@@ -99,12 +108,17 @@ class Simulation {
         const others = this.nodes.filter((node) => node.id !== puller && node.up)
         return others.length === 0 ? undefined : random.pick(others)
       },
+      onRead: (node, confirmed) => {
+        if (confirmed) this.faults.reads++
+        else this.faults.readsFailed++
+        if (confirmed && this.#healed && node.raft.role === 'leader') this.#readable = true
+      },
       note: (line) => this.#note(line),
       fail: (error) => {
         this.#failure ??= error
       },
     }
-    for (const id of voters) this.nodes.push(new SimNode(id, limits, world))
+    for (const id of servers) this.nodes.push(new SimNode(id, limits, world))
     for (const node of this.nodes) this.#clock(node)
     this.#client()
     const rough = random.next()
@@ -156,17 +170,19 @@ class Simulation {
     this.#note(() => 'everything is healed')
   }
 
-  /** One leader that all follow, and the same blocks applied everywhere, some of them new. */
+  /**
+   * One leader that the whole cluster follows, as its last configuration has it; the same blocks applied by all,
+   * some of them new; and reads confirmed. What servers outside believe does not matter.
+   */
   #converged(enough: number): boolean {
     const leaders = this.nodes.filter((node) => node.raft.role === 'leader')
     const [leader] = leaders
-    if (leaders.length !== 1 || leader === undefined) return false
-    return this.nodes.every(
-      (node) =>
-        node.raft.leader === leader.id &&
-        node.disk.applied >= enough &&
-        node.disk.applied >= leader.disk.applied - 3,
-    )
+    if (leaders.length !== 1 || leader === undefined || !this.#readable) return false
+    const { voters, learners } = leader.raft.configuration
+    return [...voters, ...learners].every((id) => {
+      const { raft, disk } = this.nodes.find((node) => node.id === id)!
+      return raft.leader === leader.id && disk.applied >= enough && disk.applied >= leader.disk.applied - 3
+    })
   }
 
   async #moment(): Promise<void> {
@@ -175,6 +191,7 @@ class Simulation {
       this.#steps++
       // Let promises that the event resolved run to where they wait again: a fixed, small number of hops.
       for (let hop = 0; hop < 3; hop++) await null
+      for (const node of this.nodes) if (node.up) node.observe()
       if (this.#failure !== undefined) throw this.#failure
     }
   }
@@ -190,13 +207,25 @@ class Simulation {
 
   /** Offers a new block to whoever believes that it leads. */
   #client(): void {
-    for (const node of this.nodes) if (node.up) node.propose(`entry ${++this.#bodies}`)
+    for (const node of this.nodes) {
+      node.propose(`entry ${++this.#bodies}`)
+      const asked = node.up && (node.raft.role === 'leader' || this.random.chance(0.02))
+      if (asked) for (let i = this.random.int(0, 3); i > 0; i--) node.read()
+    }
     this.#timeline.after(this.random.int(5, 40), () => this.#client())
+  }
+
+  /** Offers a change of the cluster to whoever believes that it leads, until everything is healed. */
+  #operator(): void {
+    if (this.#healed) return
+    this.faults.changes++
+    for (const node of this.nodes) node.proposeChange()
+    this.#timeline.after(this.random.int(10, 400), () => this.#operator())
   }
 
   #transmit(from: string, to: string, message: Message): void {
     const target = this.nodes.find((node) => node.id === to)!
-    const carried = this.#overWire ? decodeMessage(encodeMessage(message)) : message
+    const carried = this.#overWire ? decodeMessage(encodeMessage(message)) : bare(message)
     for (const delay of this.network.route(from, to)) {
       this.#timeline.after(delay, () => {
         this.#note(() => `${from}->${to} ${describe(carried)}${target.up ? '' : ' (down)'}`)
@@ -218,7 +247,7 @@ class Simulation {
     return this.nodes
       .map(
         ({ id, raft, disk }) =>
-          `${id} ${raft.role} t${raft.term} ${disk.applied}/${raft.commit}/${raft.tail.height}`,
+          `${id} ${raft.role} t${raft.term} (${raft.configuration.voters};${raft.configuration.learners}) ${disk.applied}/${raft.commit}/${raft.tail.height}`,
       )
       .join(', ')
   }
@@ -233,6 +262,13 @@ class Simulation {
       faults: { ...this.faults, ...this.network.counts },
     }
   }
+}
+
+/** A message as the wire would carry it. */
+function bare(message: Message): Message {
+  return message.kind === 'append'
+    ? { ...message, blocks: message.blocks.map(withoutConfiguration) }
+    : message
 }
 
 function describe(message: Message): string {

@@ -1,0 +1,83 @@
+/** `qat member add`: admits a member; a node first as a learner, then, once it has caught up, as a validator. */
+import type { Command } from 'commander'
+import { equalBytes } from '../../../../src/bytes.ts'
+import { RefusedError } from '../../../../src/errors.ts'
+import { encodeMember, type Learner, type Member, type NodeMember } from '../../../../src/ledger/member.ts'
+import { isNode } from '../../../../src/ledger/membership.ts'
+import { type ChangeOptions, carryOut, printOutcome, withChangeOptions } from '../../member/carry-out.ts'
+import { untilCaughtUp } from '../../member/catch-up.ts'
+import { readRecord } from '../../member/change-file.ts'
+import { planChange, withKind } from '../../member/plan.ts'
+import { presentMembers } from '../../member/present.ts'
+
+interface Options extends ChangeOptions {
+  readonly learnerOnly?: true
+}
+
+const EXAMPLES = `
+Examples:
+  qat member add n5/member.json --admin-key admin.key
+  qat member add ci.json --admin-key admin.key
+  qat member add bella.json --admin-key admin.key --admin-quorum 2
+
+FILE is a member record: "qat join" makes that of a node, "qat member record" all others. A node is admitted as
+a learner; start it, and this command waits until it has caught up and makes it a validator. That is a second
+change: with --learner-only or --out, "qat member promote" makes it. Interrupted, the command goes on where it was.
+`
+
+/** A learner may have years to fetch. */
+const TIMEOUT_SECONDS = 600
+
+export function addAddCommand(member: Command): void {
+  const command = member
+    .command('add')
+    .argument('<file>', 'the member record')
+    .description('admit a node, a submitter or an admin')
+  withChangeOptions(command, { timeoutSeconds: TIMEOUT_SECONDS })
+    .option('--learner-only', 'leave a node a learner')
+    .addHelpText('after', EXAMPLES)
+    .action(async (file: string, _options, self: Command) => add(file, self.optsWithGlobals<Options>()))
+}
+
+async function add(file: string, options: Options): Promise<void> {
+  const endMs = performance.now() + 1_000 * options.timeout
+  const record = withKind(await readRecord(file), 'learner')
+  const present = await presentMembers(options, endMs - performance.now())
+  const before = present.membership.members.find(({ name }) => name === record.name)
+  if (!isLearnerAlready(record, before)) {
+    if (before) throw taken(before)
+    const becomesValidator = isNode(record) && !options.learnerOnly && options.out === undefined
+    // Cosigners that are asked for count from the promotion on: the learner does not change who cosigns.
+    const { adminQuorum, cosigners } = options
+    const wanted = {
+      ...(adminQuorum && { adminQuorum }),
+      ...(!becomesValidator && cosigners && { cosigners }),
+    }
+    const plan = planChange(present, { put: record }, wanted)
+    printOutcome(plan, await carryOut(plan, options, endMs), options.json)
+  }
+  if (isNode(record) && !options.learnerOnly && options.out === undefined) {
+    await promoteOnceCaughtUp(record, options, endMs)
+  }
+}
+
+async function promoteOnceCaughtUp(record: NodeMember, options: Options, endMs: number): Promise<void> {
+  await untilCaughtUp(options, record.name, options.timeout, endMs)
+  const present = await presentMembers(options, endMs - performance.now())
+  const put: Member = { ...record, kind: 'validator' }
+  const { cosigners } = options
+  const plan = planChange(present, { put }, { ...(cosigners && { cosigners }) })
+  printOutcome(plan, await carryOut(plan, options, endMs), options.json)
+}
+
+function isLearnerAlready(record: Member, before: Member | undefined): before is Learner {
+  return before?.kind === 'learner' && equalBytes(encodeMember(before), encodeMember(record))
+}
+
+function taken({ name, kind }: Member): RefusedError {
+  const article = kind === 'admin' ? 'an' : 'a'
+  return new RefusedError(
+    'bad-change',
+    `${name} is ${article} ${kind} already. To change its record: qat member replace FILE`,
+  )
+}

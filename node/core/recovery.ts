@@ -1,0 +1,93 @@
+/**
+ * How a node whose store may have forgotten promises comes to be trusted again. It had perhaps voted, and
+ * acknowledged blocks, that its disk no longer knows. Every vote of a term was asked for by a candidate that knew
+ * the term, and every acknowledged block is known to the leader that sent it; so this node asks every other
+ * validator for its term and for the end of its log, listens to the leader in the meantime, and takes part again
+ * when its own log is as up to date as any of them (Raft section 5.4.1), with the highest of the terms, in which
+ * it votes for nobody else. Whoever cannot answer any more must be waived by name, by the operator.
+ */
+import type { BlockRef, HardState } from '../../consensus/types.ts'
+import { utf8 } from '../../src/bytes.ts'
+import { errorMessage } from '../../src/errors.ts'
+import { count, fields, parseJson } from '../../src/json.ts'
+import type { Membership } from '../../src/ledger/membership.ts'
+import type { Logger } from '../logger.ts'
+import type { Network } from '../net/network.ts'
+
+const REQUEST_TIMEOUT_MS = 5_000
+const BYTES_MAX = 1024
+
+/** What binds a validator: the term it has entered, and the last block of its log. */
+export interface Promises {
+  readonly term: number
+  readonly tail: { readonly height: number; readonly term: number }
+}
+
+/** Told apart from a sync request by its field. */
+const QUESTION = utf8('{"ask":"promises"}')
+
+export function isPromisesRequest(bytes: Uint8Array): boolean {
+  return bytes.length === QUESTION.length && bytes.every((byte, i) => byte === QUESTION[i])
+}
+
+export function encodePromises({ term, tail }: Promises): Uint8Array {
+  return utf8(JSON.stringify({ term, tailHeight: tail.height, tailTerm: tail.term }))
+}
+
+export function decodePromises(bytes: Uint8Array): Promises {
+  const found = fields(parseJson(bytes, BYTES_MAX), 'The answer', ['term', 'tailHeight', 'tailTerm'])
+  const tail = { height: count(found.tailHeight, '"tailHeight"'), term: count(found.tailTerm, '"tailTerm"') }
+  return { term: count(found.term, '"term"'), tail }
+}
+
+export interface RecoveryPorts {
+  readonly name: string
+  /** Validators that are gone for good, by the operator's word. */
+  readonly without: readonly string[]
+  readonly network: Pick<Network, 'request'>
+  readonly logger: Logger
+  readonly membership: () => Membership
+  /** The last block that is on this node's disk, and its term. */
+  readonly own: () => { readonly term: number; readonly tail: BlockRef }
+}
+
+export class Recovery {
+  readonly #ports: RecoveryPorts
+  readonly #answers = new Map<string, Promises>()
+
+  constructor(ports: RecoveryPorts) {
+    this.#ports = ports
+  }
+
+  /** The other validators that have not answered yet. */
+  get missing(): string[] {
+    const { name, without, membership } = this.#ports
+    return membership()
+      .validators.map((validator) => validator.name)
+      .filter((other) => other !== name && !without.includes(other) && !this.#answers.has(other))
+  }
+
+  /** Asks who has not answered; the state to go on with if all have, and this log is up to date; else undefined. */
+  async attempt(): Promise<HardState | undefined> {
+    await Promise.all(this.missing.map((peer) => this.#ask(peer)))
+    if (this.missing.length > 0) return undefined
+    const { name, own } = this.#ports
+    const { term, tail } = own()
+    const answers = [...this.#answers.values()]
+    if (!answers.every((answer) => isUpToDate(tail, answer.tail))) return undefined
+    return { term: Math.max(term, tail.term, ...answers.map((answer) => answer.term)), votedFor: name }
+  }
+
+  async #ask(peer: string): Promise<void> {
+    const { network, logger } = this.#ports
+    try {
+      this.#answers.set(peer, decodePromises(await network.request(peer, QUESTION, REQUEST_TIMEOUT_MS)))
+    } catch (error) {
+      logger.debug({ peer, error: errorMessage(error) }, 'has not said yet what binds it')
+    }
+  }
+}
+
+function isUpToDate(own: Promises['tail'], other: Promises['tail']): boolean {
+  return own.term > other.term || (own.term === other.term && own.height >= other.height)
+}

@@ -1,0 +1,211 @@
+/**
+ * Verifies the blocks of a store that may be damaged, from genesis to the end of the log. A block that is lost is
+ * stepped over where facts and tiles tell enough about it, so that one bad block does not hide the next.
+ */
+import { equalBytes, fromU64, toHex } from '../../src/bytes.ts'
+import type { SignatureSuite } from '../../src/crypto/suite.ts'
+import { errorMessage } from '../../src/errors.ts'
+import { decodeBlock } from '../../src/ledger/block.ts'
+import type { Genesis } from '../../src/ledger/genesis.ts'
+import { HASH_BYTES } from '../../src/limits.ts'
+import { TILE_WIDTH } from '../../src/merkle/tiles.ts'
+import { type BlockFacts, decodeFacts } from './block-facts.ts'
+import { ChainWalk } from './chain-walk.ts'
+import { checkedKv } from './checked-kv.ts'
+import type { AppliedBlock } from './derived.ts'
+import type { Findings } from './finding.ts'
+import { DerivedCheck } from './fsck-derived.ts'
+import { blockKey, changeKey, factsKey, tileKey } from './keys.ts'
+import type { Kv } from './kv.ts'
+import { sift, siftValue } from './sift.ts'
+
+/** Signatures under way at a time: enough that the thread pool never waits for the next block to be read. */
+export const SIGNATURES_IN_FLIGHT = 2_048
+
+export interface ChainReport {
+  readonly walk: ChainWalk
+  /** The chain could be followed up to this applied height, and the tree to this size. */
+  readonly height: number
+  readonly size: number
+  /** Whether that was all of it. */
+  readonly complete: boolean
+  /** Applied blocks that are lost or wrong, by height. */
+  readonly badBlocks: ReadonlySet<number>
+  /** Entries whose signatures were verified. */
+  readonly entries: number
+  /** Roots of the tree at the sizes that were asked for. */
+  readonly roots: ReadonlyMap<number, Uint8Array>
+}
+
+export interface ChainTask {
+  readonly raw: Kv
+  readonly genesis: Genesis
+  readonly suite: SignatureSuite
+  readonly findings: Findings
+  readonly applied: number
+  readonly logEnd: number
+  /** Tree sizes whose roots are of interest. */
+  readonly sizes: ReadonlySet<number>
+  readonly onProgress: (height: number, logEnd: number) => void
+}
+
+interface Taken {
+  readonly applied: AppliedBlock
+  readonly signatures: number
+  readonly verified: Promise<void>
+}
+
+export async function checkChain(task: ChainTask): Promise<ChainReport> {
+  const { raw, genesis, suite, findings, applied, logEnd, sizes, onProgress } = task
+  const walk = await ChainWalk.begin(suite, genesis)
+  const derived = await DerivedCheck.begin(raw, findings)
+  const roots = new Map<number, Uint8Array>()
+  const badBlocks = new Set<number>()
+  let entries = 0
+  let size = 0
+  const keep = (facts: BlockFacts) => {
+    size = facts.size
+    if (sizes.has(size)) roots.set(size, facts.root)
+  }
+  const report = (height: number, what: string, lost: boolean) => {
+    findings.add(height <= applied ? 'block' : 'promise', `block ${height}`, what, lost)
+    if (height <= applied) badBlocks.add(height)
+  }
+  const waiting: Taken[] = []
+  let inFlight = 0
+  const settle = async () => {
+    const { applied: block, signatures, verified } = waiting.shift()!
+    inFlight -= signatures
+    const { height } = block.block.seal
+    await verified.catch((error: unknown) => report(height, errorMessage(error), false))
+    entries += block.entries.length
+    if (height <= applied) keep(await derived.block(block))
+    onProgress(height, logEnd)
+  }
+
+  keep(await derived.block({ block: genesis.block, entries: [] }))
+  let height = 0
+  while (height < logEnd) {
+    const next = height + 1
+    const problem = await readBlock(raw, next, (bytes) => {
+      const taken = walk.take(bytes)
+      waiting.push(taken)
+      inFlight += taken.signatures
+    })
+    if (problem) {
+      report(next, problem.what, problem.lost)
+      while (waiting.length > 0) await settle()
+      const facts = next <= applied && (await stepOver(raw, walk, derived, next))
+      if (!facts) break
+      keep(facts)
+    }
+    height = next
+    while (inFlight > SIGNATURES_IN_FLIGHT && waiting.length > 1) await settle()
+  }
+  while (waiting.length > 0) await settle()
+  if (height < applied) {
+    findings.add(
+      'block',
+      `blocks ${height + 2} to ${applied}`,
+      `cannot be checked without block ${height + 1}`,
+    )
+  } else await derived.finish()
+  const followed = Math.min(height, applied)
+  return { walk, height: followed, size, complete: followed === applied, badBlocks, entries, roots }
+}
+
+/** What is wrong with the block at `height`; undefined if `take` took it. */
+async function readBlock(
+  raw: Kv,
+  height: number,
+  take: (bytes: Uint8Array) => void,
+): Promise<{ what: string; lost: boolean } | undefined> {
+  const found = await sift(raw, blockKey(height))
+  if (found.is === 'missing') return { what: 'is missing', lost: true }
+  if (found.is === 'damaged') return { what: 'is damaged: its checksum does not fit', lost: false }
+  try {
+    take(found.value)
+    return undefined
+  } catch (error) {
+    return { what: `is not the next block of this ledger: ${errorMessage(error)}`, lost: true }
+  }
+}
+
+/** Goes on behind a lost block if its facts and tiles agree on what it was; a change of membership stops. */
+async function stepOver(
+  raw: Kv,
+  walk: ChainWalk,
+  derived: DerivedCheck,
+  height: number,
+): Promise<BlockFacts | undefined> {
+  const bytes = await siftValue(raw, factsKey(height))
+  if (!bytes) return undefined
+  const facts = decodeFacts(height, bytes)
+  if (facts.firstIndex !== walk.state.size || facts.size <= facts.firstIndex) return undefined
+  if (await mayCarryChange(raw, facts)) return undefined
+  const leafHashes = await leafHashesOf(raw, facts)
+  if (!leafHashes || toHex(leafHashes.at(-1)!) !== facts.hash) return undefined
+  const root = await derived.unread(leafHashes)
+  if (!equalBytes(root, facts.root)) return undefined
+  walk.resumeAfter(facts)
+  return facts
+}
+
+async function mayCarryChange(raw: Kv, { firstIndex, size }: BlockFacts): Promise<boolean> {
+  try {
+    const range = { from: changeKey(0), to: changeKey(Number.MAX_SAFE_INTEGER) }
+    for await (const [, value] of checkedKv(raw).range(range)) {
+      const index = fromU64(value)
+      if (index >= firstIndex && index < size) return true
+    }
+    return false
+  } catch {
+    return true
+  }
+}
+
+async function leafHashesOf(raw: Kv, { firstIndex, size }: BlockFacts): Promise<Uint8Array[] | undefined> {
+  const hashes: Uint8Array[] = []
+  for (let index = firstIndex; index < size; ) {
+    const tile = await siftValue(raw, tileKey(0, Math.floor(index / TILE_WIDTH)))
+    const end = Math.min(size, (Math.floor(index / TILE_WIDTH) + 1) * TILE_WIDTH)
+    for (; index < end; index++) {
+      const at = (index % TILE_WIDTH) * HASH_BYTES
+      if (!tile || tile.length < at + HASH_BYTES) return undefined
+      hashes.push(tile.slice(at, at + HASH_BYTES))
+    }
+  }
+  return hashes
+}
+
+/**
+ * Up to where blocks are applied. The record of it counts if there are facts of that block; and so do facts above
+ * it, because facts are written together with it.
+ */
+export async function appliedHeight(raw: Kv, recorded: number | undefined): Promise<number> {
+  const there = async (key: Uint8Array) => (await sift(raw, key)).is !== 'missing'
+  const trusted = recorded !== undefined && (await there(factsKey(recorded)))
+  let height = trusted ? recorded : await highest(raw, factsKey)
+  while ((await there(factsKey(height + 1))) && (await there(blockKey(height + 1)))) height++
+  return height
+}
+
+/** The highest block there is a record of under keys from `make(0)` on, for a store that has lost its own word. */
+export async function highest(raw: Kv, make: (height: number) => Uint8Array): Promise<number> {
+  const range = { from: make(0), to: make(Number.MAX_SAFE_INTEGER), reverse: true, limit: 1 }
+  try {
+    for await (const [key] of raw.range(range)) return fromU64(key, 1)
+  } catch {
+    // Nothing that can be read.
+  }
+  return 0
+}
+
+/** Whether the genesis block of the store is the one that the folder has. */
+export function sameGenesis(stored: Uint8Array, genesis: Genesis): boolean {
+  try {
+    return decodeBlock(stored).id === genesis.block.id
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,164 @@
+/** The single records of a store (META in keys.ts): what stands in each, and how it is written and read. */
+import type { HardState } from '../../consensus/types.ts'
+import { concat, fromU64, fromUtf8, u64 } from '../../src/bytes.ts'
+import { errorMessage } from '../../src/errors.ts'
+import { array, canonicalJson, count, fields, parseCanonicalJson, text } from '../../src/json.ts'
+import { HASH_BYTES, VALIDATORS_MAX } from '../../src/limits.ts'
+import { parseCheckpoint } from '../../src/notes/checkpoint.ts'
+import { parseNote } from '../../src/notes/note.ts'
+import { META, STORE_VERSION } from './keys.ts'
+import type { Kv, KvWrite } from './kv.ts'
+import { damaged, StoreError } from './store-error.ts'
+
+export interface Checkpointed {
+  readonly size: number
+  readonly root: Uint8Array
+}
+
+/** Of a store that may have forgotten what its node vouched for. */
+export interface Recovering {
+  /** Validators whose word the operator waives, by name. */
+  readonly without: readonly string[]
+}
+
+const RECORD_BYTES_MAX = 65_536
+
+// ---- version: JSON {genesis, version}
+
+export function versionWrite(genesis: string): KvWrite {
+  return { key: META.version, value: canonicalJson({ version: STORE_VERSION, genesis }) }
+}
+
+/** Refuses a store of layout 1, whose values had no checksums; `raw` is the Kv below them. */
+export async function checkLayout(raw: Kv): Promise<void> {
+  const bytes = await raw.get(META.version)
+  if (bytes === undefined) return
+  let version: unknown
+  try {
+    version = readVersion(bytes).version
+  } catch {
+    return // Whatever is wrong with it, the checksum finds.
+  }
+  if (version !== STORE_VERSION) throw wrongVersion(version)
+}
+
+/** Refuses the store of another ledger. */
+export function checkVersion(bytes: Uint8Array, genesis: string): void {
+  const found = readVersion(bytes)
+  if (found.version !== STORE_VERSION) throw wrongVersion(found.version)
+  if (found.genesis !== genesis) {
+    throw new StoreError(
+      'store-mismatch',
+      `The store belongs to the ledger of genesis ${found.genesis.slice(0, 16)}…, the genesis file is ${genesis.slice(0, 16)}…. Point to the right folder or genesis file.`,
+    )
+  }
+}
+
+function readVersion(bytes: Uint8Array): { version: number; genesis: string } {
+  const { version, genesis } = fields(parseCanonicalJson(bytes, RECORD_BYTES_MAX), 'The version', [
+    'version',
+    'genesis',
+  ])
+  return { version: count(version, '"version"'), genesis: text(genesis, '"genesis"', 2 * HASH_BYTES) }
+}
+
+function wrongVersion(version: unknown): StoreError {
+  return new StoreError(
+    'store-version',
+    `The store has layout version ${version}; this program reads ${STORE_VERSION}. Use a matching release.`,
+  )
+}
+
+// ---- hard state: JSON {term, votedFor}
+
+export function hardStateWrite({ term, votedFor }: HardState): KvWrite {
+  return { key: META.hardState, value: canonicalJson({ term, votedFor: votedFor ?? null }) }
+}
+
+export function readHardState(bytes: Uint8Array | undefined): HardState {
+  return record(bytes, "Raft's term and vote", (found) => {
+    const { term, votedFor } = fields(parseCanonicalJson(found, RECORD_BYTES_MAX), 'The hard state', [
+      'term',
+      'votedFor',
+    ])
+    return {
+      term: count(term, '"term"'),
+      votedFor: votedFor === null ? undefined : text(votedFor, '"votedFor"', 255),
+    }
+  })
+}
+
+// ---- cosigned: size u64, root; size 0 if there is none
+
+export function cosignedWrite({ size, root }: Checkpointed): KvWrite {
+  return { key: META.cosigned, value: concat(u64(size), root) }
+}
+
+export const NOTHING_COSIGNED: Checkpointed = { size: 0, root: new Uint8Array(HASH_BYTES) }
+
+export function readCosigned(bytes: Uint8Array | undefined): Checkpointed | undefined {
+  return record(bytes, 'What this node cosigned last', (found) => {
+    const size = fromU64(found)
+    return size === 0 ? undefined : { size, root: found.slice(8, 8 + HASH_BYTES) }
+  })
+}
+
+// ---- heights: u64
+
+export function logEndWrite(height: number): KvWrite {
+  return { key: META.logEnd, value: u64(height) }
+}
+
+export function readLogEnd(bytes: Uint8Array | undefined): number {
+  return record(bytes, 'The end of the log', fromU64)
+}
+
+export function appliedWrite(height: number): KvWrite {
+  return { key: META.applied, value: u64(height) }
+}
+
+export function readApplied(bytes: Uint8Array | undefined): number {
+  return record(bytes, 'The height of the applied chain', fromU64)
+}
+
+// ---- recovering: JSON {without}, absent in a sound store
+
+export function recoveringWrite({ without }: Recovering): KvWrite {
+  return { key: META.recovering, value: canonicalJson({ without: [...without] }) }
+}
+
+export function readRecovering(bytes: Uint8Array | undefined): Recovering | undefined {
+  if (bytes === undefined) return undefined
+  return record(bytes, 'The mark of a recovering node', (found) => {
+    const { without } = fields(parseCanonicalJson(found, RECORD_BYTES_MAX), 'The mark', ['without'])
+    const names = array(without, '"without"', 0, VALIDATORS_MAX)
+    return { without: names.map((name) => text(name, 'A name', 255)) }
+  })
+}
+
+// ---- certificates: text of a signed note
+
+/** The text in a value, or something that is no note. */
+export function textOf(bytes: Uint8Array | undefined): string | undefined {
+  if (bytes === undefined) return undefined
+  try {
+    return fromUtf8(bytes)
+  } catch {
+    return ''
+  }
+}
+
+/** The tree size that a certificate speaks of. Throws FormatError for what is none. */
+export function certificateSize(note: string): number {
+  return parseCheckpoint(parseNote(note).text).size
+}
+
+/** A record that cannot be absent, or unreadable, but by damage. */
+function record<T>(bytes: Uint8Array | undefined, what: string, read: (bytes: Uint8Array) => T): T {
+  if (bytes === undefined) throw damaged(`${what} is missing.`)
+  try {
+    return read(bytes)
+  } catch (cause) {
+    throw damaged(`${what} cannot be read: ${errorMessage(cause)}`, {}, cause)
+  }
+}

@@ -1,0 +1,224 @@
+/**
+ * Builds a new store from what is sound in a damaged one. Nothing is patched: every block is verified again on
+ * its way, from this store or from a peer, and whatever follows from the blocks is made anew. What cannot be had
+ * again is left out, and the new store is marked, so that its node asks the others before it vouches for anything.
+ */
+import { equalBytes } from '../../src/bytes.ts'
+import type { SignatureSuite } from '../../src/crypto/suite.ts'
+import { decodeEntry, type Entry } from '../../src/ledger/entry.ts'
+import type { Genesis } from '../../src/ledger/genesis.ts'
+import { policyOf } from '../../src/ledger/membership.ts'
+import { verifyCertificate } from '../../src/notes/certificate.ts'
+import type { SyncAnswer } from '../core/sync.ts'
+import { installNew, type OnProgress } from './backup.ts'
+import { ChainWalk } from './chain-walk.ts'
+import type { AppliedBlock } from './derived.ts'
+import { Findings } from './finding.ts'
+import { appliedHeight, highest, SIGNATURES_IN_FLIGHT } from './fsck-chain.ts'
+import { type Anchors, PENDING, readAnchors } from './fsck-records.ts'
+import { blockKey, boundaryKey, META, pendingKey } from './keys.ts'
+import type { Kv } from './kv.ts'
+import { type LedgerStore, toRaftBlock } from './ledger-store.ts'
+import * as records from './records.ts'
+import { siftValue } from './sift.ts'
+import { StoreError } from './store-error.ts'
+import { SyncWalk } from './sync-walk.ts'
+
+export interface RepairTask {
+  /** The damaged store, below the checksums. */
+  readonly raw: Kv
+  /** A new store of the same ledger. */
+  readonly store: LedgerStore
+  readonly genesis: Genesis
+  readonly suite: SignatureSuite
+  readonly badBlocks: ReadonlySet<number>
+  /** Whether the node may have forgotten what it vouched for. */
+  readonly forgetful: boolean
+  /** Asks peers for final blocks from a height on; undefined if none has them. Answers are proved here. */
+  readonly fetch: (from: number) => Promise<SyncAnswer | undefined>
+  readonly onProgress: OnProgress
+}
+
+export interface RepairReport {
+  readonly height: number
+  /** Blocks that came from peers. */
+  readonly fetched: number
+  /** Blocks of the log that were not applied yet, and were kept. */
+  readonly unapplied: number
+  readonly pending: number
+  readonly recovering: boolean
+  /** What could not be had again, in words. */
+  readonly missing: readonly string[]
+}
+
+export async function repairStore(task: RepairTask): Promise<RepairReport> {
+  const { raw, store, genesis, suite, forgetful } = task
+  const anchors = await readAnchors(raw, new Findings())
+  const applied = await appliedHeight(raw, anchors.applied)
+  const walk = await ChainWalk.begin(suite, genesis)
+  const sync = new SyncWalk(walk, suite)
+  const fetched = await rebuildChain(task, walk, sync, applied)
+  const missing = await restoreCertificates(task, walk, anchors, sync)
+  const unapplied = await restoreLog(task, walk, anchors)
+  const kept = await restorePromises(task, anchors)
+  const pending = await restorePending(task)
+  const marked = records.readRecovering(await siftValue(raw, META.recovering))
+  const recovering = forgetful || !kept || marked !== undefined
+  if (recovering) await store.setRecovering(marked ?? { without: [] })
+  return { height: store.tip.height, fetched, unapplied, pending, recovering, missing }
+}
+
+/** Blocks 1 to `applied` at least. Returns how many came from peers. Throws StoreError if one is not to be had. */
+async function rebuildChain(
+  { raw, store, badBlocks, fetch, onProgress }: RepairTask,
+  walk: ChainWalk,
+  sync: SyncWalk,
+  applied: number,
+): Promise<number> {
+  let fetched = 0
+  let batch: AppliedBlock[] = []
+  let checks: Promise<void>[] = []
+  let signatures = 0
+  const flush = async () => {
+    await Promise.all(checks)
+    await installNew(store, batch)
+    batch = []
+    checks = []
+    signatures = 0
+    onProgress(walk.state.height, applied)
+  }
+  while (walk.state.height < applied) {
+    const height = walk.state.height + 1
+    const taken = badBlocks.has(height) ? undefined : takeLocal(walk, await siftValue(raw, blockKey(height)))
+    if (taken) {
+      batch.push(taken.applied)
+      checks.push(taken.verified)
+      signatures += taken.signatures
+      if (signatures >= SIGNATURES_IN_FLIGHT) await flush()
+      continue
+    }
+    await flush()
+    const answer = await fetch(height)
+    if (!answer || answer.blocks.length === 0) {
+      throw new StoreError(
+        'store-damaged',
+        `Block ${height} is damaged or lost, and no peer could give it. Name nodes that have it by --rpc; nothing was changed.`,
+        { height },
+      )
+    }
+    const proven = await sync.take(answer)
+    await proven.verified
+    await installNew(store, proven.applied)
+    fetched += proven.applied.length
+    onProgress(walk.state.height, Math.max(applied, walk.state.height))
+  }
+  await flush()
+  return fetched
+}
+
+function takeLocal(walk: ChainWalk, bytes: Uint8Array | undefined) {
+  if (!bytes) return undefined
+  try {
+    return walk.take(bytes)
+  } catch {
+    return undefined // not the next block of this ledger: a peer must bring it
+  }
+}
+
+/** Returns those that are needed and could not be had. */
+async function restoreCertificates(
+  { raw, store, suite, fetch }: RepairTask,
+  walk: ChainWalk,
+  anchors: Anchors,
+  sync: SyncWalk,
+): Promise<string[]> {
+  const missing: string[] = []
+  const holds = async (note: string | undefined): Promise<number | undefined> => {
+    if (note === undefined) return undefined
+    try {
+      const size = records.certificateSize(note)
+      const policy = policyOf(walk.genesis.parameters.ledger, walk.members.at(size))
+      const { checkpoint } = await verifyCertificate(suite, policy, note)
+      const facts = await store.factsAtSize(size)
+      return facts && equalBytes(facts.root, checkpoint.root) ? size : undefined
+    } catch {
+      return undefined
+    }
+  }
+  const keep = async (candidates: readonly (string | undefined)[], only?: number): Promise<boolean> => {
+    for (const note of candidates) {
+      const size = await holds(note)
+      if (size === undefined || (only !== undefined && size !== only)) continue
+      await store.setCertificate(note!, size)
+      return true
+    }
+    return false
+  }
+  for (
+    let size = walk.members.boundaryAbove(0);
+    size !== undefined;
+    size = walk.members.boundaryAbove(size)
+  ) {
+    if (size > store.tip.size) break
+    const local = records.textOf(await siftValue(raw, boundaryKey(size)))
+    if (await keep([local], size)) continue
+    const { height } = (await store.factsAtSize(size))!
+    const answer = await fetch(height)
+    if (!(await keep([answer?.certificate], size)))
+      missing.push(`the certificate of the change at size ${size}`)
+  }
+  const newest = [anchors.certificate, sync.certified?.note]
+  if (!(await keep(newest)) && anchors.certificate !== undefined) {
+    missing.push('the newest certificate (the node fetches one when it runs)')
+  }
+  return missing
+}
+
+/** The part of the log that is not applied, up to the first block that does not hold. Returns its length. */
+async function restoreLog({ raw, store }: RepairTask, walk: ChainWalk, anchors: Anchors): Promise<number> {
+  const end = anchors.logEnd ?? (await highest(raw, blockKey))
+  const kept: AppliedBlock[] = []
+  while (walk.state.height < end) {
+    const taken = takeLocal(walk, await siftValue(raw, blockKey(walk.state.height + 1)))
+    const valid = taken && (await taken.verified.then(() => true).catch(() => false))
+    if (!valid) break
+    kept.push(taken.applied)
+  }
+  const blocks = kept.map(({ block }) => toRaftBlock(block))
+  if (blocks.length > 0) await store.persist(undefined, undefined, blocks)
+  return blocks.length
+}
+
+/** Vote and cosigned pair, if they fit the chain; whether all was there. */
+async function restorePromises({ raw, store }: RepairTask, anchors: Anchors): Promise<boolean> {
+  const hardState = await siftValue(raw, META.hardState)
+  const { cosigned } = anchors
+  if (hardState) await store.persist(records.readHardState(hardState), undefined, [])
+  if (!cosigned) return hardState !== undefined
+  const facts = await store.factsAtSize(cosigned.size)
+  const fits = facts !== undefined && equalBytes(facts.root, cosigned.root)
+  if (fits) await store.setCosigned(cosigned)
+  return fits && hardState !== undefined
+}
+
+async function restorePending({ raw, store }: RepairTask): Promise<number> {
+  const entries: Entry[] = []
+  try {
+    for await (const [key] of raw.range(PENDING)) {
+      const entry = readEntry(await siftValue(raw, key))
+      if (entry && equalBytes(pendingKey(entry.hash), key)) entries.push(entry)
+    }
+  } catch {
+    // What can be read is kept.
+  }
+  if (entries.length > 0) await store.addPending(entries)
+  return entries.length
+}
+
+function readEntry(bytes: Uint8Array | undefined): Entry | undefined {
+  try {
+    return bytes && decodeEntry(bytes)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,404 @@
+/** Evidence convicts whoever signed both sides, and nobody else: every way to make it up is refused. */
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import { opensslSuite } from '../../node/crypto/openssl.ts'
+import { fromUtf8, toHex, utf8 } from '../../src/bytes.ts'
+import { keyId } from '../../src/crypto/keys.ts'
+import { nobleSuite } from '../../src/crypto/noble.ts'
+import { QatError } from '../../src/errors.ts'
+import { canonicalJson, type JsonObject } from '../../src/json.ts'
+import { accusedName, claimedName, verifyEvidence } from '../../src/ledger/contradiction.ts'
+import { type Envelope, signEnvelope } from '../../src/ledger/dsse.ts'
+import { signEntry } from '../../src/ledger/entry.ts'
+import {
+  decodeEvidence,
+  type Evidence,
+  encodeEvidence,
+  twoCosignatures,
+  twoSeals,
+} from '../../src/ledger/evidence.ts'
+import { evidenceEvent, evidenceFromEntry, evidenceHash } from '../../src/ledger/evidence-event.ts'
+import { cosignerName, policyOf } from '../../src/ledger/membership.ts'
+import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
+import { encodeSeal } from '../../src/ledger/seal.ts'
+import { ENTRY_BYTES_MAX, EVIDENCE_BYTES_MAX } from '../../src/limits.ts'
+import {
+  cosigned,
+  exampleTree,
+  exampleTwoCosignatures,
+  exampleTwoRoots,
+  exampleTwoSeals,
+  FORGED_ROOT,
+  rivalBlock,
+} from './evidence-fixture.ts'
+import {
+  ADA,
+  adminSigner,
+  CI,
+  cosigner,
+  exampleBlock,
+  exampleGenesis,
+  LEDGER,
+  nodeSigner,
+  refused,
+  signerOf,
+  submitterSigner,
+  TIME,
+  validatorOf,
+} from './fixture.ts'
+
+const verify = (evidence: Evidence) => verifyEvidence(opensslSuite, evidence)
+/** Refused as a whole: by the reader, or by the verifier. */
+const acquits = (evidence: Evidence, code: string) =>
+  assert.rejects(verify(evidence), refused(code), `expected ${code}`)
+const { publicKey: NODE_KEY } = nodeSigner
+const { publicKey: COSIGNER_KEY } = cosigner
+
+describe('evidence of two seals', () => {
+  it('convicts the proposer of two blocks in one place', async () => {
+    const found = await verify(await exampleTwoSeals())
+    assert.equal(found.ledger, LEDGER)
+    assert.equal(found.keyid, keyId(NODE_KEY))
+    assert.equal(claimedName(found), 'ada')
+    const hashes = [(await exampleBlock()).id, (await rivalBlock()).id]
+    assert.ok(found.kind === 'two-seals')
+    assert.deepEqual(found.seals.map(({ hash }) => hash).sort(), hashes.sort())
+  })
+
+  it('convicts also if nothing but the time differs', async () => {
+    const place = { time: TIME + 3_001 }
+    const [a, b] = [await rivalBlock(), await rivalBlock(place)]
+    await verify(twoSeals(NODE_KEY, a.sealEnvelope, b.sealEnvelope))
+  })
+
+  it('acquits who signed one seal twice', async () => {
+    const { sealEnvelope } = await exampleBlock()
+    const signer = nobleSuite.signer('ML-DSA-65', new Uint8Array(32).fill(2))
+    const again = await signEnvelope(PAYLOAD_TYPES.seal, sealEnvelope.payload, [
+      { keyid: keyId(NODE_KEY), signer },
+    ])
+    assert.notDeepEqual(again.signatures, sealEnvelope.signatures)
+    await acquits(twoSeals(NODE_KEY, sealEnvelope, again), 'no-contradiction')
+    await acquits(twoSeals(NODE_KEY, sealEnvelope, sealEnvelope), 'no-contradiction')
+  })
+
+  it('acquits the proposer of blocks of another height, term, ledger or name', async () => {
+    for (const place of [
+      { height: 2 },
+      { term: 2 },
+      { ledger: 'audit.example/other' },
+      { proposer: 'eve' },
+    ]) {
+      await acquits(await exampleTwoSeals(place), 'no-contradiction')
+    }
+  })
+
+  it('acquits the admins, who may make as many geneses as they like', async () => {
+    const { sealEnvelope, seal } = (await exampleGenesis()).block
+    const payload = encodeSeal({ ...seal, time: seal.time + 1 })
+    const other = await signEnvelope(PAYLOAD_TYPES.seal, payload, [
+      { keyid: keyId(adminSigner.publicKey), signer: adminSigner },
+    ])
+    await acquits(twoSeals(adminSigner.publicKey, sealEnvelope, other), 'no-contradiction')
+    for (const changes of [{ proposer: 'genesis' }, { height: 0 }]) {
+      const [a, b] = [await rivalBlock(changes), await rivalBlock({ ...changes, time: TIME + 4_000 })]
+      await acquits(twoSeals(NODE_KEY, a.sealEnvelope, b.sealEnvelope), 'no-contradiction')
+    }
+  })
+
+  it('does not convict for what another key signed', async () => {
+    const eve = signerOf('ML-DSA-65', 99)
+    const { sealEnvelope: mine } = await exampleBlock()
+    const { sealEnvelope: hers } = await rivalBlock({}, eve)
+    await acquits(twoSeals(NODE_KEY, mine, hers), 'wrong-accused')
+    // The key id is only a hint: hers under the name of the other key.
+    const renamed: Envelope = { ...hers, signatures: [{ ...hers.signatures[0]!, keyid: keyId(NODE_KEY) }] }
+    await acquits(twoSeals(NODE_KEY, mine, renamed), 'bad-signature')
+    const both: Envelope = { ...hers, signatures: [...mine.signatures, ...hers.signatures] }
+    await acquits(twoSeals(NODE_KEY, mine, both), 'wrong-accused')
+    await acquits({ ...(await exampleTwoSeals()), accused: eve.publicKey }, 'wrong-accused')
+  })
+
+  it('takes nothing else for a seal, whoever signed it', async () => {
+    const { payload } = (await rivalBlock()).sealEnvelope
+    const { sealEnvelope } = await exampleBlock()
+    for (const type of [PAYLOAD_TYPES.status, PAYLOAD_TYPES.event]) {
+      const other = await signEnvelope(type, payload, [{ keyid: keyId(NODE_KEY), signer: nodeSigner }])
+      await acquits(twoSeals(NODE_KEY, sealEnvelope, other), 'no-contradiction')
+    }
+  })
+})
+
+describe('evidence of two cosignatures', () => {
+  it('convicts for two roots of one size, whatever the times', async () => {
+    const found = await verify(await exampleTwoRoots())
+    assert.equal(found.kind === 'two-cosignatures' && found.prefixRoot, undefined)
+    assert.equal(claimedName(found), 'ada')
+    const [a, b] = [
+      { size: 7, root: FORGED_ROOT, timestamp: 1 },
+      { size: 7, root: new Uint8Array(32), timestamp: 9 },
+    ]
+    await verify(twoCosignatures(COSIGNER_KEY, await cosigned(a), await cosigned(b)))
+  })
+
+  it("convicts for a tree that the larger one did not grow from, under any of the key's names", async () => {
+    const found = await verify(await exampleTwoCosignatures())
+    assert.deepEqual(found.kind === 'two-cosignatures' && found.prefixRoot, (await exampleTree(5)).root)
+    for (const name of [LEDGER, cosignerName(LEDGER, 'ada')]) {
+      await verify(await exampleTwoCosignatures({ name }, { name: LEDGER }))
+    }
+  })
+
+  it('convicts at sizes of every shape', async () => {
+    for (const size of [1, 2, 3, 4, 6]) {
+      const [small, large] = [await exampleTree(size), await exampleTree(7)]
+      const sides = [
+        await cosigned({ size, root: FORGED_ROOT }),
+        await cosigned({ size: 7, root: large.root }),
+      ] as const
+      await verify(twoCosignatures(COSIGNER_KEY, ...sides, { root: small.root, path: small.proofTo(7) }))
+    }
+  })
+
+  it('acquits who cosigned one tree as it grew, or one checkpoint twice', async () => {
+    const five = await exampleTree(5)
+    await acquits(await exampleTwoCosignatures({ root: five.root }), 'no-contradiction')
+    const said = { size: 7, root: (await exampleTree(7)).root }
+    const [a, b] = [await cosigned(said), await cosigned({ ...said, timestamp: 5, name: LEDGER })]
+    await acquits(twoCosignatures(COSIGNER_KEY, a, b), 'no-contradiction')
+  })
+
+  it('acquits who cosigned trees of other ledgers, and knows no tree without leaves', async () => {
+    const origin = 'audit.example/other'
+    await acquits(await exampleTwoCosignatures({ origin }), 'no-contradiction')
+    const foreign = cosignerName(origin, 'ada')
+    await acquits(await exampleTwoCosignatures({ name: foreign }), 'no-contradiction')
+    await acquits(await exampleTwoCosignatures({ name: `${LEDGER}x` }), 'no-contradiction')
+    await acquits(await exampleTwoCosignatures({ name: `${LEDGER}/a/b` }), 'bad-field')
+    const roots = [
+      await cosigned({ size: 0, root: FORGED_ROOT }),
+      await cosigned({ size: 0, root: new Uint8Array(32) }),
+    ] as const
+    await acquits(twoCosignatures(COSIGNER_KEY, ...roots), 'no-contradiction')
+    const { prefix } = await exampleTwoCosignatures()
+    const seven = await cosigned({ size: 7, root: (await exampleTree(7)).root })
+    await acquits(twoCosignatures(COSIGNER_KEY, roots[0], seven, prefix), 'no-contradiction')
+  })
+
+  it('rests on a proof that holds, for these two sizes and this root', async () => {
+    const evidence = await exampleTwoCosignatures()
+    const { root, path } = evidence.prefix!
+    const four = await exampleTree(4)
+    const prefixes = [
+      { root: new Uint8Array(32), path },
+      { root, path: path.slice(1) },
+      { root, path: [...path, root] },
+      { root, path: path.toReversed() },
+      { root, path: [] },
+      { root: four.root, path: four.proofTo(7) },
+    ]
+    for (const prefix of prefixes) await acquits({ ...evidence, prefix }, 'bad-consistency')
+    const { prefix: _, ...without } = evidence
+    await acquits(without, 'no-contradiction')
+    await acquits({ ...(await exampleTwoRoots()), prefix: { root, path } }, 'no-contradiction')
+    // A true proof, and a larger tree that is not the one it is about.
+    await acquits(await exampleTwoCosignatures({}, { root: FORGED_ROOT }), 'bad-consistency')
+  })
+
+  it('does not turn a false larger tree against the true smaller one', async () => {
+    // Both were signed, and they do contradict each other; but how the false tree begins, nobody can prove.
+    const [five, seven] = [await exampleTree(5), await exampleTree(7)]
+    const [a, b] = [
+      await cosigned({ size: 5, root: five.root }),
+      await cosigned({ size: 7, root: FORGED_ROOT }),
+    ]
+    const prefix = { root: FORGED_ROOT, path: five.proofTo(7) }
+    await acquits(twoCosignatures(COSIGNER_KEY, a, b, prefix), 'bad-consistency')
+    assert.notDeepEqual(seven.root, FORGED_ROOT)
+  })
+
+  it('is refused with the sides in the wrong roles', async () => {
+    const { sides, ...rest } = await exampleTwoCosignatures()
+    await acquits({ ...rest, sides: [sides[1], sides[0]] }, 'no-contradiction')
+  })
+
+  it('does not convict for what another key signed', async () => {
+    const eve = signerOf('ML-DSA-44', 98)
+    const evidence = await exampleTwoCosignatures()
+    const hers = await exampleTwoCosignatures({ signer: eve })
+    await acquits(hers, 'wrong-accused')
+    await acquits({ ...evidence, accused: eve.publicKey }, 'wrong-accused')
+    // The key id is only a hint, and so is the time until the signature covers it.
+    const [{ checkpoint, line }, other] = evidence.sides
+    const forged = { ...hers.sides[0].line, keyId: line.keyId }
+    await acquits({ ...evidence, sides: [{ checkpoint, line: forged }, other] }, 'bad-signature')
+    const signature = line.signature.slice()
+    signature[7]! ^= 1
+    await acquits(
+      { ...evidence, sides: [{ checkpoint, line: { ...line, signature } }, other] },
+      'bad-signature',
+    )
+  })
+})
+
+describe('evidence as bytes', () => {
+  const examples = async () => [
+    await exampleTwoSeals(),
+    await exampleTwoCosignatures(),
+    await exampleTwoRoots(),
+  ]
+
+  it('comes back as it went, fits an entry, and is read in one spelling', async () => {
+    for (const evidence of await examples()) {
+      const bytes = encodeEvidence(evidence)
+      assert.ok(bytes.length < EVIDENCE_BYTES_MAX)
+      assert.deepEqual(decodeEvidence(bytes), evidence)
+      const text = fromUtf8(bytes)
+      const value = JSON.parse(text) as JsonObject
+      const respelled: [string, string][] = [
+        [`${text}\n`, 'json-not-canonical'],
+        [text.replace('"kind"', ' "kind"'), 'json-not-canonical'],
+        [text.replace('"kty"', '"kid":"x","kty"'), 'json-not-canonical'],
+        [text.slice(0, -1), 'json-syntax'],
+        [`${' '.repeat(EVIDENCE_BYTES_MAX)}${text}`, 'too-large'],
+      ]
+      for (const [spelled, code] of respelled)
+        assert.throws(() => decodeEvidence(utf8(spelled)), refused(code))
+      const changed: [JsonObject, string][] = [
+        [{ ...value, more: 1 }, 'unknown-field'],
+        [{ ...value, kind: 'three-seals' }, 'bad-field'],
+        [{ ...value, accused: { ...(value.accused as JsonObject), alg: 'ML-DSA-87' } }, 'bad-key'],
+      ]
+      for (const [json, code] of changed)
+        assert.throws(() => decodeEvidence(canonicalJson(json)), refused(code))
+      const { accused: _, ...without } = value
+      assert.throws(() => decodeEvidence(canonicalJson(without)), refused('missing-field'))
+    }
+  })
+
+  it('has one order of the two sides, and a prefix where there is something to prove', async () => {
+    const cases: [Evidence, Record<string, (value: never) => unknown>][] = [
+      [await exampleTwoSeals(), { seals: (seals: unknown[]) => seals.toReversed() }],
+      [await exampleTwoRoots(), { notes: (notes: unknown[]) => notes.toReversed() }],
+      [await exampleTwoCosignatures(), { notes: (notes: unknown[]) => notes.toReversed() }],
+      [await exampleTwoRoots(), { prefix: () => ({ path: [toHex(FORGED_ROOT)], root: toHex(FORGED_ROOT) }) }],
+      [
+        await exampleTwoCosignatures(),
+        { notes: (notes: string[]) => notes.map((note) => note.replace('\n\n', '\nmore\n\n')) },
+      ],
+      [
+        await exampleTwoCosignatures(),
+        { notes: (notes: string[]) => notes.map((note) => `${note}${note.split('\n').at(-2)}\n`) },
+      ],
+    ]
+    for (const [evidence, change] of cases) {
+      const value = JSON.parse(fromUtf8(encodeEvidence(evidence)))
+      for (const [name, edit] of Object.entries(change)) value[name] = edit(value[name] as never)
+      assert.throws(() => decodeEvidence(canonicalJson(value)), refused('bad-evidence'))
+    }
+  })
+
+  it('convicts of nothing once any bit of it is flipped', async () => {
+    for (const evidence of await examples()) {
+      const bytes = encodeEvidence(evidence)
+      const bit = fc.integer({ min: 0, max: 8 * bytes.length - 1 })
+      await fc.assert(
+        fc.asyncProperty(bit, async (at) => {
+          const flipped = bytes.slice()
+          flipped[at >> 3]! ^= 1 << (at & 7)
+          await assert.rejects(async () => verify(decodeEvidence(flipped)), QatError)
+        }),
+        { numRuns: 150 },
+      )
+    }
+  })
+
+  it('convicts of nothing when parts of true pieces are put together', async () => {
+    const cosignatures = await exampleTwoCosignatures()
+    const eve = signerOf('ML-DSA-65', 99)
+    const honest = [
+      (await exampleBlock()).sealEnvelope,
+      (await rivalBlock({ height: 2 })).sealEnvelope,
+      (await rivalBlock({ term: 2 })).sealEnvelope,
+      (await rivalBlock({}, eve)).sealEnvelope,
+    ]
+    const trees = await Promise.all(
+      [3, 5, 6, 7].map(async (size) => ({ size, ...(await exampleTree(size)) })),
+    )
+    const lines = await Promise.all(trees.map((tree) => cosigned(tree)))
+    const prefixes = [
+      undefined,
+      cosignatures.prefix,
+      ...trees.slice(0, 3).map(({ root, proofTo }) => ({ root, path: proofTo(7) })),
+    ]
+    const keys = [NODE_KEY, COSIGNER_KEY, eve.publicKey, CI.key]
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(...keys),
+        fc.tuple(fc.constantFrom(...honest), fc.constantFrom(...honest)),
+        fc.tuple(fc.constantFrom(...lines), fc.constantFrom(...lines)),
+        fc.constantFrom(...prefixes),
+        async (key, [a, b], [c, d], prefix) => {
+          await assert.rejects(verify(twoSeals(key, a, b)), QatError)
+          await assert.rejects(verify(twoCosignatures(key, c, d, prefix)), QatError)
+        },
+      ),
+      { numRuns: 200 },
+    )
+  })
+})
+
+describe('whom evidence accuses', () => {
+  it('is said by those who know the key', async () => {
+    const { membership } = await exampleGenesis()
+    const policy = policyOf(LEDGER, membership)
+    const [seals, cosignatures] = [await exampleTwoSeals(), await exampleTwoCosignatures()]
+    for (const evidence of [seals, cosignatures]) {
+      assert.equal(accusedName(evidence, membership), 'ada')
+      assert.equal(accusedName(evidence, { validators: [validatorOf('bob', 50)] }), undefined)
+      assert.equal(accusedName(evidence, {}), undefined)
+    }
+    assert.equal(accusedName(cosignatures, { policy }), 'ada')
+    assert.equal(accusedName(seals, { policy }), undefined)
+    assert.equal(accusedName(seals, { validators: [{ ...ADA, nodeKey: ADA.cosignerKey }] }), undefined)
+  })
+
+  it('is else only claimed', async () => {
+    const unnamed = await exampleTwoCosignatures({ name: LEDGER }, { name: LEDGER })
+    assert.equal(claimedName(await verify(unnamed)), keyId(COSIGNER_KEY))
+  })
+})
+
+describe('evidence as an entry', () => {
+  const about = { reporter: 'bob', accused: 'ada', ledger: LEDGER, now: TIME }
+
+  it('is a CloudEvent that names its piece, its reporter and its accused', async () => {
+    for (const evidence of [await exampleTwoSeals(), await exampleTwoCosignatures()]) {
+      const entry = await signEntry(
+        PAYLOAD_TYPES.event,
+        utf8(JSON.stringify(evidenceEvent(evidence, about))),
+        submitterSigner,
+      )
+      const [claim] = entry.claims
+      assert.deepEqual([claim?.id, claim?.source, claim?.subject], [evidenceHash(evidence), '/bob', 'ada'])
+      assert.ok(entry.bytes.length < ENTRY_BYTES_MAX)
+      assert.deepEqual(evidenceFromEntry(entry), evidence)
+    }
+  })
+
+  it('is not taken from other entries', async () => {
+    const event = evidenceEvent(await exampleTwoSeals(), about)
+    const { data: _, ...empty } = event
+    const cases: [JsonObject, string][] = [
+      [{ ...event, type: 'com.example' }, 'bad-evidence'],
+      [{ ...event, data: { ...(event.data as JsonObject), more: 1 } }, 'unknown-field'],
+      [empty, 'bad-field'],
+    ]
+    for (const [value, code] of cases) {
+      const entry = await signEntry(PAYLOAD_TYPES.event, utf8(JSON.stringify(value)), submitterSigner)
+      assert.throws(() => evidenceFromEntry(entry), refused(code))
+    }
+    const batch = await signEntry(PAYLOAD_TYPES.batch, utf8(JSON.stringify([event])), submitterSigner)
+    assert.throws(() => evidenceFromEntry(batch), refused('bad-evidence'))
+  })
+})

@@ -1,0 +1,72 @@
+/** Chains of real, signed blocks by the one validator of the example ledger, and stores that hold them. */
+import { opensslSuite } from '../../node/crypto/openssl.ts'
+import type { AppliedBlock } from '../../node/store/derived.ts'
+import type { Kv } from '../../node/store/kv.ts'
+import { LedgerStore, toRaftBlock } from '../../node/store/ledger-store.ts'
+import { utf8 } from '../../src/bytes.ts'
+import type { MlDsaAlg, Signer } from '../../src/crypto/suite.ts'
+import { extend, genesisState } from '../../src/ledger/chain.ts'
+import { signEntry } from '../../src/ledger/entry.ts'
+import type { Genesis } from '../../src/ledger/genesis.ts'
+import { cosignerName } from '../../src/ledger/membership.ts'
+import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
+import { assembleCertificate } from '../../src/notes/certificate.ts'
+import { signCosignature } from '../../src/notes/cosignature.ts'
+import { blockOn, EVENT, exampleGenesis, LEDGER, TIME } from '../ledger/fixture.ts'
+
+/** The keys of the example, by OpenSSL: ten times faster, and not the same bytes on every run. */
+const signer = (alg: MlDsaAlg, seed: number): Signer =>
+  opensslSuite.signer(alg, new Uint8Array(32).fill(seed))
+const node = signer('ML-DSA-65', 2)
+const cosigner = signer('ML-DSA-44', 3)
+const submitter = signer('ML-DSA-65', 4)
+
+export interface Chain {
+  readonly genesis: Genesis
+  /** From height 1 on. */
+  readonly blocks: readonly AppliedBlock[]
+}
+
+export async function makeChain(blocks: number, entriesEach = 2): Promise<Chain> {
+  const genesis = await exampleGenesis()
+  const made: AppliedBlock[] = []
+  let state = genesisState(genesis)
+  for (let height = 1; height <= blocks; height++) {
+    const entries = await Promise.all(
+      Array.from({ length: entriesEach }, (_, i) => {
+        const event = { ...EVENT, id: `build-${height}-${i}`, subject: `app-${i % 3}` }
+        return signEntry(PAYLOAD_TYPES.event, utf8(JSON.stringify(event)), submitter)
+      }),
+    )
+    const block = await blockOn(state, entries, {}, node)
+    made.push({ block, entries })
+    state = extend(state, block, entries)
+  }
+  return { genesis, blocks: made }
+}
+
+/**
+ * A store in which `applied` blocks of the chain are applied and certified and the others wait in the log,
+ * as it stands on a validator's disk.
+ */
+export async function fillStore(kv: Kv, chain: Chain, applied = chain.blocks.length): Promise<LedgerStore> {
+  const store = await LedgerStore.open(kv, chain.genesis.block.bytes, { fresh: true })
+  for (const [i, block] of chain.blocks.entries()) {
+    await store.persist({ term: 1, votedFor: 'ada' }, undefined, [toRaftBlock(block.block)])
+    if (i < applied) await store.apply([block])
+  }
+  const { size, root } = store.tip
+  await store.setCosigned({ size, root })
+  await store.setCertificate(await certify(size, root), size)
+  return store
+}
+
+/** The certificate of the example ledger's one validator. */
+export async function certify(size: number, root: Uint8Array): Promise<string> {
+  const checkpoint = { origin: LEDGER, size, root }
+  const names = [LEDGER, cosignerName(LEDGER, 'ada')]
+  const lines = await Promise.all(
+    names.map((name) => signCosignature(cosigner, name, checkpoint, TIME / 1_000 + 60)),
+  )
+  return assembleCertificate(checkpoint, lines)
+}
