@@ -1,5 +1,5 @@
 /** What can happen to a node: how it begins, and how it ends. */
-import type { Random } from '../../test/sim/random.ts'
+import type { Random } from '../../test/consensus/sim/random.ts'
 import type { ChaosCluster } from './cluster.ts'
 import type { PrivateNetwork } from './private-network.ts'
 

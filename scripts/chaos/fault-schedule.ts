@@ -3,7 +3,7 @@
  * has caught up; now and then everything is struck at once, which is when nothing else is.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Random } from '../../test/sim/random.ts'
+import type { Random } from '../../test/consensus/sim/random.ts'
 import type { Availability } from './availability.ts'
 import type { ChaosCluster } from './cluster.ts'
 import { cutOff, type Fault, type FaultKind, halve, kill, pause } from './fault-kinds.ts'

@@ -13,7 +13,7 @@ import { type Json, type JsonObject, parseJson } from '../../src/json.ts'
 import { signEntry } from '../../src/ledger/entry.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import { ENTRY_BYTES_MAX } from '../../src/limits.ts'
-import type { Random } from '../../test/sim/random.ts'
+import type { Random } from '../../test/consensus/sim/random.ts'
 import type { Book } from './book.ts'
 
 export interface LoadOptions {

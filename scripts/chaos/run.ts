@@ -1,7 +1,7 @@
 /** One run: nodes up, load and faults for a while, everything healed, everything that was promised proved. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { counted } from '../../node/cli/output.ts'
-import { Random } from '../../test/sim/random.ts'
+import { Random } from '../../test/consensus/sim/random.ts'
 import { audit, awaitQuiet, type Findings, rootsAtCommonHeight } from './audit.ts'
 import { Availability } from './availability.ts'
 import { Book } from './book.ts'
