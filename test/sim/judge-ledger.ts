@@ -54,8 +54,7 @@ export class LedgerJudge {
     this.#blocks = blocks
     this.#rules = rules
     this.#fail = fail
-    const { ledger, cosigners } = rules.parameters
-    this.#policy = policyOf(ledger, rules.membership, cosigners)
+    this.#policy = policyOf(rules.parameters.ledger, rules.membership)
     this.#twin.rootAfter(rules.genesis)
     this.#newest = { size: 0, hash: rules.genesis.id }
   }
