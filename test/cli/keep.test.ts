@@ -4,7 +4,7 @@ import { cp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises
 import { join } from 'node:path'
 import { LedgerStore } from '../../node/store/ledger-store.ts'
 import { openLevel } from '../../node/store/level.ts'
-import { event, startCluster, type TestCluster } from '../support/cluster.ts'
+import { event, startCluster, type TestCluster, until } from '../support/cluster.ts'
 import { qat, scratch } from './run-qat.ts'
 
 const ENTRIES = 12
@@ -89,7 +89,7 @@ describe('qat backup, restore and fsck', function () {
     const genesis = new Uint8Array(await readFile(join(dir, 'genesis.block')))
     const restored = await LedgerStore.open(await openLevel(store(dir)), genesis)
     assert.deepEqual(await restored.recovering(), { without: ['bravo'] })
-    assert.deepEqual(await restored.hardState(), { term: 0, votedFor: undefined })
+    assert.deepEqual(await restored.hardState(), { term: restored.tip.term, votedFor: undefined })
     await restored.close()
   })
 
@@ -162,5 +162,17 @@ describe('qat backup, restore and fsck', function () {
     const [report] = after.json()
     assert.deepEqual([after.code, report!.sound, report!.recovering], [0, true, true])
     assert.equal(report!.size, cluster.running('alpha').status().finalSize)
+  })
+
+  it('puts a node back to work from a backup, once it knows what it may have forgotten', async () => {
+    const done = await qat(['restore', path('online'), '--dir', stopped, '--force'])
+    assert.equal(done.code, 0, done.stderr)
+    const node = await cluster.start('delta')
+    await until(() => node.status().role !== 'recovering' && node.status().leader !== undefined, 60_000)
+    await cluster.call('delta', 'event.submit', { event: event(), wait: 'final' })
+    await cluster.settled()
+    await cluster.stop('delta')
+    const [report] = (await qat(['fsck', stopped, '--json'])).json()
+    assert.deepEqual([report!.sound, report!.recovering], [true, false])
   })
 })
