@@ -100,6 +100,34 @@ describe('backup files', function () {
     await assert.rejects(read(new Uint8Array(await readFile(path))), refused('truncated'))
   })
 
+  it('follow changes of membership, and no certificate across one', async () => {
+    const changed = await makeChain(5, 2, 3)
+    const store = await fillStore(memoryKv(), changed)
+    const genesis = changed.genesis.block.bytes
+    const newest = (await store.certificate())!
+    const honest = async (from: number) => encodeSyncAnswer(await answerFrom(store, newest, from))
+    const path = join(dir, 'changed')
+    await writeBackup(path, genesis, honest, opensslSuite, 5, () => {})
+    const reader = await BackupReader.open(path)
+    const restored = await LedgerStore.open(memoryKv(), genesis, { fresh: true })
+    await readBackup(reader, restored, opensslSuite, () => {})
+    await reader.close()
+    const boundary = restored.members.boundaryOf(1)!
+    assert.equal(restored.members.newest.sequence, 1)
+    assert.equal(await restored.boundaryCertificate(boundary), await store.boundaryCertificate(boundary))
+
+    // Whoever has kept the keys of a former policy could certify whatever lies beyond.
+    const across = async (from: number) => {
+      const blocks = changed.blocks.slice(from - 1).map(({ block }) => block.bytes)
+      const path = await store.tree.inclusionPath(store.tip.size - 1, store.tip.size)
+      return encodeSyncAnswer({ certificate: newest, path, blocks })
+    }
+    await assert.rejects(
+      writeBackup(join(dir, 'across'), genesis, across, opensslSuite, 5, () => {}),
+      refused('quorum-not-met'),
+    )
+  })
+
   it('take nothing from a source that lies, and leave nothing behind', async () => {
     const honest = answers(2)
     const forged = async (from: number) => {
