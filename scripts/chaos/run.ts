@@ -45,6 +45,7 @@ const DRAIN_MS = 60_000
 /** An entry that only one node knew may take a while after that node has come back. */
 const QUIET_MS = 120_000
 const PROGRESS_MS = 1_000
+const CRASHES_SAID = 20
 
 /** Throws what kept the run from being carried out, with no process left behind; `interrupted` is no error. */
 export async function run(options: RunOptions): Promise<Result | undefined> {
@@ -54,7 +55,9 @@ export async function run(options: RunOptions): Promise<Result | undefined> {
     ...options,
     onCrash: (name, { code, signal }) => {
       crashes++
-      reporter.say(`${name} ENDED BY ITSELF (${signal ?? `exit code ${code}`}); see its log`)
+      // A node that cannot start any more is tried again every second.
+      if (crashes <= CRASHES_SAID)
+        reporter.say(`${name} ENDED BY ITSELF (${signal ?? `exit code ${code}`}); see its log`)
     },
   })
   try {
