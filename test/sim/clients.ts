@@ -31,7 +31,14 @@ const PRINCIPAL = { name: 'sender', sources: ['*'], types: ['*'] }
 const TRIES_MAX = 6
 const NETWORK_MS_MAX = 20
 /** Codes that an honest cluster may answer to what these clients send. */
-const EXPECTED = new Set(['overloaded', 'not-found', 'not-final', 'event-conflict', 'duplicate'])
+const EXPECTED = new Set([
+  'overloaded',
+  'unavailable',
+  'not-found',
+  'not-final',
+  'event-conflict',
+  'duplicate',
+])
 
 interface Sent {
   readonly key: string

@@ -5,6 +5,7 @@
  * store is opened again, and the batch that failed may be found on it or not.
  */
 import type { Kv, KvRange, KvWrite } from '../../node/store/kv.ts'
+import { StoreError } from '../../node/store/store-error.ts'
 import type { Random } from '../consensus/sim/random.ts'
 import type { Life } from './life.ts'
 
@@ -19,10 +20,18 @@ export class DiskError extends Error {
   }
 }
 
-/** Whether an error goes back to a simulated disk. */
+/** Whether an error goes back to a simulated disk: a failure, or damage that was noticed. */
 export function isDiskFault(error: unknown): boolean {
-  for (let at = error; at instanceof Error; at = at.cause) if (at instanceof DiskError) return true
+  for (let at = error; at instanceof Error; at = at.cause) {
+    if (at instanceof DiskError || (at instanceof StoreError && at.code === 'store-damaged')) return true
+  }
   return false
+}
+
+/** How the Kv on LevelDB reports it. */
+function storeError(cause: DiskError): StoreError {
+  const code = cause.code === 'ENOSPC' ? 'disk-full' : 'store-failed'
+  return new StoreError(code, 'The simulated disk failed.', {}, { cause })
 }
 
 export interface DiskPace {
@@ -44,6 +53,9 @@ interface Queued {
   readonly done: () => void
 }
 
+/** What the node's own layer over the disk puts behind every value. */
+const CHECKSUM_BYTES = 4
+
 type Undo = Map<string, Uint8Array | undefined>
 
 export class SimDisk {
@@ -60,7 +72,9 @@ export class SimDisk {
   /** For each batch since the last sync, oldest first: what its keys held before. */
   readonly #unsynced: Undo[] = []
   #queue: Queued[] = []
-  #failed = false
+  #failed: DiskError | undefined
+  /** What a node has written, without the checksum that is stored behind it, by the stored bytes. */
+  readonly #contents = new WeakMap<Uint8Array, Uint8Array>()
 
   constructor(random: Random, pace: DiskPace) {
     this.#random = random
@@ -77,12 +91,25 @@ export class SimDisk {
   durable(key: Uint8Array): Uint8Array | undefined {
     const name = nameOf(key)
     const undo = this.#unsynced.find((batch) => batch.has(name))
-    return undo === undefined ? this.#values.get(name) : undo.get(name)
+    return this.#content(undo === undefined ? this.#values.get(name) : undo.get(name))
   }
 
   /** What a reader finds now. */
   peek(key: Uint8Array): Uint8Array | undefined {
-    return this.#values.get(nameOf(key))
+    return this.#content(this.#values.get(nameOf(key)))
+  }
+
+  #content(stored: Uint8Array | undefined): Uint8Array | undefined {
+    if (stored === undefined) return undefined
+    const known = this.#contents.get(stored) ?? stored.subarray(0, -CHECKSUM_BYTES)
+    this.#contents.set(stored, known)
+    return known
+  }
+
+  /** The machine comes back with an empty disk. */
+  wipe(): void {
+    this.#values.clear()
+    this.#keys.length = this.#unsynced.length = 0
   }
 
   /** The process is gone, and with `power` what the disk had not synced, from some batch on. */
@@ -96,7 +123,16 @@ export class SimDisk {
     for (const { batch } of this.#queue.slice(0, Math.max(0, kept - written))) this.#apply(batch)
     this.#unsynced.length = 0
     this.#queue = []
-    this.#failed = false
+    this.#failed = undefined
+  }
+
+  /** A process opens the store again after a failed write: what was on its way has arrived in part, in order. */
+  #reopen(): void {
+    for (const { batch } of this.#queue.splice(0, this.#random.int(0, this.#queue.length))) {
+      this.#unsynced.push(this.#apply(batch))
+    }
+    this.#queue = []
+    this.#failed = undefined
   }
 
   /** The store as one life of the process sees it. */
@@ -115,6 +151,10 @@ export class SimDisk {
       hasMany: (keys) => read(() => keys.map((key) => this.#values.has(nameOf(key)))),
       write: (batch, sync) => this.#write(life, watch, batch, sync),
       range: (range) => this.#range(range, read),
+      free: async () => (this.full ? 0 : Number.MAX_SAFE_INTEGER),
+      reopen: async () => {
+        if (life.alive) this.#reopen()
+      },
       close: async () => {},
     }
   }
@@ -122,7 +162,10 @@ export class SimDisk {
   #write(life: Life, watch: DiskWatch, batch: readonly KvWrite[], sync: boolean): Promise<void> {
     // A process that is dead in the middle of a step writes no more.
     if (!life.alive) return new Promise(() => {})
-    watch.writes(batch)
+    const content = batch.map(({ key, value }) =>
+      value === undefined ? { key } : { key, value: value.subarray(0, -CHECKSUM_BYTES) },
+    )
+    watch.writes(content)
     if (!life.alive) return new Promise(() => {})
     const copy = batch.map(({ key, value }) =>
       value === undefined ? { key } : { key, value: value.slice() },
@@ -131,7 +174,7 @@ export class SimDisk {
     return new Promise((resolve, reject) => {
       if (error !== undefined) {
         if (this.#random.chance(0.5)) this.#queue.push({ batch: copy, sync: false, done: () => {} })
-        life.later(1, () => reject(error))
+        life.later(1, () => reject(storeError(error)))
         return
       }
       this.#queue.push({ batch: copy, sync, done: resolve })
@@ -142,15 +185,15 @@ export class SimDisk {
   }
 
   #refusal(): DiskError | undefined {
+    if (this.#failed !== undefined) return this.#failed
     if (this.full) {
       this.counts.diskFull++
-      return new DiskError('ENOSPC')
-    }
-    if (!this.#failed && this.#random.chance(this.writeErrors)) {
+      this.#failed = new DiskError('ENOSPC')
+    } else if (this.#random.chance(this.writeErrors)) {
       this.counts.writeErrors++
-      this.#failed = true
+      this.#failed = new DiskError('EIO')
     }
-    return this.#failed ? new DiskError('EIO') : undefined
+    return this.#failed
   }
 
   /** The batch has reached the disk, and with it everything that was handed over before. */

@@ -64,6 +64,19 @@ const FAULTS = {
       node.disk.full = false
     })
   },
+  /** For a while some reads come with a flipped bit, which must be noticed and not served. */
+  bitFlips: (stage, node) => {
+    node.disk.bitFlips = 0.002
+    stage.later(stage.random.int(500, 4_000), () => {
+      node.disk.bitFlips = 0
+    })
+  },
+  /** One disk is replaced by an empty one. Its node must not do again what it has forgotten. */
+  lostDisks: (stage, node) => {
+    if (stage.nodes.some((each) => each.recovering)) return
+    node.loseDisk()
+    stage.later(stage.random.int(100, 5_000), () => node.start())
+  },
   transfers: ({ nodes }) => {
     for (const node of nodes) node.ledger?.replica.driver.transfer()
   },

@@ -80,17 +80,19 @@ export class History {
   }
 
   /** The first broken promise, as a sentence. */
-  check(chain: FinalChain): string | undefined {
+  check(chain: FinalChain, only?: (call: Call) => boolean): string | undefined {
+    // Among liars only what an honest node has called final is a promise.
+    if (only !== undefined) return this.#answersHold(chain, this.calls.filter(only))
     return (
       this.#answersHold(chain) ?? this.#eventsOnce(chain) ?? this.#realTime(chain) ?? this.#readsHold(chain)
     )
   }
 
   /** Acknowledged means recorded: where the answer says, and for ever. */
-  #answersHold(chain: FinalChain): string | undefined {
+  #answersHold(chain: FinalChain, calls: readonly Call[] = this.calls): string | undefined {
     const indexes = new Map([...chain.entryAt].map(([index, id]) => [id, index]))
     const events = eventIndexes(chain)
-    for (const { kind, client, node, key, answer } of this.calls) {
+    for (const { kind, client, node, key, answer } of calls) {
       if (answer === undefined) continue
       const { id, index, status } = answer
       const who = `${node} told ${client} that ${key} is ${status}`

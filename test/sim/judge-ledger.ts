@@ -47,21 +47,26 @@ export class LedgerJudge {
   readonly #applied = new Map<string, Applied[]>()
   readonly #cosigned = new Map<string, { size: number; root: string }>()
   readonly #notes = new Set<string>()
-  #newest = 0
+  #newest: Pick<Applied, 'size' | 'hash'>
 
   constructor(nodes: () => readonly Judged[], blocks: Blocks, rules: Rules, fail: Report) {
     this.#nodes = nodes
     this.#blocks = blocks
     this.#rules = rules
     this.#fail = fail
-    const { ledger, cosigners } = rules.parameters
-    this.#policy = policyOf(ledger, rules.membership, cosigners)
+    this.#policy = policyOf(rules.parameters.ledger, rules.membership)
     this.#twin.rootAfter(rules.genesis)
+    this.#newest = { size: 0, hash: rules.genesis.id }
   }
 
   /** Size of the newest certificate that any honest node holds. */
   get newest(): number {
-    return this.#newest
+    return this.#newest.size
+  }
+
+  /** Hash of the block at which the newest certified tree ends: genesis if nothing is certified. */
+  get certifiedTip(): string {
+    return this.#newest.hash
   }
 
   writes(node: Judged, batch: readonly KvWrite[], committed: readonly { hash: string }[] | undefined): void {
@@ -122,13 +127,13 @@ export class LedgerJudge {
     this.#notes.add(note)
     this.#quorum(node, note)
     const { size, root } = parseCheckpoint(parseNote(note).text)
-    this.#newest = Math.max(this.#newest, size)
     const known = this.certified.get(size)
     if (known !== undefined && known !== toHex(root)) this.#fail(`two certificates of size ${size}`)
     this.certified.set(size, toHex(root))
     const own = this.#applied.get(node.name)?.find((applied) => applied.size === size)
     if (own?.root !== toHex(root))
       this.#fail(`${node.name} takes a certificate of another tree, size ${size}`)
+    if (own !== undefined && size > this.#newest.size) this.#newest = own
     const height = this.#applied.get(node.name)!.findIndex((applied) => applied.size === size)
     const holders = this.#nodes().filter(
       (each) =>

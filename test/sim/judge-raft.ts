@@ -125,7 +125,7 @@ export class RaftJudge {
     const message = decodeMessage(bytes)
     const { name, disk } = node
     const { kind, term } = message
-    const state = readHardState(disk.durable(META.hardState))
+    const state = hardState(disk.durable(META.hardState))
     const future = kind === 'pre-vote' || (kind === 'pre-vote-reply' && message.granted)
     if (!future && term !== state.term) {
       this.#fail(`${name} sends ${kind} of term ${term}; its disk says ${state.term}`)
@@ -146,7 +146,7 @@ function restsOn(message: Message): number | undefined {
   return message.kind === 'append-reply' ? message.match : undefined
 }
 
-function readHardState(bytes: Uint8Array | undefined): { term: number; votedFor: string | null } {
+function hardState(bytes: Uint8Array | undefined): { term: number; votedFor: string | null } {
   return bytes === undefined ? { term: 0, votedFor: null } : JSON.parse(fromUtf8(bytes))
 }
 

@@ -108,6 +108,11 @@ export class Judge {
     this.fail(`${name} blames ${peer}: ${code}`)
   }
 
+  /** Evidence convicts liars, and nobody else. */
+  accuses(name: string, accused: string): void {
+    if (this.#bothHonest(name, accused)) this.fail(`${name} accuses ${accused}, who is honest`)
+  }
+
   #bothHonest(a: string, b: string): boolean {
     return this.#nodes.get(a)!.honest && this.#nodes.get(b)!.honest
   }

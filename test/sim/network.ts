@@ -37,6 +37,9 @@ const RELAY_MS = 50
 interface Station {
   readonly life: Life
   readonly handlers: NetworkHandlers
+  /** Names of members' nodes, and of former ones, who may ask questions and nothing else. */
+  members: ReadonlySet<string>
+  former: ReadonlySet<string>
   /** Members it believes to be connected to, and the incarnation it is connected to. */
   readonly peers: Map<string, number>
 }
@@ -88,11 +91,25 @@ export class SimNetwork {
       const found = this.#stations.get(self)
       return found?.life === life && life.alive ? found : undefined
     }
+    let allowed: { members: ReadonlySet<string>; former: ReadonlySet<string> } = {
+      members: new Set(),
+      former: new Set(),
+    }
     return {
-      start: async (handlers) => {
-        if (life.alive) this.#stations.set(self, { life, handlers, peers: new Map() })
+      setPeers: ({ nodes, former }) => {
+        allowed = { members: new Set(nodes.map(({ name }) => name)), former: new Set(former.values()) }
+        const found = station()
+        if (found === undefined) return
+        Object.assign(found, allowed)
+        for (const name of found.peers.keys()) if (!admits(found, name)) found.peers.delete(name)
       },
-      peers: () => [...(station()?.peers.keys() ?? [])],
+      start: async (handlers) => {
+        if (life.alive) this.#stations.set(self, { life, handlers, peers: new Map(), ...allowed })
+      },
+      peers: () => {
+        const found = station()
+        return found === undefined ? [] : [...found.peers.keys()].filter((name) => found.members.has(name))
+      },
       send: (to, kind, bytes) => {
         const sent = this.#send(station(), to, kind, bytes)
         passes('sends')
@@ -134,8 +151,9 @@ export class SimNetwork {
       this.#world.timeline.after(ms, () => {
         this.#onTheWay.set(name, this.#onTheWay.get(name)! - bytes.length)
         const target = this.#stations.get(to)
+        if (target === undefined || !target.members.has(self)) return
         // A copy for each receiver, as a socket would give it.
-        target?.life.run(() => target.handlers.frame(self, kind, bytes.slice()))
+        target.life.run(() => target.handlers.frame(self, kind, bytes.slice()))
       })
     }
     return true
@@ -162,7 +180,7 @@ export class SimNetwork {
       if (there === undefined) return
       this.#world.timeline.after(there, () => {
         const target = this.#stations.get(to)
-        if (target === undefined) return fail(1)
+        if (target === undefined || !admits(target, self)) return fail(1)
         target.life.run(() => {
           const answered = target.handlers.request(self, bytes.slice())
           answered.then(
@@ -190,10 +208,15 @@ export class SimNetwork {
   #publish(from: Station | undefined, topic: Topic, bytes: Uint8Array): void {
     if (from === undefined) return
     const self = from.life.node
-    const { judge, transcript, timeline } = this.#world
-    judge.publishes(self, topic, bytes)
-    transcript.note(self, () => `tells all: ${topic}`)
-    for (const to of this.#names) {
+    this.#world.judge.publishes(self, topic, bytes)
+    this.#world.transcript.note(self, () => `tells all: ${topic}`)
+    this.gossip(self, this.#names, topic, bytes)
+  }
+
+  /** Hands a message of `self` to those of `names` that it reaches. */
+  gossip(self: string, names: readonly string[], topic: Topic, bytes: Uint8Array): void {
+    const { judge, timeline } = this.#world
+    for (const to of names) {
       if (to === self) continue
       const relay = this.#relay(self, to)
       if (relay === undefined) continue
@@ -201,7 +224,8 @@ export class SimNetwork {
       if (ms === undefined) continue
       timeline.after(ms + relay.ms, () => {
         const target = this.#stations.get(to)
-        target?.life.run(() => {
+        if (target === undefined || !target.members.has(relay.via)) return
+        target.life.run(() => {
           void target.handlers.gossip(relay.via, topic, bytes.slice()).then((verdict) => {
             judge.verdict(to, self, topic, verdict)
           })
@@ -264,7 +288,8 @@ export class SimNetwork {
   #keep(a: string, b: string): void {
     const { random } = this.#world
     const [one, two] = [this.#stations.get(a), this.#stations.get(b)]
-    const alive = one?.life.alive === true && two?.life.alive === true
+    const known = one !== undefined && two !== undefined && admits(one, b) && admits(two, a)
+    const alive = known && one.life.alive && two.life.alive
     const open = alive && this.#open(a, b) && this.#open(b, a)
     const joined =
       alive && one.peers.get(b) === two.life.incarnation && two.peers.get(a) === one.life.incarnation
@@ -280,6 +305,10 @@ export class SimNetwork {
     if (random.chance(0.3)) one?.peers.delete(b)
     if (random.chance(0.3)) two?.peers.delete(a)
   }
+}
+
+function admits({ members, former }: Station, name: string): boolean {
+  return members.has(name) || former.has(name)
 }
 
 function link(from: string, to: string): string {

@@ -2,14 +2,19 @@
  * One simulated machine with the node of production on it: LedgerNode, Replica, certifier, store and all the rest
  * as they are, over a simulated clock, disk and network. Processes die and are started again by a supervisor.
  */
+
+import type { Driver } from '../../consensus/driver.ts'
+import type { Accusation } from '../../node/core/evidence.ts'
 import { LedgerNode } from '../../node/core/ledger-node.ts'
+import { META } from '../../node/store/keys.ts'
 import { LedgerStore } from '../../node/store/ledger-store.ts'
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
-import { errorMessage, InvariantError } from '../../src/errors.ts'
+import { errorMessage, InvariantError, QatError } from '../../src/errors.ts'
 import type { Random } from '../consensus/sim/random.ts'
 import type { Cast, NodeKeys } from './cast.ts'
-import { DiskError, type DiskPace, isDiskFault, SimDisk } from './disk.ts'
+import { type DiskPace, isDiskFault, SimDisk } from './disk.ts'
 import type { Judge, Judged } from './judge.ts'
+import { Liar } from './liar.ts'
 import { Life, MachineClock } from './life.ts'
 import type { SimNetwork } from './network.ts'
 import { listeningLogger, noMetrics } from './silent.ts'
@@ -28,6 +33,7 @@ export interface World {
   readonly lies: boolean
   /** For nodes that have stopped by themselves, by the code of what stopped them. */
   readonly stops: Record<string, number>
+  readonly lieCounts: Record<string, number>
 }
 
 export interface Pace extends DiskPace {
@@ -53,6 +59,12 @@ export class SimNode implements Judged {
   ledger: LedgerNode | undefined
   readonly #world: World
   readonly #keys: NodeKeys
+  #liar: Liar | undefined
+  #watched: Driver | undefined
+  /** The disk was replaced by an empty one. */
+  #diskLost = false
+  /** What the node has kept in its folder beside the store. */
+  readonly #evidence: Accusation[] = []
   #life: Life | undefined
   #doom: { point: Point; countdown: number; power: boolean } | undefined
 
@@ -64,6 +76,21 @@ export class SimNode implements Judged {
     this.disk = new SimDisk(world.random, world.pace)
     this.clock = new MachineClock(world.timeline)
     world.judge.enrol(this)
+    if (!honest) this.#liar = this.#makeLiar()
+  }
+
+  #makeLiar(): Liar {
+    const { random, cast, network, lieCounts, transcript } = this.#world
+    const liar = new Liar(this.name, {
+      random,
+      keys: this.#keys,
+      names: cast.names.filter((name) => name !== this.name),
+      counts: lieCounts,
+      now: () => this.clock.now(),
+      whisper: (to, topic, bytes) => network.gossip(this.name, to, topic, bytes),
+    })
+    transcript.note(this.name, () => liar.describe)
+    return liar
   }
 
   get up(): boolean {
@@ -75,6 +102,12 @@ export class SimNode implements Judged {
     return this.#life
   }
 
+  /** It may have forgotten what it promised, and takes no part yet. */
+  get recovering(): boolean {
+    const empty = this.disk.peek(META.version) === undefined
+    return (empty && this.#diskLost) || this.disk.peek(META.recovering) !== undefined
+  }
+
   get raft(): Judged['raft'] {
     return this.ledger?.replica.driver.raft
   }
@@ -83,7 +116,10 @@ export class SimNode implements Judged {
     if (this.up || this.halted) return
     this.incarnation++
     const { timeline, judge, transcript } = this.#world
-    const life = new Life(this.name, this.incarnation, timeline, this.clock, () => judge.observe(this.name))
+    const life = new Life(this.name, this.incarnation, timeline, this.clock, () => {
+      this.#watchProposals()
+      judge.observe(this.name)
+    })
     this.#life = life
     transcript.note(this.name, () => `starts, life ${life.incarnation}`)
     life.run(() => {
@@ -121,12 +157,13 @@ export class SimNode implements Judged {
       },
       durable: () => this.passes('write is durable'),
     })
-    const store = await LedgerStore.open(kv, cast.genesis)
+    const store = await LedgerStore.open(kv, cast.genesis, { fresh: !this.#diskLost })
     const suite = this.#suite(life)
+    const port = network.port(life, (point) => this.passes(point))
     const ledger = await LedgerNode.open({
       name: this.name,
       store,
-      network: network.port(life, (point) => this.passes(point)),
+      network: this.#liar?.network(port) ?? port,
       clock: life,
       random: random.next,
       suites: { urgent: suite, ordinary: suite },
@@ -135,16 +172,30 @@ export class SimNode implements Judged {
       gateway: this.#keys.gateway,
       logger: this.#logger(life),
       metrics: noMetrics,
+      knownEvidence: this.#evidence.map(({ evidence }) => evidence),
+      onEvidence: async (accusation) => {
+        if (!life.alive) return
+        this.#evidence.push(accusation)
+        judge.accuses(this.name, accusation.accused)
+      },
       onFatal: (error) => this.#fatal(life, error),
+      onOut: (why) => this.#out(life, why),
     })
-    this.#watchProposals(ledger)
     await ledger.start()
     if (life.alive) this.ledger = ledger
   }
 
+  /** The membership has this node no more: it stops, and nothing is wrong. */
+  #out(life: Life, why: string): void {
+    if (!life.alive) return
+    this.#world.judge.fail(`${this.name} says that it is out: ${why}`)
+  }
+
   /** What a leader proposes is in its log, and may be counted, before anything else shows it. */
-  #watchProposals({ replica }: LedgerNode): void {
-    const { driver } = replica
+  #watchProposals(): void {
+    const driver = this.ledger?.replica.driver
+    if (driver === undefined || driver === this.#watched) return
+    this.#watched = driver
     const propose = driver.propose.bind(driver)
     driver.propose = (block) => {
       this.#world.judge.proposes(this.name, block.body)
@@ -184,15 +235,26 @@ export class SimNode implements Judged {
   #fatal(life: Life, error: unknown): void {
     if (!life.alive) return
     const { judge, transcript, stops, lies, timeline, random } = this.#world
-    const code = error instanceof DiskError ? error.code : error instanceof Error ? error.name : 'unknown'
+    const code = error instanceof QatError ? error.code : error instanceof Error ? error.name : 'unknown'
     transcript.note(this.name, () => `stops by itself: ${errorMessage(error)}`)
     stops[code] = (stops[code] ?? 0) + 1
     this.crash(false)
-    if (error instanceof InvariantError && lies) this.halted = true
-    else if (!isDiskFault(error) && this.honest) {
+    // Among liars an honest node may have to stop; its operator must be able to read why.
+    if (error instanceof InvariantError && lies) {
+      this.halted = true
+      if (!/^[A-Z].{20,}\.$/.test(error.message)) judge.fail(`${this.name} stops without a plain sentence`)
+    } else if (!isDiskFault(error) && this.honest) {
       judge.fail(`${this.name} stops: ${error instanceof Error ? error.stack : String(error)}`)
     }
     timeline.after(random.int(500, RESTART_MS_MAX), () => this.start())
+  }
+
+  /** The disk breaks and is replaced by an empty one: whatever the node has promised, it does not know. */
+  loseDisk(): void {
+    this.crash(true)
+    this.disk.wipe()
+    this.#diskLost = true
+    this.#world.transcript.note(this.name, () => 'has lost its disk')
   }
 
   /** The process dies in the middle of whatever it was doing; with `power`, the disk loses what was not synced. */

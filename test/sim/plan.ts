@@ -55,7 +55,7 @@ export function planOf(random: Random, options: SimOptions): Plan {
     },
     // A seed with few kinds of faults goes deeper into each of them than one with all.
     kinds: FAULT_KINDS.filter(() => random.chance(0.5)),
-    faultEveryMs: random.int(500, 4_000),
+    faultEveryMs: random.int(300, 2_500),
     thinkMaxMs: random.pick([300, 1_000, 3_000]),
   }
 }

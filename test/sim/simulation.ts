@@ -10,7 +10,7 @@ import { type Cast, castOf } from './cast.ts'
 import { Client } from './clients.ts'
 import { diagram } from './diagram.ts'
 import { injectFault, type Stage } from './faults.ts'
-import { type FinalChain, History } from './history.ts'
+import { type Call, type FinalChain, History } from './history.ts'
 import { Judge } from './judge.ts'
 import { FINE, SimNetwork } from './network.ts'
 import { SimNode, type World } from './node.ts'
@@ -22,6 +22,8 @@ import { Transcript } from './transcript.ts'
 const FAULTS_MS_MAX = 20_000
 /** From the last fault to agreement: elections of up to 3 s each, and a request that nobody answers, 10 s. */
 const RECOVERY_MS_MAX = 60_000
+/** After the last fault a cluster with liars goes on for so long. */
+const LIARS_REST_MS = 6_000
 const LOOK_EVERY_MS = 250
 const TRANSCRIPT_LINES = 80
 
@@ -70,6 +72,7 @@ class Simulation {
   readonly #history = new History(() => this.#timeline.now)
   readonly #stage: Stage
   readonly #stops: Record<string, number> = {}
+  readonly #lies: Record<string, number> = {}
   #steps = 0
   #healed = false
   #recoveryMs = 0
@@ -81,7 +84,15 @@ class Simulation {
     const judge = new Judge(cast.genesis, cast.suite, lies)
     const shared = { timeline: this.#timeline, random, judge, transcript: this.#transcript }
     const network = new SimNetwork(cast.names, shared)
-    const world: World = { ...shared, cast, network, pace: plan.pace, lies, stops: this.#stops }
+    const world: World = {
+      ...shared,
+      cast,
+      network,
+      pace: plan.pace,
+      lies,
+      stops: this.#stops,
+      lieCounts: this.#lies,
+    }
     this.#judge = judge
     this.#network = network
     this.#nodes = cast.names.map((name, i) => new SimNode(name, i >= plan.liars, world))
@@ -117,8 +128,11 @@ class Simulation {
     }
     this.#stage.later(random.int(3_000, 6_000), fault)
     await this.#until(random.int(FAULTS_MS_MAX / 2, FAULTS_MS_MAX))
+    if (this.#judge.violation !== undefined) return
     this.#heal()
-    await this.#recover()
+    // A cluster with liars may stand still; it only must not contradict itself.
+    if (this.#plan.liars > 0) await this.#until(this.#timeline.now + LIARS_REST_MS)
+    else await this.#recover()
     if (this.#judge.violation === undefined) this.#judgeTheEnd()
   }
 
@@ -173,17 +187,22 @@ class Simulation {
   }
 
   #judgeTheEnd(): void {
-    for (const node of this.#nodes) this.#judge.ledger.checkTree(node)
-    const broken = this.#history.check(this.#chain())
+    const honest = this.#nodes.filter((node) => node.honest)
+    for (const node of honest) this.#judge.ledger.checkTree(node)
+    const lies = honest.length < this.#nodes.length
+    const finals = ({ node, answer }: Call) =>
+      answer?.status === 'final' && honest.some(({ name }) => name === node)
+    const broken = this.#history.check(this.#chain(), lies ? finals : undefined)
     if (broken !== undefined) this.#judge.fail(broken)
   }
 
   #chain(): FinalChain {
     const entryAt = new Map<number, string>()
     const eventsAt = new Map<number, string[]>()
-    const tip = this.#judge.raft.committed.at(-1)!
+    const { raft, ledger, blocks } = this.#judge
+    const tip = this.#plan.liars > 0 ? ledger.certifiedTip : raft.committed.at(-1)!.hash
     let size = 0
-    for (const block of this.#judge.blocks.branch(tip.hash)) {
+    for (const block of blocks.branch(tip)) {
       size += block.leaves.length
       if (block.seal.height === 0) continue
       for (const [i, leaf] of block.leaves.slice(0, -1).entries()) {
@@ -225,6 +244,7 @@ class Simulation {
       for (const [name, count] of Object.entries(disk.counts)) faults[name] = (faults[name] ?? 0) + count
     }
     for (const [name, count] of Object.entries(this.#stops)) faults[`stops ${name}`] = count
+    for (const [name, count] of Object.entries(this.#lies)) faults[`lie: ${name}`] = count
     const names = this.#nodes.map(({ name }) => name)
     return {
       seed: this.#seed,
