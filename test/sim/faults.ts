@@ -44,7 +44,8 @@ const FAULTS = {
     }
   },
   heals: ({ network }) => network.heal(),
-  clockJumps: ({ random }, node) => node.clock.jump(random.int(-8_000, 8_000)),
+  /** Two clocks stay within the 10 s by which a seal may lie in the future. */
+  clockJumps: ({ random }, node) => node.clock.jump(random.int(-3_500, 3_500)),
   clockDrifts: ({ random }, node) => node.clock.drift(0.9 + random.next() * 0.2),
   /** SIGSTOP, and SIGCONT later. */
   pauses: (stage, node) => {

