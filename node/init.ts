@@ -19,8 +19,7 @@ import { claimFolder, FILES, writeNodeFolder } from './folder.ts'
 import { makeGatewayKey, makeIdentity } from './identity.ts'
 import { gatewayRecord, learnerRecord, multiaddrOf, type NodePlace, urlOf } from './node-record.ts'
 import type { TokenRecord } from './rpc/tokens.ts'
-import { LedgerStore } from './store/ledger-store.ts'
-import { openLevel } from './store/level.ts'
+import { createStore } from './store/create-store.ts'
 
 export interface ClusterNode extends NodePlace {
   readonly name: string
@@ -109,10 +108,7 @@ export async function initCluster(options: ClusterOptions): Promise<Cluster> {
     const listen = [multiaddrOf(node.rpcHost, node.peerPort)]
     const config = { name: node.name, listen, rpc: { host: node.rpcHost, port: node.rpcPort } }
     await writeNodeFolder(folder, config, genesis.block.bytes, tokens)
-    // A node that later finds no store knows by that that its disk was lost, and what it had promised with it.
-    const kv = await openLevel(join(folder, FILES.store))
-    await LedgerStore.open(kv, genesis.block.bytes, { fresh: true })
-    await kv.close()
+    await createStore(join(folder, FILES.store), genesis.block.bytes)
     nodes.push({ name: node.name, dir: folder, rpcUrl: urlOf(node.host, node.rpcPort) })
   }
   return { genesisId: genesis.block.id, policy, ...(token === undefined ? {} : { token }), nodes }

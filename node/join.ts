@@ -13,6 +13,7 @@ import { claimFolder, FILES, writeNodeFolder } from './folder.ts'
 import { makeGatewayKey, makeIdentity } from './identity.ts'
 import type { ClusterNode } from './init.ts'
 import { gatewayRecord, learnerRecord, multiaddrOf } from './node-record.ts'
+import { createStore } from './store/create-store.ts'
 
 export interface JoinOptions {
   /** Must be empty or absent. */
@@ -70,6 +71,7 @@ export async function joinLedger(options: JoinOptions): Promise<Joined> {
   }
   const learnerPath = await writeRecord(join(dir, FILES.member), learner)
   const gatewayPath = await writeRecord(join(dir, FILES.gateway), gateway)
+  await createStore(join(dir, FILES.store), options.genesis)
   // The configuration last: a folder that has one is whole.
   await writeNodeFolder(dir, config, options.genesis, [])
   return { ledger: genesis.parameters.ledger, learner, learnerPath, gateway, gatewayPath }

@@ -179,6 +179,11 @@ export interface LedgerService {
   ): Promise<Submission>
   /** Throws ServiceError not-found for an id this node has never seen. */
   submission(id: string, stage: Stage, timeoutMs: number): Promise<Submission>
+  /**
+   * Resolves when this node holds everything that was ordered before the call, wherever that was: a read that
+   * follows is linearizable. Throws ServiceError unavailable.
+   */
+  barrier(timeoutMs: number): Promise<void>
   entry(by: { readonly id: string } | { readonly index: number }): Promise<EntryView>
   query(query: EntryQuery): Promise<QueryPage>
   block(height: number): Promise<BlockView>

@@ -19,7 +19,8 @@ async function run(args: readonly string[]): Promise<number> {
   const program = createProgram()
   try {
     await program.parseAsync(args, { from: 'user' })
-    return EXIT.ok
+    // A command that has answered may still have bad news.
+    return typeof process.exitCode === 'number' ? process.exitCode : EXIT.ok
   } catch (error) {
     // Help and version are thrown, too. Bare `qat` asks for help by mistake: commander shows it, as an error.
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok

@@ -1,7 +1,10 @@
 /** The whole command line as one commander program; `main.ts` runs it. */
 import { Command } from 'commander'
 import { VERSION } from '../version.ts'
+import { addBackupCommand } from './commands/backup.ts'
 import { addDevnetCommand } from './commands/devnet.ts'
+import { addEvidenceCommand } from './commands/evidence.ts'
+import { addFsckCommand } from './commands/fsck.ts'
 import { addGetCommand } from './commands/get.ts'
 import { addInitCommand } from './commands/init.ts'
 import { addJoinCommand } from './commands/join.ts'
@@ -11,6 +14,7 @@ import { addMemberCommand } from './commands/member.ts'
 import { addPolicyCommand } from './commands/policy.ts'
 import { addProveCommand } from './commands/prove.ts'
 import { addQueryCommand } from './commands/query.ts'
+import { addRestoreCommand } from './commands/restore.ts'
 import { addRotateCommand } from './commands/rotate.ts'
 import { addStartCommand } from './commands/start.ts'
 import { addStatusCommand } from './commands/status.ts'
@@ -51,6 +55,7 @@ export function createProgram(): Command {
   program.commandsGroup('Prove and verify:')
   addProveCommand(program)
   addVerifyCommand(program)
+  addEvidenceCommand(program)
   addPolicyCommand(program)
   program.commandsGroup('Run a ledger:')
   addKeygenCommand(program)
@@ -58,6 +63,10 @@ export function createProgram(): Command {
   addStartCommand(program)
   addDevnetCommand(program)
   addStatusCommand(program)
+  program.commandsGroup('Keep a ledger:')
+  addBackupCommand(program)
+  addRestoreCommand(program)
+  addFsckCommand(program)
   program.commandsGroup('Change a ledger:')
   addJoinCommand(program)
   addMemberCommand(program)

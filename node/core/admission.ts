@@ -9,6 +9,7 @@ import { type QatError, RefusedError } from '../../src/errors.ts'
 import { canonicalJson, parseJson } from '../../src/json.ts'
 import { changeIn, checkEntry } from '../../src/ledger/chain.ts'
 import { decodeEntry, type Entry, verifyAll } from '../../src/ledger/entry.ts'
+import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import { ENTRY_BYTES_MAX } from '../../src/limits.ts'
 import { ServiceError } from '../service.ts'
 import type { LedgerStore } from '../store/ledger-store.ts'
@@ -45,6 +46,11 @@ export class Admission {
 
   /** Checks an entry and puts it into the pool. Throws RefusedError, or ServiceError overloaded. */
   async admit(entry: Entry): Promise<Admitted> {
+    // A change that is recorded already would only be called stale.
+    if (entry.envelope.payloadType === PAYLOAD_TYPES.change) {
+      const { leaf } = await this.#store.recorded(entry)
+      if (leaf !== undefined) return { outcome: 'known' }
+    }
     const checks = checkEntry(this.#store.state, entry)
     this.#checkPromotion(entry)
     const before = await this.#earlier(entry)

@@ -331,11 +331,17 @@ export class Certifier {
 
   /** Every line of `note` has been verified. */
   async #adopt(checkpoint: Checkpoint, note: string): Promise<void> {
-    const { store, evidence, onCertificate } = this.#ports
+    const { store, evidence, logger, onCertificate } = this.#ports
     const { size } = checkpoint
     if (note === this.#note) return
-    if (await evidence.contradicts(checkpoint)) return this.#stop(checkpoint, note)
-    if (size <= this.#size) return
+    const contradicts = await evidence.contradicts(checkpoint)
+    if (size <= this.#size) {
+      // What is final here stays so. Validators that have left could make such a certificate with old keys.
+      if (contradicts)
+        logger.error({ size, note }, 'the ledger has forked: what is final here was certified twice')
+      return
+    }
+    if (contradicts) return this.#stop(checkpoint, note)
     if (size > Math.min(store.tip.size, this.#boundary)) {
       if (size > (this.#ahead?.checkpoint.size ?? 0)) this.#ahead = { checkpoint, note }
       return

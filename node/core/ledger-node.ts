@@ -379,6 +379,10 @@ export class LedgerNode implements LedgerService {
 
   // ---- questions
 
+  barrier(timeoutMs: number): Promise<void> {
+    return this.#replica.reads.barrier(timeoutMs)
+  }
+
   async entry(by: { readonly id: string } | { readonly index: number }): Promise<EntryView> {
     if ('index' in by) return this.#reader.entryAt(by.index)
     const index = await this.#reader.indexOf(by.id)

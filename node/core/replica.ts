@@ -33,6 +33,7 @@ import { Gossip } from './gossip.ts'
 import { POOL_ENTRIES_MAX, type Pool } from './pool.ts'
 import { Proposer } from './proposer.ts'
 import { Puller } from './puller.ts'
+import { answerRead, isReadRequest, Reads } from './reads.ts'
 import { encodePromises, isPromisesRequest, Recovery } from './recovery.ts'
 import { type Standing, standingOf } from './standing.ts'
 import { answerSync, decodeSyncRequest, encodeSyncAnswer } from './sync.ts'
@@ -86,6 +87,7 @@ export class Replica {
   readonly certifier: Certifier
   readonly driver: Driver
   readonly gossip: Gossip
+  readonly reads: Reads
   readonly #ports: ReplicaPorts
   readonly #unapplied: Unapplied
   readonly #admission: Admission
@@ -158,6 +160,14 @@ export class Replica {
       pool,
       logger,
       metrics: ports.metrics,
+    })
+    this.reads = new Reads({
+      name,
+      driver: this.driver,
+      network,
+      clock,
+      leader: () => this.#leader,
+      height: () => store.tip.height,
     })
     this.recovery =
       parts.without &&
@@ -380,6 +390,7 @@ export class Replica {
     metrics.height.set(store.tip.height)
     metrics.treeSize.set(store.tip.size)
     metrics.pending.set(this.#ports.pool.size)
+    this.reads.applied()
     onOrdered(applied)
     this.certifier.applied()
     if (this.driver.raft.role === 'leader') {
@@ -458,6 +469,7 @@ export class Replica {
   }
 
   async request(bytes: Uint8Array): Promise<Uint8Array> {
+    if (isReadRequest(bytes)) return answerRead(this.driver)
     if (isPromisesRequest(bytes)) return encodePromises(this.driver.raft)
     const answer = await answerSync(this.#ports.store, this.certifier.note, decodeSyncRequest(bytes))
     return encodeSyncAnswer(answer)

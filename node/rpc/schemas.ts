@@ -51,6 +51,16 @@ export const waiting = (stage: (typeof STAGES)[number]) => ({
   ),
 })
 
+/** Local reads are the default: a prefix of the ledger, newest at most a moment ago. */
+export const linearizable = {
+  linearizable: Optional(
+    Type.Boolean({
+      default: false,
+      description: 'Ask the leader first, so that the answer misses nothing ordered before the call',
+    }),
+  ),
+}
+
 const filter = {
   source: Optional(Attribute),
   type: Optional(Attribute),
@@ -61,6 +71,7 @@ const moment = (description: string) => Optional(Type.String({ pattern: TIME_PAT
 
 export const QueryParams = params({
   ...filter,
+  ...linearizable,
   from: moment('Recorded at this RFC 3339 time or later'),
   to: moment('Recorded at this RFC 3339 time or earlier'),
   order: Optional(Type.Enum(['asc', 'desc'], { default: 'desc', description: 'By position in the ledger' })),

@@ -92,8 +92,11 @@ async function openDamaged(folder: string, findings: Findings, mend: boolean): P
     if (!findings.kept.some(({ where }) => where === 'CURRENT')) return await openLevel(folder, options)
   } catch (error) {
     if (errorCode(error) !== 'store-damaged' && errorCode(error) !== 'store-unusable') throw error
-    findings.add('files', folder, errorMessage(error))
-    await noteDamaged(folder, [{ file: folder, what: errorMessage(error) }])
+    const reason = error instanceof StoreError ? error.facts.reason : undefined
+    const what = typeof reason === 'string' ? reason : errorMessage(error)
+    const noted = findings.kept.some(({ where }) => where === 'DAMAGED')
+    findings.add('files', 'LevelDB:', what)
+    if (!noted) await noteDamaged(folder, [{ file: 'LevelDB:', what }])
   }
   if (!mend) return undefined
   await repairLevel(folder)

@@ -183,8 +183,9 @@ async function leafHashesOf(raw: Kv, { firstIndex, size }: BlockFacts): Promise<
  * it, because facts are written together with it.
  */
 export async function appliedHeight(raw: Kv, recorded: number | undefined): Promise<number> {
-  const there = async (key: Uint8Array) => (await sift(raw, key)).is !== 'missing'
-  const trusted = recorded !== undefined && (await there(factsKey(recorded)))
+  // In a table that LevelDB cannot read, every key looks damaged, also one that never was.
+  const there = async (key: Uint8Array) => (await sift(raw, key)).is === 'there'
+  const trusted = recorded !== undefined && (await sift(raw, factsKey(recorded))).is !== 'missing'
   let height = trusted ? recorded : await highest(raw, factsKey)
   while ((await there(factsKey(height + 1))) && (await there(blockKey(height + 1)))) height++
   return height

@@ -3,7 +3,7 @@
  * them, certificates, and what the node has promised. Only reads.
  */
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
-import { errorMessage, QatError } from '../../src/errors.ts'
+import { errorCode, errorMessage, QatError } from '../../src/errors.ts'
 import { type Genesis, verifyGenesis } from '../../src/ledger/genesis.ts'
 import type { OnProgress } from './backup.ts'
 import type { Findings } from './finding.ts'
@@ -68,7 +68,9 @@ export async function checkStore(task: StoreTask): Promise<StoreReport> {
 
 /** Version and genesis block. Both follow from the genesis file of the folder. */
 async function checkIdentity({ raw, genesis, findings }: StoreTask): Promise<void> {
-  await records.checkLayout(raw)
+  await records.checkLayout(raw).catch((error: unknown) => {
+    if (errorCode(error) === 'store-version') throw error // the rest is found below
+  })
   const version = await sift(raw, META.version)
   if (version.is === 'there') records.checkVersion(version.value, genesis.block.id)
   else findings.add('derived', 'the version record', `is ${version.is}`, version.is === 'missing')

@@ -7,7 +7,7 @@
  * it is opened; and without one, as after a crash, the logs are read by their own checksums.
  * Log format: LevelDB, doc/log_format.md.
  */
-import { open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { appendFile, open, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { syncFolder } from '../durable-file.ts'
 import { crc32c } from './crc32c.ts'
@@ -80,7 +80,7 @@ export async function noteStopped(folder: string): Promise<void> {
  */
 export async function noteDamaged(folder: string, problems: readonly FileProblem[]): Promise<void> {
   const text = problems.map(({ file, what }) => `${file} ${what}\n`).join('')
-  await writeFile(join(folder, DAMAGED), text).catch((cause: unknown) => {
+  await appendFile(join(folder, DAMAGED), text).catch((cause: unknown) => {
     throw new StoreError('store-unusable', `${folder} cannot be written to.`, {}, { cause })
   })
 }

@@ -68,9 +68,9 @@ export async function repairStore(task: RepairTask): Promise<RepairReport> {
   return { height: store.tip.height, fetched, unapplied, pending, recovering, missing }
 }
 
-/** Blocks 1 to `applied` at least. Returns how many came from peers. Throws StoreError if one is not to be had. */
+/** Blocks 1 to `applied`, and of a forgetful store whatever peers have above. Returns how many came from peers. Throws StoreError if one is not to be had. */
 async function rebuildChain(
-  { raw, store, badBlocks, fetch, onProgress }: RepairTask,
+  { raw, store, badBlocks, forgetful, fetch, onProgress }: RepairTask,
   walk: ChainWalk,
   sync: SyncWalk,
   applied: number,
@@ -87,6 +87,16 @@ async function rebuildChain(
     signatures = 0
     onProgress(walk.state.height, applied)
   }
+  const takeFromPeer = async (height: number): Promise<boolean> => {
+    const answer = await fetch(height)
+    if (!answer || answer.blocks.length === 0) return false
+    const proven = await sync.take(answer)
+    await proven.verified
+    await installNew(store, proven.applied)
+    fetched += proven.applied.length
+    onProgress(walk.state.height, Math.max(applied, walk.state.height))
+    return true
+  }
   while (walk.state.height < applied) {
     const height = walk.state.height + 1
     const taken = badBlocks.has(height) ? undefined : takeLocal(walk, await siftValue(raw, blockKey(height)))
@@ -98,21 +108,17 @@ async function rebuildChain(
       continue
     }
     await flush()
-    const answer = await fetch(height)
-    if (!answer || answer.blocks.length === 0) {
+    if (!(await takeFromPeer(height))) {
       throw new StoreError(
         'store-damaged',
         `Block ${height} is damaged or lost, and no peer could give it. Name nodes that have it by --rpc; nothing was changed.`,
         { height },
       )
     }
-    const proven = await sync.take(answer)
-    await proven.verified
-    await installNew(store, proven.applied)
-    fetched += proven.applied.length
-    onProgress(walk.state.height, Math.max(applied, walk.state.height))
   }
   await flush()
+  // A store that has lost its end does not know what was there.
+  while (forgetful && (await takeFromPeer(walk.state.height + 1))) {}
   return fetched
 }
 

@@ -22,5 +22,6 @@ export class StoreError extends QatError<
 /** For whatever must stand on the disk and does not. */
 export function damaged(what: string, facts: Record<string, unknown> = {}, cause?: unknown): StoreError {
   const advice = 'Stop the node and run "qat fsck" on its folder.'
-  return new StoreError('store-damaged', `${what} ${advice}`, facts, cause === undefined ? {} : { cause })
+  const all = { ...facts, reason: what }
+  return new StoreError('store-damaged', `${what} ${advice}`, all, cause === undefined ? {} : { cause })
 }

@@ -19,10 +19,12 @@ export interface FaultScheduleOptions {
   readonly say: (text: string) => void
 }
 
+/** Of each second of the run: the rest is left for the last faults to be made good in time. */
+const AGENDA_MS = 900
 /** The last of so many faults of a kind strikes all nodes. */
 const ALL_EVERY = 8
-/** A stop or a partition that would come this late gives way to the kills, which are counted on. */
-const LATE_MS = 5_000
+/** A stop or a partition that is late by this share of the run gives way to the kills, which are counted on. */
+const LATE_SHARE = 0.05
 /** A node is given this long to answer and to catch up again. */
 const BACK_MS = 60_000
 /** The leader is the node that it hurts most to lose. */
@@ -53,7 +55,8 @@ export class FaultSchedule {
       const free = () => (all ? this.#active.size === 0 : this.#struck.length < this.#minority)
       await until(() => performance.now() - begun >= at && free(), signal)
       if (signal.aborted || this.#failure !== undefined) break
-      if (kind !== 'kill' && performance.now() - begun > at + LATE_MS) continue
+      const late = performance.now() - begun - at
+      if (kind !== 'kill' && late > 1_000 * this.#options.seconds * LATE_SHARE) continue
       const fault = await this.#choose(kind, all)
       this.#active.add(fault)
       const strike = this.#strike(fault, signal)
@@ -92,7 +95,7 @@ export class FaultSchedule {
     ] as const
     const due = counts.flatMap(({ kind, count }) =>
       Array.from({ length: count }, (_, i) => {
-        const at = ((i + random.next()) / count) * seconds * 950
+        const at = ((i + random.next()) / count) * seconds * AGENDA_MS
         return { at, kind, all: i % ALL_EVERY === ALL_EVERY - 1 }
       }),
     )

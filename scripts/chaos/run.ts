@@ -121,7 +121,11 @@ class Storm {
     const cluster = this.#cluster
     const faults: string[] = []
     if (!(await awaitQuiet(cluster, QUIET_MS))) {
-      faults.push(`the nodes did not come to rest within ${QUIET_MS / 1_000} s`)
+      const statuses = (await cluster.statuses()).map((status, i) => {
+        const { size = 0, finalSize = 0, pending = 0 } = status ?? {}
+        return `${cluster.names[i]} has ${size} leaves, ${finalSize} final, ${pending} entries pending`
+      })
+      faults.push(`the nodes did not come to rest within ${QUIET_MS / 1_000} s: ${statuses.join('; ')}`)
     }
     const { roots, size } = await rootsAtCommonHeight(cluster)
     if (new Set(roots.values()).size !== 1) {

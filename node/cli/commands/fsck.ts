@@ -1,0 +1,111 @@
+/** `qat fsck`: whether the store of a stopped node is whole, and how it can be made so. */
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { useSha256 } from '../../../src/crypto/hash.ts'
+import { opensslSuite, sha256 } from '../../crypto/openssl.ts'
+import { FILES, readNodeFolder } from '../../folder.ts'
+import { checkFolder, type FolderReport } from '../../store/check-folder.ts'
+import { type FindingKind, MEANINGS } from '../../store/finding.ts'
+import { EXIT } from '../exit.ts'
+import { type GlobalOptions, httpUrl } from '../options.ts'
+import { counted, factSheet, printable, printJson, printText } from '../output.ts'
+import { createProgress } from '../progress.ts'
+import { syncFromAny } from '../sync-source.ts'
+
+interface Options extends GlobalOptions {
+  readonly repair?: true
+  readonly rpc?: readonly string[]
+}
+
+const EXAMPLES = `
+Examples:
+  qat fsck ledger/alpha
+  qat fsck ledger/alpha --repair --rpc http://10.0.0.8:8480 http://10.0.0.9:8480
+
+Verifies everything in the store: every block and signature, the tree, all indexes, certificates, and what the
+node has promised. The node must be stopped. With --repair a new store is built beside the damaged one, from what
+is sound and what the nodes at --rpc can prove; the damaged one is kept under another name.
+
+Ends with 0 if the store is sound or was repaired, 4 if it is damaged, 1 if it could not be checked.
+`
+
+export function addFsckCommand(program: Command): void {
+  program
+    .command('fsck')
+    .argument('<dir>', 'folder of the node, which must be stopped')
+    .description("verify a node's store, and repair it")
+    .option('--repair', 'build a sound store from what is left')
+    .option('--rpc <url...>', 'nodes to fetch lost blocks from', addUrl)
+    .addHelpText('after', EXAMPLES)
+    .action(async (dir: string, _options, command: Command) => fsck(dir, command.optsWithGlobals<Options>()))
+}
+
+function addUrl(value: string, earlier: readonly string[] = []): string[] {
+  return [...earlier, httpUrl(value)]
+}
+
+async function fsck(dir: string, { repair, rpc = [], json }: Options): Promise<void> {
+  useSha256(sha256)
+  const { config, genesis } = await readNodeFolder(dir)
+  const progress = createProgress(json === true)
+  const onProgress = (phase: 'checking' | 'rebuilding', done: number, total: number) =>
+    progress.update(phase === 'checking' ? 'Checking' : 'Rebuilding', done, total, 'blocks')
+  const folder = join(dir, FILES.store)
+  const fetch = (from: number) =>
+    syncFromAny(rpc, from, (message) => {
+      progress.end()
+      if (!json) process.stderr.write(`qat: ${printable(message)}\n`)
+    })
+  try {
+    const task = { folder, genesis, name: config.name, suite: opensslSuite, onProgress }
+    const report = await checkFolder(task, repair ? { fetch } : undefined)
+    progress.end()
+    const sound =
+      !report.findings.damage || (report.repair !== undefined && report.repair.missing.length === 0)
+    if (json) printJson({ dir, sound, ...jsonOf(report) })
+    else printText(textOf(dir, report))
+    if (!sound) process.exitCode = EXIT.damaged
+  } finally {
+    progress.end()
+  }
+}
+
+function jsonOf({ findings, store, repair }: FolderReport): object {
+  const { badBlocks: _, ...checked } = store ?? { badBlocks: undefined }
+  return { ...checked, counts: findings.counts, findings: findings.kept, ...(repair && { repair }) }
+}
+
+function textOf(dir: string, { findings, store, repair }: FolderReport): string {
+  const total = Object.values(findings.counts).reduce((sum, count) => sum + count, 0)
+  const facts = factSheet([
+    ['Store', join(dir, FILES.store)],
+    ['Height', store?.height],
+    ['Leaves', store?.size],
+    ['Entries', store && `${store.entries}, every signature verified`],
+    ['Recovering', store?.recovering ? 'yes: the node asks the others before it takes part' : undefined],
+    ['Found', total === 0 ? 'nothing wrong' : counted(total, 'problem')],
+  ])
+  const kinds = (Object.keys(MEANINGS) as FindingKind[]).filter((kind) => findings.count(kind) > 0)
+  const sections = kinds.map((kind) => {
+    const kept = findings.kept.filter((finding) => finding.kind === kind)
+    const lines = kept.map(({ where, what }) => `  - ${printable(`${where} ${what}`)}`)
+    const more = findings.count(kind) - kept.length
+    if (more > 0) lines.push(`  and ${more} more of this kind`)
+    const { means, mend } = MEANINGS[kind]
+    return `${lines.join('\n')}\n  What it means: ${means}\n  What to do:    ${mend}`
+  })
+  return [facts, ...sections, ...(repair ? [repairText(repair)] : [])].join('\n\n')
+}
+
+function repairText(repair: NonNullable<FolderReport['repair']>): string {
+  const { height, fetched, unapplied, pending, recovering, missing, kept } = repair
+  const facts = factSheet([
+    ['Rebuilt', `to block ${height}, ${counted(fetched, 'block')} of it from peers`],
+    ['Log', unapplied > 0 ? `${counted(unapplied, 'block')} not applied yet` : undefined],
+    ['Pending', pending > 0 ? counted(pending, 'entry', 'entries') : undefined],
+    ['Old store', kept],
+    ['Next', recovering ? 'start the node: it asks the others before it takes part' : 'start the node'],
+  ])
+  const lost = missing.map((what) => `  - ${what} could not be had again`)
+  return [facts, ...(lost.length > 0 ? [lost.join('\n')] : [])].join('\n')
+}
