@@ -14,6 +14,8 @@ export interface DevnetOptions extends LayoutOptions {
   readonly readyMs?: number
   /** Starts a node again that ended without being asked to. */
   readonly restart?: boolean
+  /** The command through which a node is run, such as one that enters its network namespace. */
+  readonly through?: (name: string) => readonly string[]
   /** Told of every node that ended without being asked to. */
   readonly onExit?: (name: string, exit: Exit) => void
 }
@@ -120,7 +122,7 @@ class Member implements DevnetNode {
   }
 
   start(): void {
-    const started = new NodeProcess(this.dir, this.#args)
+    const started = new NodeProcess(this.dir, this.#args, this.#options.through?.(this.name))
     this.#process = started
     this.#wanted = true
     void started.exited.then((exit) => {

@@ -6,6 +6,7 @@
  *     node.key, cosigner.key, gateway.key                  private keys, mode 0600
  *     next/node.key, next/cosigner.key                     those that `qat rotate` made, until they are in force
  *     member.json, gateway.json                            of a node that joined: the records it asks admission by
+ *     evidence/         against validators, and why the node stopped (evidence-folder.ts); absent until needed
  */
 import { hkdfSync } from 'node:crypto'
 import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
@@ -46,6 +47,7 @@ export const FILES = {
   member: 'member.json',
   gateway: 'gateway.json',
   store: 'store',
+  evidence: 'evidence',
 } as const
 
 const CONFIG_BYTES_MAX = 1_048_576

@@ -5,6 +5,7 @@
 import { QatError } from '../src/errors.ts'
 import type { Json, JsonObject } from '../src/json.ts'
 import type { Entry } from '../src/ledger/entry.ts'
+import type { EvidenceKind } from '../src/ledger/evidence.ts'
 import type { NodeMember } from '../src/ledger/member.ts'
 
 /** received / committed by Raft and applied here / covered by a certificate. */
@@ -122,6 +123,12 @@ export interface ClusterStatus {
     readonly online: boolean
     readonly seenMs?: number
   })[]
+  /** The evidence that this node keeps, by the SHA-256 of each piece. */
+  readonly evidence: readonly {
+    readonly kind: EvidenceKind
+    readonly accused: string
+    readonly hash: string
+  }[]
 }
 
 /** The members and quorums in force after the newest block that this node has applied. */
@@ -172,6 +179,11 @@ export interface LedgerService {
   ): Promise<Submission>
   /** Throws ServiceError not-found for an id this node has never seen. */
   submission(id: string, stage: Stage, timeoutMs: number): Promise<Submission>
+  /**
+   * Resolves when this node holds everything that was ordered before the call, wherever that was: a read that
+   * follows is linearizable. Throws ServiceError unavailable.
+   */
+  barrier(timeoutMs: number): Promise<void>
   entry(by: { readonly id: string } | { readonly index: number }): Promise<EntryView>
   query(query: EntryQuery): Promise<QueryPage>
   block(height: number): Promise<BlockView>

@@ -2,18 +2,21 @@
 import { join } from 'node:path'
 import { useSha256 } from '../src/crypto/hash.ts'
 import { errorCode, errorMessage, QatError } from '../src/errors.ts'
+import type { Evidence } from '../src/ledger/evidence.ts'
 import { verifyGenesis } from '../src/ledger/genesis.ts'
 import type { NodeMember } from '../src/ledger/member.ts'
 import { parseCheckpoint } from '../src/notes/checkpoint.ts'
 import { parseNote } from '../src/notes/note.ts'
 import { systemClock } from './clock.ts'
+import type { Accusation } from './core/evidence.ts'
 import { LedgerNode } from './core/ledger-node.ts'
 import { readKeyFile } from './crypto/keyfile.ts'
 import { opensslSuite, sha256 } from './crypto/openssl.ts'
 import { verifyQueue } from './crypto/verify-queue.ts'
+import { keepEvidence, keepReason, readEvidenceFolder } from './evidence-folder.ts'
 import { FILES, FolderError, peerSeedOf, readNodeFolder } from './folder.ts'
 import { adoptKeyFiles, keyFilesOf } from './keys-folder.ts'
-import { createLogger } from './logger.ts'
+import { createLogger, type Logger } from './logger.ts'
 import { createMetrics } from './metrics.ts'
 import { createNetwork } from './net/libp2p-network.ts'
 import { createServer } from './rpc/server.ts'
@@ -88,10 +91,22 @@ async function startOnce(
       await close().catch((error: unknown) => logger.error({ error: errorMessage(error) }, 'stopping'))
     }
   }
-  const onFatal = (error: unknown) => {
+  const evidenceDir = join(dir, FILES.evidence)
+  const onFatal = async (error: unknown) => {
     const facts = error instanceof QatError ? error.facts : {}
-    logger.fatal({ err: error, code: errorCode(error), facts }, 'the node cannot go on and stops')
-    void stop().then(() => options.onFatal?.(error))
+    // First of all, so that whatever happens next, the operator finds it.
+    const kept = await keepReason(evidenceDir, error, systemClock.now()).catch(errorMessage)
+    const reason = `the node cannot go on and stops: ${errorMessage(error)}`
+    logger.fatal({ err: error, code: errorCode(error), facts, kept }, reason)
+    await stop()
+    options.onFatal?.(error)
+  }
+  const onEvidence = async (accusation: Accusation) => {
+    const { evidence, accused, hash } = accusation
+    const found = { accused, kind: evidence.kind, hash }
+    logger.error(found, `${accused} signed two things that exclude each other; this is kept as evidence`)
+    const file = await keepEvidence(evidenceDir, accusation)
+    logger.error({ ...found, file }, 'check it with "qat evidence verify", and show it to the other teams')
   }
   try {
     const kv = await openLevel(join(dir, FILES.store))
@@ -130,7 +145,9 @@ async function startOnce(
       gateway: keys.gateway,
       logger,
       metrics,
-      onFatal,
+      knownEvidence: await knownEvidence(evidenceDir, logger),
+      onEvidence,
+      onFatal: (error) => void onFatal(error),
       hints: peers,
       onOut: (why) => void stop().then(() => onOut(why)),
     })
@@ -151,6 +168,12 @@ async function startOnce(
     await stop()
     throw error
   }
+}
+
+async function knownEvidence(dir: string, logger: Logger): Promise<Evidence[]> {
+  const files = await readEvidenceFolder(dir)
+  for (const { path, evidence } of files) if (!evidence) logger.error({ path }, 'this file holds no evidence')
+  return files.flatMap(({ evidence }) => (evidence ? [evidence] : []))
 }
 
 /**

@@ -1,42 +1,73 @@
 /**
- * Runs simulated clusters by seed: `npm run sim -- --seeds N --start S [--json]`.
+ * Simulates whole clusters by seed: `npm run sim -- --seeds N --start S [--json] [--threads 2]`, and to fix what a
+ * seed would decide: `[--nodes N] [--liars N] [--signatures real|stand-in]`.
  *
- * Prints progress on standard error and one JSON line at the end. Exit code 1 if a promise was broken; each
- * violation is printed with the end of its transcript and the command that replays it.
+ * Prints progress on standard error and one JSON line at the end. Exit code 1 if a promise was broken; a violation
+ * is printed with the end of its transcript as a sequence diagram, the commit, and the command that replays it.
  */
+import { execFileSync } from 'node:child_process'
 import { parseArgs } from 'node:util'
 import { parseDecimal } from '../src/bytes.ts'
-import { simulate } from '../test/consensus/sim/simulation.ts'
+import { orders, replayCommand, runFleet } from '../test/sim/fleet.ts'
+import type { SimOptions } from '../test/sim/plan.ts'
 
 const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '1000' },
     start: { type: 'string', default: '0' },
+    threads: { type: 'string', default: '2' },
     json: { type: 'boolean', default: false },
+    nodes: { type: 'string' },
+    liars: { type: 'string' },
+    signatures: { type: 'string' },
   },
 })
 const seeds = parseDecimal(values.seeds)
-const start = parseDecimal(values.start)
+const options: SimOptions = {
+  ...(values.nodes === undefined ? {} : { nodes: parseDecimal(values.nodes) }),
+  ...(values.liars === undefined ? {} : { liars: parseDecimal(values.liars) }),
+  ...(values.signatures === undefined
+    ? {}
+    : { signatures: values.signatures === 'real' ? 'real' : 'stand-in' }),
+}
 const began = performance.now()
 const faults: Record<string, number> = {}
+let done = 0
 let steps = 0
 let violations = 0
 
-for (let done = 0; done < seeds; done++) {
-  const outcome = await simulate(start + done)
-  steps += outcome.steps
-  for (const [name, count] of Object.entries(outcome.faults)) faults[name] = (faults[name] ?? 0) + count
-  if (outcome.violation !== undefined) {
-    violations++
-    console.error(outcome.violation.trace.join('\n'))
-    console.error(`seed ${outcome.seed}: ${outcome.violation.message}`)
-    console.error(`replay: npm run sim -- --seeds 1 --start ${outcome.seed}`)
-  }
-  if (!values.json && (done + 1) % 100 === 0) console.error(`${done + 1} seeds, ${rate(done + 1)} a second`)
+await runFleet(
+  orders(seeds, parseDecimal(values.start), options),
+  parseDecimal(values.threads),
+  (outcome, order) => {
+    done++
+    steps += outcome.steps
+    for (const [name, count] of Object.entries(outcome.faults)) faults[name] = (faults[name] ?? 0) + count
+    if (outcome.violation !== undefined) {
+      violations++
+      const { message, diagram } = outcome.violation
+      process.stderr.write(`${diagram}\nseed ${outcome.seed}: ${message}\n`)
+      process.stderr.write(`commit ${commit()}\nreplay: ${replayCommand(order)}\n`)
+    }
+    if (!values.json && done % 100 === 0) process.stderr.write(`${done} seeds, ${rate()} a second\n`)
+    return true
+  },
+)
+if (!values.json) {
+  const kinds = Object.entries(faults).map(([name, count]) => `  ${String(count).padStart(9)} ${name}\n`)
+  process.stderr.write(`faults and what came of them, by kind:\n${kinds.join('')}`)
 }
-console.log(JSON.stringify({ seeds, violations, steps, faults, seedsPerSecond: rate(seeds) }))
+process.stdout.write(`${JSON.stringify({ seeds, violations, steps, faults, seedsPerSecond: rate() })}\n`)
 process.exitCode = violations === 0 ? 0 : 1
 
-function rate(done: number): number {
+function rate(): number {
   return Math.round((done * 10_000) / (performance.now() - began)) / 10
+}
+
+function commit(): string {
+  try {
+    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim()
+  } catch {
+    return 'unknown'
+  }
 }

@@ -2,8 +2,7 @@
 import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { BUNDLE_BYTES_MAX, BUNDLE_FILES, BUNDLE_PARTS, type Bundle } from '../../src/light/bundle.ts'
-import { syncFolder } from '../store/sync-folder.ts'
-import { draftOf, writeDurably } from './durable.ts'
+import { draftOf, syncFolder, writeDurably } from '../durable-file.ts'
 import { CliError } from './exit.ts'
 import { isAbsent, readInput, reasonOf } from './files.ts'
 

@@ -18,6 +18,14 @@ export interface RpcOptions extends GlobalOptions {
   readonly rpc: string
 }
 
+/** For reads: asks the leader first. */
+export function linearizableOption(): Option {
+  return new Option(
+    '--linearizable',
+    'miss nothing that any node had ordered when this was asked; needs a leader',
+  )
+}
+
 export function rpcOption(): Option {
   return new Option('--rpc <url>', 'JSON-RPC address of a node')
     .env('QAT_RPC')

@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { VERSION } from '../version.ts'
 import { addBackupCommand } from './commands/backup.ts'
 import { addDevnetCommand } from './commands/devnet.ts'
+import { addEvidenceCommand } from './commands/evidence.ts'
 import { addFsckCommand } from './commands/fsck.ts'
 import { addGetCommand } from './commands/get.ts'
 import { addInitCommand } from './commands/init.ts'
@@ -54,6 +55,7 @@ export function createProgram(): Command {
   program.commandsGroup('Prove and verify:')
   addProveCommand(program)
   addVerifyCommand(program)
+  addEvidenceCommand(program)
   addPolicyCommand(program)
   program.commandsGroup('Run a ledger:')
   addKeygenCommand(program)

@@ -9,6 +9,7 @@ import { type QatError, RefusedError } from '../../src/errors.ts'
 import { canonicalJson, parseJson } from '../../src/json.ts'
 import { changeIn, checkEntry } from '../../src/ledger/chain.ts'
 import { decodeEntry, type Entry, verifyAll } from '../../src/ledger/entry.ts'
+import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import { ENTRY_BYTES_MAX } from '../../src/limits.ts'
 import { ServiceError } from '../service.ts'
 import type { LedgerStore } from '../store/ledger-store.ts'
@@ -45,19 +46,22 @@ export class Admission {
 
   /** Checks an entry and puts it into the pool. Throws RefusedError, or ServiceError overloaded. */
   async admit(entry: Entry): Promise<Admitted> {
+    // A change that is recorded already would only be called stale.
+    if (entry.envelope.payloadType === PAYLOAD_TYPES.change) {
+      const { leaf } = await this.#store.recorded(entry)
+      if (leaf !== undefined) return { outcome: 'known' }
+    }
     const checks = checkEntry(this.#store.state, entry)
     this.#checkPromotion(entry)
-    if (this.#pool.get(entry.id)) return { outcome: 'known' }
-    const earlier = await this.#earlier(entry)
-    if (earlier) return earlier
+    const before = await this.#earlier(entry)
+    if (before) return before
     if (this.#pool.full) throw overloaded()
     if (!(await verifyAll(this.#suite, checks))) {
       throw new RefusedError('bad-signature', "The entry's signature does not verify.", { id: entry.id })
     }
-    // Others were admitted meanwhile: look again at what can be looked at without waiting.
-    if (this.#pool.get(entry.id)) return { outcome: 'known' }
-    const rival = this.#inPool(entry)
-    if (rival) return sameEvents(entry, rival)
+    // Others were admitted and applied meanwhile. Blocks applied from here on look into the pool themselves.
+    const meanwhile = await this.#earlier(entry)
+    if (meanwhile) return meanwhile
     this.#pool.add(entry)
     return { outcome: 'admitted' }
   }
@@ -75,9 +79,21 @@ export class Admission {
     )
   }
 
+  /** Whether another entry with one of the same CloudEvents is on its way into a block. */
+  hasRival(entry: Entry): boolean {
+    const rival = this.#inPool(entry)
+    return rival !== undefined && rival.id !== entry.id
+  }
+
   /** The same leaf, or an entry with one of the same CloudEvents, in the chain or the pool. */
   async #earlier(entry: Entry): Promise<Admitted | undefined> {
-    const recorded = await this.#store.recorded(entry)
+    let height: number
+    let recorded: Awaited<ReturnType<LedgerStore['recorded']>>
+    do {
+      height = this.#store.tip.height
+      recorded = await this.#store.recorded(entry)
+    } while (this.#store.tip.height > height)
+    if (this.#pool.get(entry.id)) return { outcome: 'known' }
     if (recorded.leaf !== undefined) return { outcome: 'known' }
     const rival = this.#inPool(entry)
     if (rival) return sameEvents(entry, rival)
@@ -103,7 +119,7 @@ export async function readLeaf(store: LedgerStore, index: number): Promise<Uint8
 }
 
 /** Retries of one submission differ in their signatures only; anything else is a conflict. */
-function sameEvents(entry: Entry, recorded: Entry): Admitted {
+export function sameEvents(entry: Entry, recorded: Entry): Admitted & { outcome: 'duplicate' } {
   const same =
     entry.envelope.payloadType === recorded.envelope.payloadType &&
     equalBytes(canonicalPayload(entry), canonicalPayload(recorded))

@@ -8,7 +8,7 @@
  * The checkpoint of a block that changes the membership is a boundary: it is certified under the policy before,
  * and nothing larger is signed until it is, so that the way from policy to policy has no gap.
  */
-import { equalBytes } from '../../src/bytes.ts'
+import { equalBytes, toHex } from '../../src/bytes.ts'
 import type { SignatureSuite, Signer } from '../../src/crypto/suite.ts'
 import { errorMessage, InvariantError, invariant, ProofError } from '../../src/errors.ts'
 import { cosignerName, policyOf } from '../../src/ledger/membership.ts'
@@ -22,6 +22,7 @@ import type { Logger } from '../logger.ts'
 import type { Verdict } from '../net/network.ts'
 import type { Checkpointed, LedgerStore } from '../store/ledger-store.ts'
 import { StoreError } from '../store/store-error.ts'
+import { type EvidenceCollector, forked } from './evidence.ts'
 
 /** A round that has not ended by then has lost a message: the next one may start. */
 const ROUND_MS = 500
@@ -39,6 +40,7 @@ export interface CertifierPorts {
   readonly signer: Signer | undefined
   readonly suite: SignatureSuite
   readonly store: LedgerStore
+  readonly evidence: EvidenceCollector
   readonly logger: Logger
   /** Milliseconds since 1970. */
   readonly now: () => number
@@ -75,8 +77,11 @@ export class Certifier {
     const certifier = new Certifier(ports, await ports.store.cosigned())
     const note = await ports.store.certificate()
     if (note !== undefined) {
+      const { text, signatures } = parseNote(note)
+      const checkpoint = parseCheckpoint(text)
       certifier.#note = note
-      certifier.#size = parseCheckpoint(parseNote(note).text).size
+      certifier.#size = checkpoint.size
+      certifier.#show(checkpoint, signatures)
     }
     return certifier
   }
@@ -130,6 +135,7 @@ export class Certifier {
 
   /** The tree has grown: what was ahead of it may fit now. */
   applied(): void {
+    this.#ports.evidence.treeGrew()
     this.#enqueue(async () => {
       await this.#catchUp()
       for (const round of [...this.#rounds.values()]) await this.#answer(round)
@@ -158,7 +164,7 @@ export class Certifier {
     const note = parseNote(text)
     const { extensions, ...checkpoint } = parseCheckpoint(note.text)
     if (checkpoint.origin !== this.#ports.origin || extensions.length > 0) return 'reject'
-    if (checkpoint.size <= this.#size) return 'ignore'
+    if (checkpoint.size <= this.#size) return this.#late(checkpoint, note.signatures)
     const known = this.#rounds.get(note.text)?.lines
     const fresh = note.signatures.filter((line) => !known?.has(slotOf(line)))
     for (const line of fresh) {
@@ -166,6 +172,7 @@ export class Certifier {
       if (verdict !== 'accept') return verdict
     }
     for (const line of fresh) this.#place(checkpoint, line)
+    this.#show(checkpoint, fresh)
     const round = this.#rounds.get(note.text)
     if (!round) return 'ignore'
     this.#enqueue(async () => {
@@ -178,6 +185,7 @@ export class Certifier {
   /** Takes a whole certificate from a peer. Throws ProofError or FormatError if it does not satisfy the policy. */
   async receiveCertificate(note: string): Promise<Checkpoint> {
     const checkpoint = await this.#judge(note)
+    this.#show(checkpoint, parseNote(note).signatures)
     this.#enqueue(() => this.#adopt(checkpoint, note))
     return checkpoint
   }
@@ -204,11 +212,37 @@ export class Certifier {
     })
   }
 
+  /** Lines that come too late to count. A few are looked at all the same: they may contradict what is final. */
+  async #late(checkpoint: Checkpoint, lines: readonly NoteSignature[]): Promise<Verdict> {
+    let verdict: Verdict = 'ignore'
+    for (const line of lines) {
+      const key = this.#keyOf(checkpoint, line)
+      if (!key || !(await this.#ports.evidence.isDue(key, checkpoint))) continue
+      if ((await this.#verify(checkpoint, line)) !== 'accept') return 'reject'
+      this.#show(checkpoint, [line])
+      verdict = 'accept'
+    }
+    return verdict
+  }
+
+  /** Shows verified lines to those who look for contradictions. */
+  #show(checkpoint: Checkpoint, lines: readonly NoteSignature[]): void {
+    for (const line of lines) {
+      const key = this.#keyOf(checkpoint, line)
+      if (key) this.#ports.evidence.sawLine(key, checkpoint, line)
+    }
+  }
+
+  /** The key of the policy that a line claims to be by. */
+  #keyOf({ size }: Checkpoint, line: NoteSignature): VerifierKey | undefined {
+    const { logs, witnesses } = this.policyAt(size)
+    return [...logs, ...witnesses].find(({ key }) => slotOfKey(key) === slotOf(line))?.key
+  }
+
   /** Whether a line is by a key of the policy and verifies. A key unknown here may be one of a change to come. */
   async #verify(checkpoint: Checkpoint, line: NoteSignature): Promise<Verdict> {
     const { suite, store } = this.#ports
-    const { logs, witnesses } = this.policyAt(checkpoint.size)
-    const key = [...logs, ...witnesses].find((signer) => slotOfKey(signer.key) === slotOf(line))?.key
+    const key = this.#keyOf(checkpoint, line)
     if (!key) return checkpoint.size > store.tip.size ? 'ignore' : 'reject'
     return verifyCosignature(suite, key, checkpoint, line).then(
       () => 'accept',
@@ -297,19 +331,25 @@ export class Certifier {
 
   /** Every line of `note` has been verified. */
   async #adopt(checkpoint: Checkpoint, note: string): Promise<void> {
-    const { store, onCertificate } = this.#ports
-    const { size, root } = checkpoint
-    if (size <= this.#size) return
+    const { store, evidence, logger, onCertificate } = this.#ports
+    const { size } = checkpoint
+    if (note === this.#note) return
+    const contradicts = await evidence.contradicts(checkpoint)
+    if (size <= this.#size) {
+      // What is final here stays so. Validators that have left could make such a certificate with old keys.
+      if (contradicts)
+        logger.error({ size, note }, 'the ledger has forked: what is final here was certified twice')
+      return
+    }
+    if (contradicts) return this.#stop(checkpoint, note)
     if (size > Math.min(store.tip.size, this.#boundary)) {
       if (size > (this.#ahead?.checkpoint.size ?? 0)) this.#ahead = { checkpoint, note }
       return
     }
-    const ours = await store.factsAtSize(size)
-    invariant(
-      ours && equalBytes(ours.root, root),
-      'A certificate that satisfies the policy contradicts the tree of this node.',
-      { size, note },
-    )
+    invariant(await store.factsAtSize(size), 'The quorum has certified a size at which no block ends.', {
+      size,
+      note,
+    })
     await store.setCertificate(note, size)
     const crossed = size === this.#boundary
     this.#size = size
@@ -324,6 +364,19 @@ export class Certifier {
       await this.#answer(round)
       await this.#settle(round)
     }
+  }
+
+  /** The quorum has certified another tree than this node's: one of the two is a fork, and this node cannot say which. */
+  async #stop({ size, root }: Checkpoint, note: string): Promise<never> {
+    const { store, evidence } = this.#ports
+    await evidence.idle()
+    throw forked(evidence.accusations, {
+      size,
+      certified: toHex(root),
+      ours: toHex(await store.tree.root(size)),
+      certificate: note,
+      ourCertificate: this.#note,
+    })
   }
 }
 

@@ -27,6 +27,8 @@ async function admitOne(
 ): Promise<Refusal | undefined> {
   const entry = decodeEntry(leaf)
   const { id } = entry
+  // A rival that is only on its way may yet be lost. When it is in a block, the sender sees it there.
+  if (admission.hasRival(entry)) return undefined
   try {
     const admitted = await admission.admit(entry)
     if (admitted.outcome === 'admitted') onAdmitted()

@@ -5,12 +5,8 @@
 import type { Driver } from '../../consensus/driver.ts'
 import { fromUtf8 } from '../../src/bytes.ts'
 import type { SignatureSuite, Signer } from '../../src/crypto/suite.ts'
-import { errorCode, errorMessage, FormatError, RefusedError } from '../../src/errors.ts'
+import { errorCode, errorMessage } from '../../src/errors.ts'
 import { type Block, decodeBlock } from '../../src/ledger/block.ts'
-import { decodeEnvelope } from '../../src/ledger/dsse.ts'
-import { signatureCheck } from '../../src/ledger/entry.ts'
-import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
-import { decodeSeal, type Seal } from '../../src/ledger/seal.ts'
 import { BLOCK_ENTRIES_MAX } from '../../src/limits.ts'
 import { decodeEntryBundle, encodeEntryBundle } from '../../src/merkle/tiles.ts'
 import type { Clock } from '../clock.ts'
@@ -20,8 +16,10 @@ import type { Network, Topic, Verdict } from '../net/network.ts'
 import type { LedgerStore } from '../store/ledger-store.ts'
 import { type Announcement, readAnnouncement, signAnnouncement } from './announcement.ts'
 import type { Certifier } from './certifier.ts'
+import type { EvidenceCollector } from './evidence.ts'
 import type { Pool } from './pool.ts'
 import type { Puller } from './puller.ts'
+import { verifySeal } from './verify-seal.ts'
 
 /** Blocks up to this size are gossiped whole; of a larger one only the seal, and who lacks it pulls it. */
 const BLOCK_BYTES_WHOLE_MAX = 16_384
@@ -37,6 +35,7 @@ export interface GossipPorts {
   readonly nodeKey: Signer
   readonly driver: Driver
   readonly certifier: Certifier
+  readonly evidence: EvidenceCollector
   readonly puller: Puller
   readonly pool: Pool
   readonly logger: Logger
@@ -102,31 +101,13 @@ export class Gossip {
 
   async #onBlock(bytes: Uint8Array): Promise<Verdict> {
     const leaves = decodeEntryBundle(bytes, BLOCK_ENTRIES_MAX + 1)
-    const seal = await this.#verifySeal(leaves.at(-1))
+    const { suite, store, evidence } = this.#ports
+    const { seal, envelope, key } = await verifySeal(suite, store.state, leaves.at(-1))
+    evidence.sawSeal(key, envelope, seal)
     // More than the seal must be the whole block: nobody passes on leaves that the seal does not vouch for.
     if (leaves.length > 1) decodeBlock(bytes)
     this.#closeGap(seal.height)
     return 'accept'
-  }
-
-  /** The seal in a leaf, signed by the validator it names. Throws FormatError or RefusedError. */
-  async #verifySeal(leaf: Uint8Array | undefined): Promise<Seal> {
-    const { parameters, membership } = this.#ports.store.state
-    if (leaf === undefined) throw new FormatError('bad-block', 'A block without a seal.')
-    const envelope = decodeEnvelope(leaf)
-    if (envelope.payloadType !== PAYLOAD_TYPES.seal) {
-      throw new FormatError('bad-block', 'The last leaf is no seal.')
-    }
-    const seal = decodeSeal(envelope.payload)
-    if (seal.ledger !== parameters.ledger)
-      throw new RefusedError('wrong-ledger', 'A block of another ledger.')
-    const proposer = membership.validatorByName.get(seal.proposer)
-    if (!proposer) throw new RefusedError('not-a-member', `The proposer ${seal.proposer} is no validator.`)
-    const { key, message, signature } = signatureCheck(envelope, 0, proposer.nodeKey)
-    if (!(await this.#ports.suite.verify(key, message, signature))) {
-      throw new RefusedError('bad-signature', 'The seal is not signed by its proposer.')
-    }
-    return seal
   }
 
   async #onAnnouncement(bytes: Uint8Array): Promise<Verdict> {

@@ -29,6 +29,8 @@ import type { AppliedBlock } from '../store/ledger-store.ts'
 import { StoreError } from '../store/store-error.ts'
 import { VERSION } from '../version.ts'
 import type { Admitted } from './admission.ts'
+import { type Accusation, EvidenceCollector, type EvidencePorts } from './evidence.ts'
+import { EvidenceRecorder } from './evidence-recorder.ts'
 import { signForPrincipal } from './gateway.ts'
 import { Pool } from './pool.ts'
 import { blockView, LedgerReader, notFound } from './reader.ts'
@@ -42,11 +44,22 @@ const ONLINE_MS = 6_000
 /** How often the room on the disk is looked at, and whether a disk that failed works again. */
 const DISK_CHECK_MS = 2_000
 
-type Internal = 'pool' | 'onOrdered' | 'onFinal' | 'onRefused' | 'onMembership' | 'onLeftOut' | 'onRecovered'
+type Internal =
+  | 'pool'
+  | 'evidence'
+  | 'onOrdered'
+  | 'onFinal'
+  | 'onRefused'
+  | 'onMembership'
+  | 'onLeftOut'
+  | 'onRecovered'
 
 export interface LedgerNodePorts extends Omit<ReplicaPorts, Internal> {
   /** Signs for senders who have a token and no key. */
   readonly gateway: Signer
+  /** Evidence that earlier runs have kept, and what keeps what this one finds. */
+  readonly knownEvidence: EvidencePorts['known']
+  readonly onEvidence: EvidencePorts['onEvidence']
   /** Where to find the others as long as this node's own chain cannot say. */
   readonly hints?: readonly PeerRecord[]
   /** The membership has this node no more, or under other keys: it must stop, and nothing is wrong. */
@@ -65,17 +78,36 @@ export class LedgerNode implements LedgerService {
   /** The replica is being replaced: one at a time. */
   #replacing = false
   #stopped = false
+  readonly #recorder: EvidenceRecorder
+  #evidence!: EvidenceCollector
   readonly #listeners = new Set<(event: LedgerEvent) => void>()
 
   private constructor(ports: LedgerNodePorts) {
     this.#ports = ports
     this.#waiters = new Waiters(ports.clock)
+    const { name, store, gateway, clock, logger } = ports
+    const ledger = store.genesis.parameters.ledger
+    this.#recorder = new EvidenceRecorder({ name, ledger, gateway, clock, logger, service: this })
   }
 
   static async open(ports: LedgerNodePorts): Promise<LedgerNode> {
     const node = new LedgerNode(ports)
+    const { store, suites, logger, clock, knownEvidence } = ports
+    node.#evidence = await EvidenceCollector.open({
+      store,
+      suite: suites.ordinary,
+      logger,
+      elapsed: clock.elapsed,
+      known: knownEvidence,
+      onEvidence: (accusation) => node.#onEvidence(accusation),
+    })
     await node.#openReplica()
     return node
+  }
+
+  async #onEvidence(accusation: Accusation): Promise<void> {
+    this.#recorder.record(accusation)
+    await this.#ports.onEvidence(accusation)
   }
 
   async #openReplica(): Promise<void> {
@@ -83,6 +115,7 @@ export class LedgerNode implements LedgerService {
     this.#replica = await Replica.open({
       ...this.#ports,
       pool: this.#pool,
+      evidence: this.#evidence,
       onOrdered: (blocks) => this.onOrdered(blocks),
       onFinal: (size) => this.onFinal(size),
       onRefused: (id, error) => this.#waiters.refused(id, error),
@@ -108,11 +141,13 @@ export class LedgerNode implements LedgerService {
       connected: () => this.#ports.metrics.peers.set(network.peers().length),
     })
     this.#replica.start()
+    for (const accusation of this.#evidence.accusations) this.#recorder.record(accusation)
     this.#timers = [clock.every(DISK_CHECK_MS, () => void this.#checkDisk())]
   }
 
   async stop(): Promise<void> {
     this.#stopped = true
+    this.#recorder.stop()
     for (const cancel of this.#timers) cancel()
     this.#waiters.releaseAll()
     await this.#replica.stop()
@@ -330,7 +365,11 @@ export class LedgerNode implements LedgerService {
   async #submission(id: string, unknown?: Submission): Promise<Submission> {
     const index = await this.#reader.indexOf(id)
     if (index === undefined) {
-      if (this.#pool.get(id)) return { id, status: 'pending' }
+      if (this.#pool.get(id)) {
+        await this.replica.keep(id)
+        // It may have left the pool for a block while the disk was busy.
+        return this.#pool.get(id) ? { id, status: 'pending' } : this.#submission(id, unknown)
+      }
       if (unknown) return unknown
       throw notFound(id)
     }
@@ -339,6 +378,10 @@ export class LedgerNode implements LedgerService {
   }
 
   // ---- questions
+
+  barrier(timeoutMs: number): Promise<void> {
+    return this.#replica.reads.barrier(timeoutMs)
+  }
 
   async entry(by: { readonly id: string } | { readonly index: number }): Promise<EntryView> {
     if ('index' in by) return this.#reader.entryAt(by.index)
@@ -466,6 +509,9 @@ export class LedgerNode implements LedgerService {
       cosigners: membership.cosigners,
       sequence: membership.sequence,
       nodes,
+      evidence: this.#evidence.accusations.map(({ evidence: { kind }, accused, hash }) => {
+        return { kind, accused, hash }
+      }),
     }
   }
 

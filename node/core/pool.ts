@@ -33,8 +33,7 @@ export class Pool {
     if (this.#entries.has(entry.id)) return false
     this.#entries.set(entry.id, entry)
     this.#bytes += entry.bytes.length
-    for (const { source, id } of entry.claims)
-      if (id !== undefined) this.#events.set(eventName(source, id), entry.id)
+    for (const name of eventNames(entry)) this.#events.set(name, entry.id)
     return true
   }
 
@@ -43,16 +42,15 @@ export class Pool {
     if (!entry) return
     this.#entries.delete(id)
     this.#bytes -= entry.bytes.length
-    for (const { source, id } of entry.claims)
-      if (id !== undefined) this.#events.delete(eventName(source, id))
+    for (const name of eventNames(entry)) this.#events.delete(name)
   }
 
   /** The oldest entries that `skip` does not name, up to a count and a sum of bytes. */
-  oldest(entriesMax: number, bytesMax: number, skip: (id: string) => boolean): Entry[] {
+  oldest(entriesMax: number, bytesMax: number, skip: (entry: Entry) => boolean): Entry[] {
     const chosen: Entry[] = []
     let bytes = 0
     for (const entry of this.#entries.values()) {
-      if (skip(entry.id)) continue
+      if (skip(entry)) continue
       bytes += entry.bytes.length + 2
       if (chosen.length === entriesMax || bytes > bytesMax) break
       chosen.push(entry)
@@ -63,6 +61,11 @@ export class Pool {
   values(): IterableIterator<Entry> {
     return this.#entries.values()
   }
+}
+
+/** The CloudEvents that an entry carries, each by one name for its source and id. */
+export function eventNames({ claims }: Entry): string[] {
+  return claims.flatMap(({ source, id }) => (id === undefined ? [] : [eventName(source, id)]))
 }
 
 function eventName(source: string, id: string): string {

@@ -3,6 +3,7 @@
  * fills (group commit), so that blocks are small when little happens and large under load.
  */
 import type { Driver } from '../../consensus/driver.ts'
+import { keyId } from '../../src/crypto/keys.ts'
 import type { Signer } from '../../src/crypto/suite.ts'
 import { invariant, RefusedError } from '../../src/errors.ts'
 import { sealBlock } from '../../src/ledger/block.ts'
@@ -80,6 +81,11 @@ export class Proposer {
     const before = unapplied.stateAfter(tail.hash)
     // After a change nothing follows until it is applied: what waits in the pool is judged by the new members.
     if (!opening && before?.membership !== store.members.newest) return false
+    // A leader whose record a change took away or gave other keys to can seal no block that would be taken.
+    if (before && !this.#maySeal(before)) {
+      driver.transfer()
+      return false
+    }
     const entries = opening || !before ? [] : await this.#choose(tail.hash, before)
     if (!opening && entries.length === 0) return false
     if (raft.tail.hash !== tail.hash || raft.term !== term) return true
@@ -91,6 +97,11 @@ export class Proposer {
     const raftBlock = unapplied.add(block, entries)
     this.#last = { at: clock.elapsed(), waitMs: Math.min(WAIT_MS_MAX, WAIT_MS_PER_ENTRY * entries.length) }
     return driver.propose(raftBlock).ok
+  }
+
+  #maySeal({ membership }: ChainState): boolean {
+    const record = membership.validatorByName.get(this.#ports.name)
+    return record !== undefined && keyId(record.nodeKey) === this.#ports.keyid
   }
 
   /** Whether the next block still waits for company; if so, the work goes on when the wait is over. */
@@ -112,7 +123,7 @@ export class Proposer {
   async #choose(tail: string, state: ChainState): Promise<Entry[]> {
     const { pool, unapplied, store } = this.#ports
     const { blockEntries, blockBytes } = state.parameters.limits
-    const inFlight = (id: string) => unapplied.holds(tail, id)
+    const inFlight = (entry: Entry) => unapplied.overlaps(tail, entry)
     const chosen = pool.oldest(blockEntries, blockBytes - ENTRY_BYTES_MAX, inFlight)
     // An entry can come back into the pool, from a peer that has not seen its block, after it was applied.
     const recorded = await store.hasLeaves(chosen.map(({ hash }) => hash))

@@ -2,16 +2,20 @@
 import type { Driver } from '../../consensus/driver.ts'
 import { toHex } from '../../src/bytes.ts'
 import { errorMessage, InvariantError } from '../../src/errors.ts'
+import { decodeBlock } from '../../src/ledger/block.ts'
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../logger.ts'
 import type { Network } from '../net/network.ts'
 import { type LedgerStore, toRaftBlock } from '../store/ledger-store.ts'
 import type { Certifier } from './certifier.ts'
+import { type EvidenceCollector, forked } from './evidence.ts'
 import { decodeSyncAnswer, encodeSyncRequest, proveCommitted } from './sync.ts'
 import type { Unapplied } from './unapplied.ts'
 
 const REQUEST_TIMEOUT_MS = 10_000
 const RETRY_MS = 500
+/** How far back the two sides of a fork are searched for a proposer that sealed both. */
+const FORK_BLOCKS = 32
 /** Every peer is asked this often without success before the search ends until there is news. */
 const ROUNDS_MAX = 4
 
@@ -21,6 +25,7 @@ export interface PullerPorts {
   readonly store: LedgerStore
   readonly unapplied: Unapplied
   readonly certifier: Certifier
+  readonly evidence: EvidenceCollector
   readonly clock: Clock
   readonly logger: Logger
   readonly onFatal: (error: unknown) => void
@@ -124,9 +129,11 @@ export class Puller {
     const first = blocks[0]
     const last = blocks.at(-1)
     if (!first || !last) return !boundaryDue && store.tip.size >= checkpoint.size
-    // What stands on this node's disk below is committed too, so blocks that do not follow it are a fork or a lie;
-    // the check refuses them.
     const parent = toHex(first.seal.previous)
+    // What stands on this node's disk below is committed too, so proven blocks that do not follow it are a fork.
+    if (first.seal.height === store.tip.height + 1 && parent !== store.tip.hash) {
+      await this.#stop(peer, answer.certificate)
+    }
     driver.install(await unapplied.check(parent, blocks.map(toRaftBlock), Number.POSITIVE_INFINITY))
     for (let waited = 0; store.tip.height < last.seal.height && waited < REQUEST_TIMEOUT_MS; waited += 5) {
       await new Promise<void>((resolve) => clock.after(5, resolve))
@@ -134,5 +141,19 @@ export class Puller {
     return !boundaryDue && store.members.boundaryAbove(certifier.size) === undefined
       ? store.tip.size >= checkpoint.size
       : false
+  }
+
+  /** The quorum has certified another chain than this node has applied: finds who sealed both, and stops the node. */
+  async #stop(peer: string, certificate: string): Promise<never> {
+    const { network, store, evidence, certifier } = this.#ports
+    const { height, hash } = store.tip
+    const from = Math.max(1, height - FORK_BLOCKS)
+    const rivals = await network
+      .request(peer, encodeSyncRequest({ from, certified: certifier.size }), REQUEST_TIMEOUT_MS)
+      .then((bytes) => decodeSyncAnswer(bytes).blocks.map((block) => decodeBlock(block)))
+      .catch(() => [])
+    for (const rival of rivals) await evidence.examine(rival.leaves.at(-1))
+    await evidence.idle()
+    throw forked(evidence.accusations, { height, ours: hash, certificate, from: peer })
   }
 }

@@ -24,14 +24,16 @@ import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import { FRAME, type FrameKind, type Network, type Topic, type Verdict } from '../net/network.ts'
 import { type AppliedBlock, type LedgerStore, toRaftBlock } from '../store/ledger-store.ts'
-import { Admission, type Admitted } from './admission.ts'
+import { Admission, type Admitted, sameEvents } from './admission.ts'
 import { Certifier } from './certifier.ts'
+import type { EvidenceCollector } from './evidence.ts'
 import { admitForwarded } from './forwarded.ts'
 import { decodeRefusals, encodeRefusals, Forwarding, type Refusal, refusalError } from './forwarding.ts'
 import { Gossip } from './gossip.ts'
 import { POOL_ENTRIES_MAX, type Pool } from './pool.ts'
 import { Proposer } from './proposer.ts'
 import { Puller } from './puller.ts'
+import { answerRead, isReadRequest, Reads } from './reads.ts'
 import { encodePromises, isPromisesRequest, Recovery } from './recovery.ts'
 import { type Standing, standingOf } from './standing.ts'
 import { answerSync, decodeSyncRequest, encodeSyncAnswer } from './sync.ts'
@@ -62,6 +64,8 @@ export interface ReplicaPorts {
   readonly pool: Pool
   readonly logger: Logger
   readonly metrics: Metrics
+  /** It outlives the replica, too. */
+  readonly evidence: EvidenceCollector
   readonly onOrdered: (blocks: readonly AppliedBlock[]) => void
   readonly onFinal: (size: number) => void
   /** An entry that was admitted here will never be ordered. */
@@ -83,6 +87,7 @@ export class Replica {
   readonly certifier: Certifier
   readonly driver: Driver
   readonly gossip: Gossip
+  readonly reads: Reads
   readonly #ports: ReplicaPorts
   readonly #unapplied: Unapplied
   readonly #admission: Admission
@@ -136,6 +141,7 @@ export class Replica {
       store,
       unapplied: this.#unapplied,
       certifier,
+      evidence: ports.evidence,
       clock,
       logger,
       onFatal,
@@ -149,10 +155,19 @@ export class Replica {
       nodeKey,
       driver: this.driver,
       certifier,
+      evidence: ports.evidence,
       puller: this.#puller,
       pool,
       logger,
       metrics: ports.metrics,
+    })
+    this.reads = new Reads({
+      name,
+      driver: this.driver,
+      network,
+      clock,
+      leader: () => this.#leader,
+      height: () => store.tip.height,
     })
     this.recovery =
       parts.without &&
@@ -179,7 +194,7 @@ export class Replica {
 
   /** Reads what the disk holds and stands ready; nothing moves before `start`. */
   static async open(ports: ReplicaPorts): Promise<Replica> {
-    const { name, store, clock, suites, cosigner, logger, metrics, network, pool, onFatal } = ports
+    const { name, store, clock, suites, cosigner, logger, metrics, network, pool, evidence, onFatal } = ports
     const recovering = await store.recovering()
     let replica: Replica | undefined
     const certifier = await Certifier.open({
@@ -188,6 +203,7 @@ export class Replica {
       signer: recovering ? undefined : cosigner,
       suite: suites.urgent,
       store,
+      evidence,
       logger,
       now: clock.now,
       publish: (note) => void network.publish('cosignatures', utf8(note)).catch(() => {}),
@@ -196,7 +212,7 @@ export class Replica {
       onFatal,
     })
     const log = await store.logFrom(Math.max(0, store.tip.height - DEFAULT_LIMITS.memoryBlocks))
-    const unapplied = new Unapplied(store, pool, suites.urgent)
+    const unapplied = new Unapplied(store, pool, suites.urgent, evidence)
     const blocks: RaftBlock[] = []
     for (const block of log) {
       const { height, previous } = block.seal
@@ -290,6 +306,7 @@ export class Replica {
     this.halt()
     await this.driver.stop()
     await this.certifier.idle()
+    await this.#ports.evidence.idle()
   }
 
   /** Does nothing from now on, and answers only what the disk holds. */
@@ -307,14 +324,20 @@ export class Replica {
   /** Admits an entry and sends it on its way; `spool` puts it on disk first, for an answer that says `pending`. */
   async submit(entry: Entry, spool: boolean): Promise<Admitted> {
     const admitted = await this.#admission.admit(entry)
-    if (spool && this.#ports.pool.get(entry.id) && !this.#spooled.has(entry.id)) {
-      await this.#ports.store.addPending([entry])
-      // It may have been ordered while the disk was busy.
-      if (this.#ports.pool.get(entry.id)) this.#spooled.add(entry.id)
-      else await this.#ports.store.removePending([entry.hash])
-    }
+    if (spool) await this.keep(entry.id)
     if (admitted.outcome === 'admitted') this.#onward(entry)
     return admitted
+  }
+
+  /** Puts an entry of the pool on disk, so that it may be called pending: a crash of this node will not lose it. */
+  async keep(id: string): Promise<void> {
+    const { store } = this.#ports
+    const entry = this.#ports.pool.get(id)
+    if (!entry || this.#spooled.has(id)) return
+    await store.addPending([entry])
+    // It may have been ordered while the disk was busy.
+    if (this.#ports.pool.get(id)) this.#spooled.add(id)
+    else await store.removePending([entry.hash])
   }
 
   #onward(entry: Entry): void {
@@ -353,9 +376,11 @@ export class Replica {
     this.#unapplied.prune()
     const spooled: Uint8Array[] = []
     for (const { entries } of applied) {
-      for (const { id, hash } of entries) {
-        this.#ports.pool.remove(id)
-        if (this.#spooled.delete(id)) spooled.push(hash)
+      for (const entry of entries) {
+        this.#ports.pool.remove(entry.id)
+        if (this.#spooled.delete(entry.id)) spooled.push(entry.hash)
+        for (const rival of this.#dropRivals(entry))
+          if (this.#spooled.delete(rival.id)) spooled.push(rival.hash)
       }
       metrics.entriesApplied.inc(entries.length)
     }
@@ -365,6 +390,7 @@ export class Replica {
     metrics.height.set(store.tip.height)
     metrics.treeSize.set(store.tip.size)
     metrics.pending.set(this.#ports.pool.size)
+    this.reads.applied()
     onOrdered(applied)
     this.certifier.applied()
     if (this.driver.raft.role === 'leader') {
@@ -386,6 +412,19 @@ export class Replica {
         this.#drop(entry, error)
       }
     }
+  }
+
+  /** A CloudEvent is recorded once: what waits under the same source and id will never be ordered. */
+  #dropRivals(recorded: Entry): Entry[] {
+    const rivals: Entry[] = []
+    for (const { source, id } of recorded.claims) {
+      const rival = id === undefined ? undefined : this.#ports.pool.withEvent(source, id)
+      if (!rival) continue
+      this.#ports.pool.remove(rival.id)
+      this.#ports.onRefused(rival.id, rivalError(rival, recorded))
+      rivals.push(rival)
+    }
+    return rivals
   }
 
   #onSoftState({ role, leader }: SoftState): void {
@@ -430,6 +469,7 @@ export class Replica {
   }
 
   async request(bytes: Uint8Array): Promise<Uint8Array> {
+    if (isReadRequest(bytes)) return answerRead(this.driver)
     if (isPromisesRequest(bytes)) return encodePromises(this.driver.raft)
     const answer = await answerSync(this.#ports.store, this.certifier.note, decodeSyncRequest(bytes))
     return encodeSyncAnswer(answer)
@@ -490,6 +530,22 @@ export class Replica {
         )
       }
     }
+  }
+}
+
+/** What a submitter is told whose entry carries an event that another entry has recorded. */
+function rivalError(entry: Entry, recorded: Entry): QatError {
+  try {
+    const { id } = sameEvents(entry, recorded)
+    return refusalError({
+      id: entry.id,
+      code: 'duplicate',
+      message: 'The event is recorded already.',
+      duplicateOf: id,
+    })
+  } catch (error) {
+    if (error instanceof RefusedError) return error
+    throw error
   }
 }
 

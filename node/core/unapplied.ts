@@ -4,31 +4,41 @@
  */
 import type { Configuration, Block as RaftBlock } from '../../consensus/types.ts'
 import { toHex } from '../../src/bytes.ts'
-import type { SignatureSuite } from '../../src/crypto/suite.ts'
+import type { PublicKey, SignatureSuite } from '../../src/crypto/suite.ts'
 import { invariant, RefusedError } from '../../src/errors.ts'
 import { type Block, decodeBlock } from '../../src/ledger/block.ts'
 import { type ChainState, checkBlock, extend } from '../../src/ledger/chain.ts'
 import { decodeEntry, type Entry, verifyAll } from '../../src/ledger/entry.ts'
 import type { Membership } from '../../src/ledger/membership.ts'
 import { type AppliedBlock, type LedgerStore, toRaftBlock } from '../store/ledger-store.ts'
-import type { Pool } from './pool.ts'
+import type { EvidenceCollector } from './evidence.ts'
+import { eventNames, type Pool } from './pool.ts'
 
 interface Known extends AppliedBlock {
   readonly state: ChainState
   readonly ids: ReadonlySet<string>
+  /** CloudEvents of the entries, as `eventName` spells them. */
+  readonly events: ReadonlySet<string>
 }
 
 export class Unapplied {
   readonly #store: LedgerStore
   readonly #pool: Pool
   readonly #suite: SignatureSuite
+  readonly #evidence: Pick<EvidenceCollector, 'sawSeal'>
   /** By block hash. Branches of former leaders may stand side by side; applying a height drops them all. */
   readonly #known = new Map<string, Known>()
 
-  constructor(store: LedgerStore, pool: Pool, suite: SignatureSuite) {
+  constructor(
+    store: LedgerStore,
+    pool: Pool,
+    suite: SignatureSuite,
+    evidence: Pick<EvidenceCollector, 'sawSeal'>,
+  ) {
     this.#store = store
     this.#pool = pool
     this.#suite = suite
+    this.#evidence = evidence
   }
 
   /** The chain state after the block with this hash: the applied tip or a block known here. */
@@ -40,6 +50,16 @@ export class Unapplied {
   holds(hash: string, id: string): boolean {
     for (let at = this.#known.get(hash); at; at = this.#known.get(toHex(at.block.seal.previous))) {
       if (at.ids.has(id)) return true
+    }
+    return false
+  }
+
+  /** Whether an entry, or one of its CloudEvents, stands in a block of the unapplied branch that ends with `hash`. */
+  overlaps(hash: string, entry: Entry): boolean {
+    const names = eventNames(entry)
+    for (let at = this.#known.get(hash); at; at = this.#known.get(toHex(at.block.seal.previous))) {
+      const { ids, events } = at
+      if (ids.has(entry.id) || names.some((name) => events.has(name))) return true
     }
     return false
   }
@@ -58,6 +78,7 @@ export class Unapplied {
     const passed: Known[] = []
     const configured: RaftBlock[] = []
     const signatures = []
+    const sealers: PublicKey[] = []
     for (const block of decoded) {
       const earlier = passed
       const previous = toHex(block.seal.previous)
@@ -68,6 +89,7 @@ export class Unapplied {
         (id) => recorded.has(id) || this.holds(previous, id) || earlier.some(({ ids }) => ids.has(id)),
         (bytes, id) => this.#pool.get(id) ?? decodeEntry(bytes),
       )
+      sealers.push(sealSignature.key)
       // What this node admitted itself it has verified already.
       const unknown = entrySignatures.filter((_, i) => !this.#pool.get(entries[i]!.id))
       signatures.push(sealSignature, ...unknown.flat())
@@ -78,6 +100,9 @@ export class Unapplied {
     }
     if (!(await verifyAll(this.#suite, signatures))) {
       throw new RefusedError('bad-signature', 'A block holds a signature that does not verify.')
+    }
+    for (const [i, { block }] of passed.entries()) {
+      this.#evidence.sawSeal(sealers[i]!, block.sealEnvelope, block.seal)
     }
     for (const block of passed) this.#remember(block)
     return configured
@@ -117,7 +142,8 @@ export class Unapplied {
 }
 
 function known(block: Block, entries: readonly Entry[], state: ChainState): Known {
-  return { block, entries, state, ids: new Set(entries.map(({ id }) => id)) }
+  const ids = new Set(entries.map(({ id }) => id))
+  return { block, entries, state, ids, events: new Set(entries.flatMap(eventNames)) }
 }
 
 /** Who takes part in ordering. A node that was just removed goes on listening, so that it learns of that. */

@@ -44,6 +44,8 @@ export class Waiters {
     const waiting = this.#waiting.get(id) ?? new Set()
     this.#waiting.set(id, waiting)
     const { promise, resolve, reject } = Promise.withResolvers<Progress | undefined>()
+    // A refusal may come before the submitter has begun to wait; unheard, it would end the process.
+    promise.catch(() => {})
     const done = () => {
       cancel()
       waiting.delete(waiter)

@@ -25,12 +25,16 @@ export class NodeProcess {
   readonly #child: ChildProcess
   #answers = false
 
-  /** Starts `qat start --dir <dir>`, its output appended to <dir>/log. */
-  constructor(dir: string, args: readonly string[] = []) {
+  /**
+   * Starts `qat start --dir <dir>`, its output appended to <dir>/log.
+   * @param through a command that runs another one in its own place, such as `nsenter …`
+   */
+  constructor(dir: string, args: readonly string[] = [], through: readonly string[] = []) {
     this.dir = dir
     const log = openSync(join(dir, 'log'), 'a')
     try {
-      this.#child = spawn(process.execPath, [QAT, 'start', '--dir', dir, ...args], {
+      const [command, ...rest] = [...through, process.execPath, QAT, 'start', '--dir', dir, ...args]
+      this.#child = spawn(command!, rest, {
         stdio: ['ignore', log, log, 'ipc'],
         // A group of its own: Ctrl-C is for the parent, which stops its nodes in order.
         detached: true,

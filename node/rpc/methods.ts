@@ -49,22 +49,27 @@ export const METHODS: readonly Method[] = [
   method({
     name: 'submission.status',
     summary: 'Says how far a submission is, at once or when it has got as far as asked.',
-    params: s.params({ id: s.Hash, ...s.waiting('pending') }),
+    params: s.params({ id: s.Hash, ...s.waiting('pending'), ...s.linearizable }),
     result: s.Submission,
     errors: ['not-found', 'unavailable'],
-    handle: (service, { id, wait = 'pending', timeoutMs = WAIT_MS_DEFAULT }) =>
-      service.submission(id, wait, timeoutMs),
+    async handle(service, { id, wait = 'pending', timeoutMs = WAIT_MS_DEFAULT, linearizable }) {
+      await settle(service, linearizable)
+      return service.submission(id, wait, timeoutMs)
+    },
   }),
   method({
     name: 'entry.get',
     summary: 'Gets an entry by its id or by its index in the tree.',
     params: s.params(
-      { id: Type.Optional(s.Hash), index: Type.Optional(s.Index) },
-      { minProperties: 1, maxProperties: 1 },
+      { id: Type.Optional(s.Hash), index: Type.Optional(s.Index), ...s.linearizable },
+      { oneOf: [{ required: ['id'] }, { required: ['index'] }] },
     ),
     result: s.EntryView,
-    errors: ['not-found'],
-    handle: (service, { id, index }) => service.entry(id === undefined ? { index: index! } : { id }),
+    errors: ['not-found', 'unavailable'],
+    async handle(service, { id, index, linearizable }) {
+      await settle(service, linearizable)
+      return service.entry(id === undefined ? { index: index! } : { id })
+    },
   }),
   method({
     name: 'entry.query',
@@ -221,7 +226,8 @@ async function query(
   service: LedgerService,
   params: Static<typeof s.QueryParams>,
 ): Promise<s.Result<typeof s.QueryPage>> {
-  const { from, to, cursor, order = 'desc', limit = QUERY_LIMIT_DEFAULT, ...match } = params
+  const { from, to, cursor, order = 'desc', limit = QUERY_LIMIT_DEFAULT, linearizable, ...match } = params
+  await settle(service, linearizable)
   const page = await service.query({
     ...match,
     order,
@@ -232,6 +238,10 @@ async function query(
   })
   const { entries, next } = page
   return next === undefined ? { entries } : { entries, next: encodeCursor(order, next) }
+}
+
+async function settle(service: LedgerService, linearizable = false): Promise<void> {
+  if (linearizable) await service.barrier(WAIT_MS_DEFAULT)
 }
 
 let document: object | undefined

@@ -4,6 +4,7 @@
  */
 import { type Static, type TProperties, Type } from 'typebox'
 import type { Json, JsonObject } from '../../src/json.ts'
+import { EVIDENCE_KINDS } from '../../src/ledger/evidence.ts'
 import { ATTRIBUTE_BYTES_MAX, BATCH_EVENTS_MAX, INDEX_MAX } from '../../src/limits.ts'
 import { STAGES } from '../service.ts'
 import { QUERY_LIMIT_DEFAULT, QUERY_LIMIT_MAX, WAIT_MS_DEFAULT, WAIT_MS_MAX } from './limits.ts'
@@ -50,6 +51,16 @@ export const waiting = (stage: (typeof STAGES)[number]) => ({
   ),
 })
 
+/** Local reads are the default: a prefix of the ledger, newest at most a moment ago. */
+export const linearizable = {
+  linearizable: Optional(
+    Type.Boolean({
+      default: false,
+      description: 'Ask the leader first, so that the answer misses nothing ordered before the call',
+    }),
+  ),
+}
+
 const filter = {
   source: Optional(Attribute),
   type: Optional(Attribute),
@@ -60,6 +71,7 @@ const moment = (description: string) => Optional(Type.String({ pattern: TIME_PAT
 
 export const QueryParams = params({
   ...filter,
+  ...linearizable,
   from: moment('Recorded at this RFC 3339 time or later'),
   to: moment('Recorded at this RFC 3339 time or earlier'),
   order: Optional(Type.Enum(['asc', 'desc'], { default: 'desc', description: 'By position in the ledger' })),
@@ -176,6 +188,10 @@ export const ClusterStatus = Type.Object({
       online: Type.Boolean(),
       seenMs: Optional(Type.Number({ minimum: 0 })),
     }),
+  ),
+  evidence: Type.Array(
+    Type.Object({ kind: Type.Enum([...EVIDENCE_KINDS]), accused: Type.String(), hash: Hash }),
+    { description: 'Kept by this node, in its folder: two statements by one key that exclude each other' },
   ),
 })
 

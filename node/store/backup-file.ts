@@ -10,7 +10,7 @@ import { equalBytes, utf8 } from '../../src/bytes.ts'
 import { FormatError } from '../../src/errors.ts'
 import { BLOCK_BYTES_MAX, HASH_BYTES } from '../../src/limits.ts'
 import { SYNC_ANSWER_BYTES_MAX } from '../core/sync.ts'
-import { syncFolder } from './sync-folder.ts'
+import { syncFolder } from '../durable-file.ts'
 
 export const BACKUP_MAGIC = utf8('qat-backup/v1\n')
 

@@ -9,9 +9,9 @@
  */
 import { appendFile, open, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { syncFolder } from '../durable-file.ts'
 import { crc32c } from './crc32c.ts'
 import { damaged, StoreError } from './store-error.ts'
-import { syncFolder } from './sync-folder.ts'
 
 export interface FileProblem {
   readonly file: string

@@ -3,10 +3,10 @@ import { randomBytes } from 'node:crypto'
 import { rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Genesis } from '../../src/ledger/genesis.ts'
+import { syncFolder } from '../durable-file.ts'
 import { LedgerStore } from './ledger-store.ts'
 import { openLevel } from './level.ts'
 import { hasStore } from './level-files.ts'
-import { syncFolder } from './sync-folder.ts'
 
 /**
  * Has `build` fill a new store beside `folder`; if that succeeds, the store in `folder`, if any, is kept under

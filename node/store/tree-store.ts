@@ -96,6 +96,12 @@ export class TreeStore {
     return { writes, roots, adopt }
   }
 
+  /** The root of the tree's first `size` leaves. */
+  async root(size: number): Promise<Uint8Array> {
+    const [root] = await this.#path([rootNodes(size)])
+    return root!
+  }
+
   /** The RFC 6962 audit path of leaf `index` in the tree of `size` leaves. */
   async inclusionPath(index: number, size: number): Promise<Uint8Array[]> {
     return this.#path(inclusionNodes(index, size))

@@ -12,7 +12,7 @@ import type { PublicKey } from '../../src/crypto/suite.ts'
 import type { Bundle } from '../../src/light/bundle.ts'
 import { type Verdict, verifyBundle } from '../../src/light/verify.ts'
 import { ALICE, CI } from '../ledger/fixture.ts'
-import { exampleBundle } from '../light/fixture.ts'
+import { exampleBundle, sequelBundle } from '../light/fixture.ts'
 import { type Site, serveLightClient } from './serve.ts'
 
 type Package = typeof import('../../src/index.ts')
@@ -70,14 +70,24 @@ describe('the light client in Chromium', () => {
 
   /** The verdict of the page on a bundle. Values cross into the page as JSON. */
   function judge(given: Bundle, keys: readonly PublicKey[] = []): Promise<Verdict> {
-    const { entry, proof, policy } = given
-    const files = { entry: toBase64(entry), proof: toBase64(proof), policy: toBase64(policy) }
+    const { entry, proof, policy, updates } = given
+    const files = {
+      entry: toBase64(entry),
+      proof: toBase64(proof),
+      policy: toBase64(policy),
+      ...(updates && { updates: toBase64(updates) }),
+    }
     const jwks = JSON.stringify(keys.map(publicKeyToJwk))
     return page.evaluate(
       async ({ files, jwks }) => {
         const { qat } = globalThis as unknown as { qat: Package }
         const bytes = (text: string) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0))
-        const bundle = { entry: bytes(files.entry), proof: bytes(files.proof), policy: bytes(files.policy) }
+        const bundle = {
+          entry: bytes(files.entry),
+          proof: bytes(files.proof),
+          policy: bytes(files.policy),
+          ...(files.updates && { updates: bytes(files.updates) }),
+        }
         const keys = (JSON.parse(jwks) as unknown[]).map(qat.publicKeyFromJwk)
         return qat.verifyBundle(qat.nobleSuite, bundle, { keys })
       },
@@ -92,6 +102,16 @@ describe('the light client in Chromium', () => {
     assert.deepEqual(verdict, await verifyBundle(opensslSuite, bundle, { keys: [CI.key] }))
     const stranger = await judge(bundle, [ALICE.key])
     assert.ok(stranger.ok && stranger.proves.entrySignature === 'unknown-key')
+  })
+
+  it('follows a change of the members from the policy before it, as Node does', async () => {
+    const sequel = { ...(await sequelBundle()), policy: bundle.policy }
+    const verdict = await judge(sequel)
+    assert.ok(verdict.ok)
+    assert.equal(verdict.proves.changes.length, 1)
+    assert.deepEqual(verdict, await verifyBundle(opensslSuite, sequel, { keys: [] }))
+    const cut = await judge({ ...sequel, updates: sequel.updates!.subarray(1) })
+    assert.equal(cut.ok ? 'ok' : cut.code, 'too-large')
   })
 
   it('refuses tampered bundles, for the reason for which Node does', async () => {

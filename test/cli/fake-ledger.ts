@@ -70,6 +70,7 @@ export async function startLedger(
     term: 1,
     cosigners: membership.cosigners,
     sequence: membership.sequence,
+    evidence: [],
     nodes: [...membership.nodeByName.values()].map(({ name, kind }) => ({
       name,
       kind,

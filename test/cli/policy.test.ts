@@ -1,6 +1,6 @@
 /** `qat policy update`, and proofs for whoever has a policy from before a change of the members. */
 import assert from 'node:assert/strict'
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import type { LedgerService } from '../../node/service.ts'
 import { fromUtf8 } from '../../src/bytes.ts'
 import { policyOf } from '../../src/ledger/membership.ts'
@@ -154,5 +154,8 @@ describe('qat policy', () => {
 
     await writeFile(path('four', BUNDLE_FILES.updates), encodePolicyUpdates(updates.slice(1)))
     assert.match((await verify('four', '--json')).stdout, /"step":"stale-change"/)
+    // What is there and cannot be read is not taken for absent.
+    await mkdir(path('three', BUNDLE_FILES.updates))
+    assert.match((await verify('three')).stderr, /policy-updates could not be read: it is a folder/)
   })
 })

@@ -293,7 +293,9 @@ describe('a raft', () => {
 
   it('hands leadership to voters only', () => {
     const node = leader({ configuration: { voters: ['a', 'b', 'c'], learners: ['d'] } })
-    node.step('d', { kind: 'append-reply', term: 1, match: 1 })
+    node.propose(block(node.tail, 1))
+    settle(node)
+    node.step('d', { kind: 'append-reply', term: 1, match: 2 })
     deepEqual(node.transfer('d'), { ok: false, reason: 'no-target' })
     deepEqual(node.transfer('a'), { ok: false, reason: 'no-target' })
     deepEqual(node.transfer(), { ok: false, reason: 'no-target' })

@@ -4,6 +4,7 @@ import { applyChange, type Change } from '../../src/ledger/change.ts'
 import type { Member } from '../../src/ledger/member.ts'
 import { type Membership, membershipOf, policyOf } from '../../src/ledger/membership.ts'
 import { nextPolicy, policySequence, validatorsOf } from '../../src/light/next-policy.ts'
+import { cosignatureKey } from '../../src/notes/cosignature.ts'
 import { type Policy, parsePolicy, printPolicy } from '../../src/notes/policy.ts'
 import { LEDGER, refused, verdictOn } from '../ledger/fixture.ts'
 import { ORIGIN, policyOf as policyOfValidators, VALIDATORS } from '../notes/fixture.ts'
@@ -47,6 +48,7 @@ const histories = fc
     return steps
   })
 
+const keyNamed = (name: string) => cosignatureKey(name, FOUNDERS[0].cosignerKey)
 const FOUNDING = policyOf(LEDGER, START)
 const NEXT = changeOf(START, { put: ADA_2 }, 3)
 
@@ -153,8 +155,16 @@ describe('the policy after a change', () => {
       withMember('outsider'),
       { ...FOUNDING, logs: FOUNDING.logs.slice(1) },
       policyOf('audit.example/other', START),
+      // A key under another name than a validator's, as a witness and as a log.
+      { ...FOUNDING, witnesses: FOUNDING.witnesses.with(0, { name: 'ada', key: keyNamed('elsewhere') }) },
+      { ...FOUNDING, logs: FOUNDING.logs.with(0, { key: keyNamed('elsewhere') }) },
     ]
-    for (const policy of broken) assert.throws(() => nextPolicy(policy, NEXT), refused('bad-policy'))
+    const elsewhere = changeOf(START, { remove: 'bob' }, 3)
+    for (const policy of broken) {
+      for (const change of [NEXT, elsewhere]) {
+        assert.throws(() => nextPolicy(policy, change), refused('bad-policy'))
+      }
+    }
   })
 
   it('is refused if a validator comes whose name or key has another meaning in the policy', () => {

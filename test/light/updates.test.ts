@@ -171,6 +171,7 @@ describe('policy updates', () => {
       const second = await history.change({ remove: 'carol' })
       const late = readPolicyUpdate(first.leaf, await history.prove(first.proof.index))
       await assert.rejects(follow(founding, late, second), refused('out-of-range'))
+      await assert.rejects(followMembership(opensslSuite, genesis, [late, second]), refused('out-of-range'))
     })
 
     it('when they leave the policy with a quorum that its validators cannot meet', async () => {

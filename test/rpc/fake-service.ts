@@ -111,6 +111,7 @@ export function fakeService(overrides: Partial<LedgerService> = {}): FakeService
     inclusion: async () => [HASH],
     consistency: async () => [HASH, HASH],
     bundle: async (id) => ({ id, entry: '{}', proof: 'c2sp.org/tlog-proof@v1\n', policy: 'quorum q\n' }),
+    barrier: async () => {},
     policy: () => 'quorum q\n',
     policyUpdates: async () => Uint8Array.of(0, 0),
     membership: () => MEMBERSHIP,
@@ -149,6 +150,7 @@ export function fakeService(overrides: Partial<LedgerService> = {}): FakeService
           online: true,
         },
       ],
+      evidence: [],
     }),
     subscribe(listener) {
       listeners.add(listener)

@@ -3,10 +3,14 @@ import type { Command } from 'commander'
 import type { Json } from '../../../src/json.ts'
 import { entryJson, entrySheet } from '../entry-text.ts'
 import { CliError } from '../exit.ts'
-import { type RpcOptions, rpcOption } from '../options.ts'
+import { linearizableOption, type RpcOptions, rpcOption } from '../options.ts'
 import { printJson, printText } from '../output.ts'
 import { entryView, isEntryId, readReply } from '../replies.ts'
 import { ask } from '../rpc.ts'
+
+interface Options extends RpcOptions {
+  readonly linearizable?: true
+}
 
 const EXAMPLES = `
 Examples:
@@ -22,12 +26,14 @@ export function addGetCommand(program: Command): void {
     .argument('<id>', 'id of the entry (64 hex digits) or its index')
     .description('show one entry')
     .addOption(rpcOption())
+    .addOption(linearizableOption())
     .addHelpText('after', EXAMPLES)
-    .action(async (id: string, _options, command: Command) => get(id, command.optsWithGlobals<RpcOptions>()))
+    .action(async (id: string, _options, command: Command) => get(id, command.optsWithGlobals<Options>()))
 }
 
-async function get(id: string, options: RpcOptions): Promise<void> {
-  const view = readReply(await ask(options, 'entry.get', entryName(id)), entryView)
+async function get(id: string, options: Options): Promise<void> {
+  const params = { ...entryName(id), ...(options.linearizable && { linearizable: true }) }
+  const view = readReply(await ask(options, 'entry.get', params), entryView)
   if (options.json) printJson(entryJson(view))
   else printText(entrySheet(view))
 }

@@ -4,8 +4,10 @@ import { utf8 } from '../../../src/bytes.ts'
 import { validatorsOf } from '../../../src/light/next-policy.ts'
 import { provenChange } from '../../../src/light/verify.ts'
 import { printPolicy } from '../../../src/notes/policy.ts'
+import { replaceFile } from '../../durable-file.ts'
 import { changeSentence, quorumText } from '../change-text.ts'
-import { replaceFile } from '../durable.ts'
+import { CliError } from '../exit.ts'
+import { reasonOf } from '../files.ts'
 import { type RpcOptions, rpcOption } from '../options.ts'
 import { factSheet, printJson, printText } from '../output.ts'
 import { readFollowingPolicy, type Walk, walkPolicy } from '../policy-walk.ts'
@@ -46,7 +48,7 @@ async function update(options: Options): Promise<void> {
   const trusted = await readFollowingPolicy(file)
   const walk = await walkPolicy(options, trusted)
   const { policy, steps, from } = walk
-  if (steps.length > 0 || out !== file) await replaceFile(out, utf8(printPolicy(policy)))
+  if (steps.length > 0 || out !== file) await save(out, utf8(printPolicy(policy)))
   if (options.json) {
     const { threshold: cosigners, members: validators } = validatorsOf(policy)
     printJson({
@@ -77,4 +79,12 @@ function walkText(trusted: Walk['policy'], { policy, steps, from }: Walk, out: s
     ['Quorum', before === after ? after : `${after}, before ${before}`],
     ['File', out],
   ])
+}
+
+async function save(path: string, bytes: Uint8Array): Promise<void> {
+  try {
+    await replaceFile(path, bytes)
+  } catch (cause) {
+    throw new CliError('file', `${path} could not be written: ${reasonOf(cause)}.`, { path }, { cause })
+  }
 }

@@ -4,7 +4,7 @@ import { INDEX_MAX } from '../../../src/limits.ts'
 import { QUERY_LIMIT_MAX } from '../../rpc/limits.ts'
 import type { EntryView } from '../../service.ts'
 import { ENTRY_COLUMNS, entryCells, entryJson } from '../entry-text.ts'
-import { type RpcOptions, rfc3339, rpcOption, wholeNumber } from '../options.ts'
+import { linearizableOption, type RpcOptions, rfc3339, rpcOption, wholeNumber } from '../options.ts'
 import { printJson, printText, table } from '../output.ts'
 import { queryPage, readReply } from '../replies.ts'
 import { ask } from '../rpc.ts'
@@ -18,6 +18,7 @@ interface Options extends RpcOptions {
   readonly order: string
   readonly limit: number
   readonly all?: true
+  readonly linearizable?: true
 }
 
 const EXAMPLES = `
@@ -43,6 +44,7 @@ export function addQueryCommand(program: Command): void {
     )
     .option('--limit <count>', 'at most that many', wholeNumber(1, INDEX_MAX), 50)
     .option('--all', 'no limit')
+    .addOption(linearizableOption())
     .addHelpText('after', EXAMPLES)
     .action(async (_options, command: Command) => query(command.optsWithGlobals<Options>()))
 }
@@ -71,6 +73,7 @@ async function* pages(options: Options, wanted: number): AsyncGenerator<readonly
       ...Object.fromEntries(filter),
       limit: Math.min(left, QUERY_LIMIT_MAX),
       ...(cursor !== undefined && { cursor }),
+      ...(options.linearizable && cursor === undefined && { linearizable: true }),
     }
     const page = readReply(await ask(options, 'entry.query', params), queryPage)
     yield page.entries

@@ -1,9 +1,9 @@
 /** `qat status`: the cluster as one node sees it. */
 import type { Command } from 'commander'
 import { array, count, type Json, object } from '../../../src/json.ts'
-import { VALIDATORS_MAX } from '../../../src/limits.ts'
+import { INDEX_MAX, VALIDATORS_MAX } from '../../../src/limits.ts'
 import { type RpcOptions, rpcOption } from '../options.ts'
-import { factSheet, printJson, printText, table } from '../output.ts'
+import { counted, factSheet, printJson, printText, table } from '../output.ts'
 import { readReply, shortText } from '../replies.ts'
 import { ask } from '../rpc.ts'
 
@@ -41,9 +41,19 @@ function clusterText(reply: Json): string {
     ['Leader', cluster.leader === undefined ? 'none' : shortText(cluster.leader, '"leader"')],
     ['Term', count(cluster.term, '"term"')],
     ['Cosigners', count(cluster.cosigners, '"cosigners"')],
+    ['Evidence', evidenceText(cluster.evidence)],
     ['Changes', count(cluster.sequence, '"sequence"')],
   ])
   return `${facts}\n\n${table(COLUMNS, array(cluster.nodes, '"nodes"', 1, VALIDATORS_MAX).map(nodeCells))}`
+}
+
+/** Nodes of earlier versions say nothing of evidence. */
+function evidenceText(value: Json | undefined): string | undefined {
+  if (value === undefined) return undefined
+  const pieces = array(value, '"evidence"', 0, INDEX_MAX).map((item) => object(item, 'A piece of evidence'))
+  if (pieces.length === 0) return 'none'
+  const accused = new Set(pieces.map((piece) => shortText(piece.accused, '"accused"')))
+  return `${counted(pieces.length, 'piece')} against ${[...accused].join(', ')}`
 }
 
 function nodeCells(value: Json): string[] {

@@ -1,0 +1,159 @@
+/** `qat evidence` on evidence that holds and on evidence that does not, without a node anywhere. */
+import assert from 'node:assert/strict'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fromUtf8, utf8 } from '../../src/bytes.ts'
+import { canonicalJson, type JsonObject } from '../../src/json.ts'
+import { signEntry } from '../../src/ledger/entry.ts'
+import { encodeEvidence } from '../../src/ledger/evidence.ts'
+import { evidenceEvent } from '../../src/ledger/evidence-event.ts'
+import { createGenesis } from '../../src/ledger/genesis.ts'
+import { policyOf } from '../../src/ledger/membership.ts'
+import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
+import { printPolicy } from '../../src/notes/policy.ts'
+import { exampleTwoCosignatures, exampleTwoSeals, FORGED_ROOT } from '../ledger/evidence-fixture.ts'
+import {
+  ALICE,
+  adminSigner,
+  CI,
+  exampleGenesis,
+  LEDGER,
+  PARAMETERS,
+  submitterSigner,
+  TIME,
+  validatorOf,
+} from '../ledger/fixture.ts'
+import { type Ended, qat, scratch } from './run-qat.ts'
+
+describe('qat evidence', function () {
+  this.timeout(60_000)
+  const { path } = scratch()
+  const FILE = { seals: 'seals.json', trees: 'trees.json' }
+  before(async () => {
+    const [seals, trees] = [await exampleTwoSeals(), await exampleTwoCosignatures()]
+    const { membership, block } = await exampleGenesis()
+    const about = { reporter: 'bob', accused: 'ada', ledger: LEDGER, now: TIME }
+    const event = utf8(JSON.stringify(evidenceEvent(seals, about)))
+    const entry = await signEntry(PAYLOAD_TYPES.event, event, submitterSigner)
+    const plain = await signEntry(
+      PAYLOAD_TYPES.event,
+      utf8(JSON.stringify({ ...JSON.parse(fromUtf8(event)), type: 'x' })),
+      submitterSigner,
+    )
+    const others = [ALICE, validatorOf('eve', 60), CI]
+    const strangers = await createGenesis(PARAMETERS, others, [adminSigner])
+    const elsewhere = await createGenesis({ ...PARAMETERS, ledger: 'other.example' }, others, [adminSigner])
+    const flipped = JSON.parse(fromUtf8(encodeEvidence(trees))) as { prefix: JsonObject }
+    flipped.prefix.root = Buffer.from(FORGED_ROOT).toString('hex').replace('fe', 'ff')
+    const files: Record<string, Uint8Array | string> = {
+      [FILE.seals]: encodeEvidence(seals),
+      [FILE.trees]: encodeEvidence(trees),
+      'forged.json': canonicalJson(flipped),
+      'pretty.json': JSON.stringify(JSON.parse(fromUtf8(encodeEvidence(seals))), undefined, 2),
+      'entry.dsse.json': entry.bytes,
+      'plain.dsse.json': plain.bytes,
+      'got.json': JSON.stringify({
+        id: entry.id,
+        status: 'final',
+        entry: JSON.parse(fromUtf8(entry.bytes)),
+        payload: {},
+      }),
+      'genesis.block': block.bytes,
+      'strangers.block': strangers.block.bytes,
+      'elsewhere.block': elsewhere.block.bytes,
+      policy: printPolicy(policyOf(LEDGER, membership)),
+    }
+    for (const [name, content] of Object.entries(files)) await writeFile(path(name), content)
+    await mkdir(path('node', 'evidence'), { recursive: true })
+    await writeFile(path('node', 'evidence', 'two-seals-ada-1.json'), encodeEvidence(seals))
+    await writeFile(path('node', 'evidence', 'two-cosignatures-ada-2.json'), files['forged.json']!)
+    await writeFile(path('node', 'evidence', 'stopped-3.json'), '{}')
+  })
+  const verify = (name: string, ...args: string[]) => qat(['evidence', 'verify', path(name), ...args])
+  const genesis = () => ['--genesis', path('genesis.block')]
+  const policy = () => ['--policy', path('policy')]
+  const step = (ended: Ended) => (ended.json()[0]?.error as JsonObject | undefined)?.facts
+
+  it('says in plain words who signed which two things, and why they exclude each other', async () => {
+    const seals = await verify(FILE.seals, ...genesis())
+    assert.deepEqual([seals.code, seals.stderr], [0, ''])
+    for (const line of [
+      /^CONTRADICTION PROVEN\n/,
+      /^Accused +ada$/m,
+      /ada signed both: two different blocks for height 1 in term 1/,
+    ])
+      assert.match(seals.stdout, line)
+    const trees = await verify(FILE.trees, ...policy())
+    assert.deepEqual([trees.code, trees.stderr], [0, ''])
+    assert.match(
+      trees.stdout,
+      /ada signed both: a tree of 5 leaves, and one of 7 leaves that did not grow from it/,
+    )
+    assert.doesNotMatch(trees.stdout, /give --genesis/)
+  })
+
+  it('names nobody without a file that knows the key, and says so', async () => {
+    for (const [file, args] of [
+      [FILE.seals, []],
+      [FILE.trees, []],
+      [FILE.seals, policy()],
+    ] as const) {
+      const { code, stdout } = await verify(file, ...args)
+      assert.equal(code, 0)
+      assert.match(stdout, /^Accused +whoever holds the key \(calls itself ada\)$/m)
+      assert.match(
+        stdout,
+        /It does not prove:[\s\S]*that ada is a validator and the key is its own: give --genesis/,
+      )
+    }
+    const [found] = (await verify(FILE.trees, '--json')).json()
+    assert.deepEqual([found!.ok, found!.accused, found!.claimedName], [true, undefined, 'ada'])
+  })
+
+  it('takes an entry that holds evidence, as a proof has it or as a node answers it', async () => {
+    for (const name of ['entry.dsse.json', 'got.json']) {
+      const [found] = (await verify(name, ...genesis(), '--json')).json()
+      assert.deepEqual([found!.ok, found!.kind, found!.accused], [true, 'two-seals', 'ada'], name)
+    }
+  })
+
+  it('refuses what does not hold, and says which step failed', async () => {
+    const cases: [string, string[], string][] = [
+      ['forged.json', [], 'bad-consistency'],
+      [FILE.seals, ['--genesis', path('strangers.block')], 'unknown-key'],
+      [FILE.trees, ['--genesis', path('strangers.block')], 'unknown-key'],
+      [FILE.trees, ['--genesis', path('elsewhere.block')], 'wrong-origin'],
+      [FILE.trees, [...policy(), '--genesis', path('elsewhere.block')], 'wrong-origin'],
+    ]
+    for (const [name, args, expected] of cases) {
+      const ended = await verify(name, ...args, '--json')
+      assert.equal(ended.code, 1)
+      assert.equal(ended.errorCode(), 'verification-failed')
+      assert.deepEqual(step(ended), { step: expected }, `${name} ${args}`)
+    }
+    for (const name of ['pretty.json', 'plain.dsse.json', 'policy', 'nothing']) {
+      const { code, stderr } = await verify(name)
+      assert.equal(code, 1, name)
+      assert.match(stderr, /^qat: .*(not usable|could not be read)/)
+    }
+  })
+
+  it('is used as its help says', async () => {
+    const { code, stderr } = await qat(['evidence', 'verify'])
+    assert.equal(code, 2)
+    assert.match(stderr, /See: qat evidence verify --help/)
+  })
+
+  it('lists what a node keeps, and what of it holds', async () => {
+    const { code, json } = await qat(['evidence', 'list', '--dir', path('node'), '--json'])
+    assert.equal(code, 0)
+    assert.deepEqual(
+      json().map(({ path: file, ok, accused }) => [file, ok, accused]),
+      [
+        [join(path('node', 'evidence'), 'two-cosignatures-ada-2.json'), false, '-'],
+        [join(path('node', 'evidence'), 'two-seals-ada-1.json'), true, 'ada'],
+      ],
+    )
+    assert.match((await qat(['evidence', 'list', '--dir', path('.')])).stdout, /keeps no evidence/)
+  })
+})

@@ -1,0 +1,34 @@
+/** Admission while blocks are applied: what stands in the chain must not enter the pool, which it would never leave. */
+import assert from 'node:assert/strict'
+import { Admission } from '../../node/core/admission.ts'
+import { Pool } from '../../node/core/pool.ts'
+import type { LedgerStore } from '../../node/store/ledger-store.ts'
+import type { SignatureSuite } from '../../src/crypto/suite.ts'
+import { genesisState } from '../../src/ledger/chain.ts'
+import { entryOf, exampleGenesis } from '../ledger/fixture.ts'
+
+describe('an entry whose block is applied while its signature is verified', () => {
+  it('is known, and not pending for ever', async () => {
+    const entry = await entryOf()
+    const pool = new Pool()
+    const store = {
+      state: genesisState(await exampleGenesis()),
+      tip: { height: 0 },
+      recorded: async () => ({ leaf: store.tip.height === 0 ? undefined : 1, event: undefined }),
+    }
+    const suite = {
+      verify: async () => {
+        store.tip.height = 1
+        return true
+      },
+    }
+    const admission = new Admission(
+      store as unknown as LedgerStore,
+      pool,
+      suite as unknown as SignatureSuite,
+      () => true,
+    )
+    assert.deepEqual(await admission.admit(entry), { outcome: 'known' })
+    assert.equal(pool.size, 0)
+  })
+})

@@ -1,0 +1,127 @@
+/** What can go wrong, one kind at a time, and how often it did. */
+import type { Random } from '../consensus/sim/random.ts'
+import type { SimNetwork } from './network.ts'
+import { POINTS, type SimNode } from './node.ts'
+
+export interface Stage {
+  readonly random: Random
+  readonly nodes: readonly SimNode[]
+  readonly network: SimNetwork
+  readonly faults: Record<string, number>
+  /** Runs `event` in `ms`, unless everything has been healed by then. */
+  later(ms: number, event: () => void): void
+}
+
+type Fault = (stage: Stage, node: SimNode) => void
+
+const FAULTS = {
+  /** The process is killed and comes back. */
+  kills: (stage, node) => restart(stage, node, false),
+  powerCuts: (stage, node) => restart(stage, node, true),
+  /** Several machines at once, as when a rack loses power. */
+  blackouts: (stage) => {
+    for (const node of stage.nodes) if (stage.random.chance(0.6)) restart(stage, node, true)
+  },
+  partitions: ({ random, nodes, network }) => {
+    const left = new Set(nodes.filter(() => random.chance(0.5)))
+    divide(nodes, network, left)
+  },
+  /** The nastiest partition: the leader with a minority that goes on believing in it. */
+  isolatedLeaders: ({ random, nodes, network }, any) => {
+    const side = new Set([leaderOf(nodes) ?? any])
+    while (side.size < Math.floor(nodes.length / 2)) side.add(random.pick(nodes))
+    divide(nodes, network, side)
+  },
+  oneWayCuts: ({ random, nodes, network }, node) => {
+    for (const other of nodes) if (other !== node && random.chance(0.6)) network.cut(node.name, other.name)
+  },
+  slowLinks: ({ random, nodes, network }, node) => {
+    const ms = random.int(50, 800)
+    for (const other of nodes) {
+      if (other === node || random.chance(0.4)) continue
+      network.slow(node.name, other.name, ms)
+      network.slow(other.name, node.name, ms)
+    }
+  },
+  heals: ({ network }) => network.heal(),
+  clockJumps: ({ random }, node) => node.clock.jump(random.int(-8_000, 8_000)),
+  clockDrifts: ({ random }, node) => node.clock.drift(0.9 + random.next() * 0.2),
+  /** SIGSTOP, and SIGCONT later. */
+  pauses: (stage, node) => {
+    const { life } = node
+    life?.stop()
+    stage.later(stage.random.int(100, 6_000), () => life?.resume())
+  },
+  writeErrors: (stage, node) => {
+    node.disk.writeErrors = 0.05
+    stage.later(stage.random.int(200, 3_000), () => {
+      node.disk.writeErrors = 0
+    })
+  },
+  fullDisks: (stage, node) => {
+    node.disk.full = true
+    stage.later(stage.random.int(500, 6_000), () => {
+      node.disk.full = false
+    })
+  },
+  /** For a while some reads come with a flipped bit, which must be noticed and not served. */
+  bitFlips: (stage, node) => {
+    node.disk.bitFlips = 0.002
+    stage.later(stage.random.int(500, 4_000), () => {
+      node.disk.bitFlips = 0
+    })
+  },
+  /** One disk is replaced by an empty one. Its node must not do again what it has forgotten. */
+  lostDisks: (stage, node) => {
+    if (stage.nodes.some((each) => each.recovering)) return
+    node.loseDisk()
+    stage.later(stage.random.int(100, 5_000), () => node.start())
+  },
+  transfers: ({ nodes }) => {
+    for (const node of nodes) node.ledger?.replica.driver.transfer()
+  },
+  /** Someone stands for election without reason. */
+  campaigns: (_, node) => node.ledger?.replica.driver.campaign(),
+  /** Someone is told to stand whatever its log, as if a transfer had gone wrong. */
+  coups: (_, node) => {
+    const raft = node.raft
+    const leader = node.ledger?.replica.leader
+    if (raft === undefined || leader === undefined || leader === node.name) return
+    node.ledger!.replica.driver.deliver(leader, { kind: 'timeout-now', term: raft.term })
+  },
+} satisfies Record<string, Fault>
+
+export type FaultKind = keyof typeof FAULTS
+export const FAULT_KINDS = Object.keys(FAULTS) as FaultKind[]
+
+export function injectFault(stage: Stage, kinds: readonly FaultKind[]): void {
+  if (kinds.length === 0) return
+  const kind = stage.random.pick(kinds)
+  stage.faults[kind] = (stage.faults[kind] ?? 0) + 1
+  const node = stage.random.pick(stage.nodes)
+  const fault: Fault = FAULTS[kind]
+  fault(stage, node)
+}
+
+function leaderOf(nodes: readonly SimNode[]): SimNode | undefined {
+  return nodes.find((node) => node.raft?.role === 'leader')
+}
+
+function divide(nodes: readonly SimNode[], network: SimNetwork, side: ReadonlySet<SimNode>): void {
+  for (const a of nodes) for (const b of nodes) if (side.has(a) !== side.has(b)) network.cut(a.name, b.name)
+}
+
+/** Dies at once, or at some later step of its own: between any two of them, and inside them. */
+function restart(stage: Stage, node: SimNode, power: boolean): void {
+  const { random } = stage
+  const end = () => {
+    node.crash(power)
+    stage.later(random.chance(0.5) ? random.int(1, 300) : random.int(300, 8_000), () => node.start())
+  }
+  if (random.chance(0.3)) {
+    end()
+    return
+  }
+  node.doom(random.pick(POINTS), random.int(1, 30), power)
+  stage.later(1_500, end)
+}

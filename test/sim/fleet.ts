@@ -1,0 +1,48 @@
+/** Many seeds on several cores: threads that each take the next seed when they have done with one. */
+import { Worker } from 'node:worker_threads'
+import type { SimOptions } from './plan.ts'
+import type { Outcome } from './simulation.ts'
+
+export interface Order {
+  readonly seed: number
+  readonly options: SimOptions
+}
+
+/** The seeds from `start` on, all with the same options. */
+export function orders(seeds: number, start: number, options: SimOptions = {}): Order[] {
+  return Array.from({ length: seeds }, (_, i) => ({ seed: start + i, options }))
+}
+
+/** Simulates all orders. `onOutcome` hears of each as it is done, and may end it all by returning false. */
+export async function runFleet(
+  list: readonly Order[],
+  threads: number,
+  onOutcome: (outcome: Outcome, order: Order) => boolean,
+): Promise<void> {
+  const waiting = [...list]
+  const thread = () =>
+    new Promise<void>((resolve, reject) => {
+      const worker = new Worker(new URL('./worker.ts', import.meta.url))
+      let order: Order | undefined
+      const next = () => {
+        order = waiting.shift()
+        if (order === undefined) void worker.terminate().then(() => resolve())
+        else worker.postMessage(order)
+      }
+      worker.on('message', (outcome: Outcome) => {
+        if (!onOutcome(outcome, order!)) waiting.length = 0
+        next()
+      })
+      worker.on('error', (error) =>
+        reject(new Error(`seed ${order?.seed}: ${error.message}`, { cause: error })),
+      )
+      next()
+    })
+  await Promise.all(Array.from({ length: Math.min(threads, list.length) }, thread))
+}
+
+/** The command that simulates an order again. */
+export function replayCommand({ seed, options }: Order): string {
+  const flags = Object.entries(options).map(([name, value]) => ` --${name} ${value}`)
+  return `npm run sim -- --seeds 1 --start ${seed}${flags.join('')}`
+}

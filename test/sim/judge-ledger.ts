@@ -1,0 +1,200 @@
+/**
+ * The promises of the ledger: what is applied is committed, durable and never changes; every root is the twin's;
+ * there is one certificate a size and a quorum's disks stand behind it; nobody cosigns two histories.
+ */
+import { decodeFacts } from '../../node/store/block-facts.ts'
+import { blockKey, factsKey, META } from '../../node/store/keys.ts'
+import type { KvWrite } from '../../node/store/kv.ts'
+import { equalBytes, fromU64, fromUtf8, toHex } from '../../src/bytes.ts'
+import type { SignatureSuite } from '../../src/crypto/suite.ts'
+import { errorMessage } from '../../src/errors.ts'
+import type { Block } from '../../src/ledger/block.ts'
+import type { GenesisParameters } from '../../src/ledger/genesis.ts'
+import { cosignerName, type Membership, policyOf } from '../../src/ledger/membership.ts'
+import { verifyCertificate } from '../../src/notes/certificate.ts'
+import { parseCheckpoint } from '../../src/notes/checkpoint.ts'
+import { parseNote } from '../../src/notes/note.ts'
+import { type Policy, satisfied } from '../../src/notes/policy.ts'
+import { mth } from '../support/naive-tree.ts'
+import { type Blocks, TreeTwin } from './blocks.ts'
+import type { Judged, Report } from './judge.ts'
+import { durableHeight } from './judge-raft.ts'
+
+interface Applied {
+  readonly hash: string
+  readonly size: number
+  readonly root: string
+}
+
+interface Rules {
+  readonly parameters: GenesisParameters
+  readonly membership: Membership
+  readonly suite: SignatureSuite
+  readonly lies: boolean
+  readonly genesis: Block
+}
+
+export class LedgerJudge {
+  /** Roots in hex by size, of certificates that satisfy the policy. */
+  readonly certified = new Map<number, string>()
+  readonly #nodes: () => readonly Judged[]
+  readonly #blocks: Blocks
+  readonly #rules: Rules
+  readonly #policy: Policy
+  readonly #fail: Report
+  readonly #twin = new TreeTwin()
+  /** What each node has applied, by height. It outlives its processes. */
+  readonly #applied = new Map<string, Applied[]>()
+  readonly #cosigned = new Map<string, { size: number; root: string }>()
+  readonly #notes = new Set<string>()
+  #newest: Pick<Applied, 'size' | 'hash'>
+
+  constructor(nodes: () => readonly Judged[], blocks: Blocks, rules: Rules, fail: Report) {
+    this.#nodes = nodes
+    this.#blocks = blocks
+    this.#rules = rules
+    this.#fail = fail
+    this.#policy = policyOf(rules.parameters.ledger, rules.membership)
+    this.#twin.rootAfter(rules.genesis)
+    this.#newest = { size: 0, hash: rules.genesis.id }
+  }
+
+  /** Size of the newest certificate that any honest node holds. */
+  get newest(): number {
+    return this.#newest.size
+  }
+
+  /** Hash of the block at which the newest certified tree ends: genesis if nothing is certified. */
+  get certifiedTip(): string {
+    return this.#newest.hash
+  }
+
+  writes(node: Judged, batch: readonly KvWrite[], committed: readonly { hash: string }[] | undefined): void {
+    const height = durableHeight(node)
+    for (const { key, value } of batch) {
+      if (key[0] === BLOCK) this.#block(node, fromU64(key, 1), value, height)
+      else if (key[0] === FACTS && value !== undefined) this.#facts(node, fromU64(key, 1), value, committed)
+      else if (equalBytes(key, META.certificate) && value !== undefined)
+        this.#certificate(node, fromUtf8(value))
+    }
+  }
+
+  /** No write touches a block that the ledger has applied. */
+  #block({ name, disk }: Judged, height: number, value: Uint8Array | undefined, applied: number): void {
+    if (height > applied) return
+    const before = disk.peek(blockKey(height))
+    if (value === undefined || before === undefined || !equalBytes(before, value)) {
+      this.#fail(`${name} removes or changes applied block ${height} on its disk`)
+    }
+  }
+
+  /** State Machine Safety: committed blocks, each once, in order, from the node's own disk, with the twin's root. */
+  #facts(
+    node: Judged,
+    height: number,
+    value: Uint8Array,
+    committed: readonly { hash: string }[] | undefined,
+  ): void {
+    const { name, disk } = node
+    const { hash, root, size } = decodeFacts(height, value)
+    const applied = this.#applied.get(name) ?? []
+    this.#applied.set(name, applied)
+    const earlier = applied[height]
+    // After a crash that lost the batch it is applied anew; but it must be the same.
+    if (earlier !== undefined && earlier.hash !== hash) this.#fail(`${name} applies another block ${height}`)
+    if (height > applied.length) this.#fail(`${name} applies block ${height} out of order`)
+    applied[height] = { hash, size, root: toHex(root) }
+    if (height === 0) return
+    if (committed !== undefined && committed[height]?.hash !== hash) {
+      this.#fail(`${name} applies block ${height}, which was not committed`)
+    }
+    const stored = disk.durable(blockKey(height))
+    if (stored === undefined || this.#blocks.read(stored).id !== hash) {
+      this.#fail(`${name} applies block ${height} before it is durable`)
+    }
+    if (this.#rootAfter(hash) !== toHex(root)) this.#fail(`${name} has a wrong root after block ${height}`)
+  }
+
+  #rootAfter(hash: string): string {
+    // Where liars have forked the chain the twin follows one branch; the others are computed from scratch.
+    const scratch = () => toHex(mth(this.#blocks.branch(hash).flatMap(({ leaves }) => leaves)))
+    return this.#twin.rootAfter(this.#blocks.get(hash)!) ?? scratch()
+  }
+
+  /** One certificate a size, satisfying the policy, on the disks of a quorum. */
+  #certificate(node: Judged, note: string): void {
+    if (this.#notes.has(note)) return
+    this.#notes.add(note)
+    this.#quorum(node, note)
+    const { size, root } = parseCheckpoint(parseNote(note).text)
+    const known = this.certified.get(size)
+    if (known !== undefined && known !== toHex(root)) this.#fail(`two certificates of size ${size}`)
+    this.certified.set(size, toHex(root))
+    const own = this.#applied.get(node.name)?.find((applied) => applied.size === size)
+    if (own?.root !== toHex(root))
+      this.#fail(`${node.name} takes a certificate of another tree, size ${size}`)
+    if (own !== undefined && size > this.#newest.size) this.#newest = own
+    const height = this.#applied.get(node.name)!.findIndex((applied) => applied.size === size)
+    const holders = this.#nodes().filter(
+      (each) =>
+        each.honest &&
+        durableHeight(each) >= height &&
+        this.#applied.get(each.name)?.[height]?.hash === own?.hash,
+    )
+    const liars = this.#nodes().filter(({ honest }) => !honest).length
+    if (holders.length + liars < this.#rules.parameters.cosigners) {
+      this.#fail(`certificate of size ${size} stands on the disks of ${holders.length} nodes only`)
+    }
+    // Every node assembles lines of its own choice; their signatures are verified for the first of each size.
+    if (known !== undefined) return
+    verifyCertificate(this.#rules.suite, this.#policy, note).catch((error: unknown) =>
+      this.#fail(`${node.name} takes a certificate that is none: ${errorMessage(error)}`),
+    )
+  }
+
+  #quorum({ name }: Judged, note: string): void {
+    const { ledger } = this.#rules.parameters
+    const keys = new Set(note.split('\n\u2014 ').map((line) => line.slice(0, line.indexOf(' '))))
+    const { validators } = this.#rules.membership
+    const cosigners = validators.filter((validator) => keys.has(cosignerName(ledger, validator.name)))
+    if (
+      !satisfied(this.#policy, new Set(cosigners.map((validator) => validator.name))) ||
+      !keys.has(ledger)
+    ) {
+      this.#fail(`${name} takes a certificate without a quorum`)
+    }
+  }
+
+  /** A cosignature leaves: the pair is on disk, it is this node's own tree, and not smaller than one before. */
+  cosigns(node: Judged, bytes: Uint8Array): void {
+    const { name, disk } = node
+    const { text, signatures } = parseNote(fromUtf8(bytes))
+    const { origin, size, root } = parseCheckpoint(text)
+    const own = signatures.some((line) => line.name === cosignerName(origin, name))
+    if (!own) this.#fail(`${name} publishes a note without its own line`)
+    const hex = toHex(root)
+    const last = this.#cosigned.get(name)
+    if (last !== undefined && (size < last.size || (size === last.size && hex !== last.root))) {
+      this.#fail(`${name} cosigns size ${size} after ${last.size}, or another root`)
+    }
+    this.#cosigned.set(name, { size, root: hex })
+    const stored = disk.durable(META.cosigned)
+    if (stored === undefined || fromU64(stored) !== size || toHex(stored.slice(8)) !== hex) {
+      this.#fail(`${name} cosigns size ${size} before that is on its disk`)
+    }
+    const applied = this.#applied.get(name)?.find((each) => each.size === size)
+    if (applied?.root !== hex)
+      this.#fail(`${name} cosigns a root of size ${size} that its tree does not have`)
+  }
+
+  /** At the end: the whole tree of a node by the plain definition, which checks the twin too. */
+  checkTree({ name, disk }: Judged): void {
+    const height = fromU64(disk.peek(META.applied)!)
+    const facts = decodeFacts(height, disk.peek(factsKey(height))!)
+    const leaves = this.#blocks.branch(facts.hash).flatMap((block) => block.leaves)
+    if (toHex(mth(leaves)) !== toHex(facts.root)) this.#fail(`the tree of ${name} is not the naive twin's`)
+  }
+}
+
+const BLOCK = blockKey(0)[0]
+const FACTS = factsKey(0)[0]

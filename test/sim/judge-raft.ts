@@ -1,0 +1,157 @@
+/**
+ * The promises of Raft (figure 3 of the paper) and of the order between disk and network, judged by what each
+ * node's state machine, disk and frames show. Applies to clusters without liars.
+ */
+
+import type { Message } from '../../consensus/messages.ts'
+import { majority } from '../../consensus/quorum.ts'
+import { decodeMessage } from '../../consensus/wire.ts'
+import { blockKey, META } from '../../node/store/keys.ts'
+import { fromU64, fromUtf8 } from '../../src/bytes.ts'
+import type { Block } from '../../src/ledger/block.ts'
+import type { Blocks } from './blocks.ts'
+import type { Judged, Report } from './judge.ts'
+
+interface Seen {
+  incarnation: number
+  term: number
+  commit: number
+  leading: boolean
+  tail: number
+}
+
+export class RaftJudge {
+  readonly #nodes: () => readonly Judged[]
+  readonly #blocks: Blocks
+  readonly #fail: Report
+  readonly #leaders = new Map<number, string>()
+  readonly #met = new Map<string, string>()
+  readonly #seen = new Map<string, Seen>()
+  /** By height: hash, and term of the leader that committed it. */
+  readonly committed: { hash: string; term: number }[]
+
+  constructor(nodes: () => readonly Judged[], blocks: Blocks, genesis: string, fail: Report) {
+    this.#nodes = nodes
+    this.#blocks = blocks
+    this.#fail = fail
+    this.committed = [{ hash: genesis, term: 0 }]
+  }
+
+  /** Log Matching, with hashes: there is one block for each height and term. */
+  met({ name }: Judged, { id, seal }: Block): void {
+    const place = `${seal.height}/${seal.term}`
+    const other = this.#met.get(place)
+    if (other !== undefined && other !== id) this.#fail(`${name} has a second block for height/term ${place}`)
+    this.#met.set(place, id)
+  }
+
+  /** A node has taken a step. */
+  observe(node: Judged): void {
+    const { raft, name, incarnation } = node
+    if (raft === undefined) return
+    const { term, commit, role } = raft
+    let seen = this.#seen.get(name)
+    if (seen === undefined || seen.incarnation !== incarnation) {
+      const durableTerm = seen?.term ?? 0
+      seen = { incarnation, term: durableTerm, commit, leading: false, tail: 0 }
+      this.#seen.set(name, seen)
+      // What a node has shown of its term it has made durable first, so a restart does not forget it.
+    }
+    const leading = role === 'leader'
+    if (term === seen.term && commit === seen.commit && leading === seen.leading && !leading) return
+    const { tail } = raft
+    if (tail.term > term) this.#fail(`${name}: a block of term ${tail.term} in a log of term ${term}`)
+    if (commit < seen.commit) this.#fail(`${name}: the commit height fell to ${commit}`)
+    if (leading) {
+      if (!seen.leading || seen.term !== term) this.#elected(node)
+      else if (tail.height < seen.tail) this.#fail(`${name}: a leader shortened its log`)
+    }
+    if (commit > seen.commit) this.#commits(node, seen.commit)
+    seen.term = term
+    seen.commit = commit
+    seen.leading = leading
+    seen.tail = tail.height
+  }
+
+  /** Election Safety and Leader Completeness. */
+  #elected({ name, incarnation, raft }: Judged): void {
+    const { term, tail } = raft!
+    const life = `${name}#${incarnation}`
+    const other = this.#leaders.get(term)
+    if (other !== undefined && other !== life) this.#fail(`two leaders of term ${term}: ${other} and ${life}`)
+    this.#leaders.set(term, life)
+    const height = this.committed.findLastIndex((entry) => entry.term < term)
+    if (this.#blocks.ancestor(tail.hash, height)?.id !== this.committed[height]!.hash) {
+      this.#fail(`${name} leads term ${term} without committed block ${height}`)
+    }
+  }
+
+  /** Committed blocks never change, and are durable on a majority when they first count as committed. */
+  #commits({ name, raft }: Judged, from: number): void {
+    const { commit, tail, term, role } = raft!
+    const news = commit >= this.committed.length
+    for (let height = from + 1; height <= commit; height++) {
+      const hash = this.#blocks.ancestor(tail.hash, height)?.id
+      const known = this.committed[height]
+      if (hash === undefined) {
+        this.#fail(`${name} commits block ${height}, which nobody has proposed`)
+        return
+      }
+      if (known !== undefined) {
+        if (known.hash !== hash) this.#fail(`${name} commits another block at height ${height}`)
+        continue
+      }
+      const holders = this.#nodes().filter((node) => this.#durableBlock(node, height) === hash).length
+      if (holders < majority(this.#nodes().length)) {
+        this.#fail(`${name} commits block ${height}, durable on only ${holders} nodes`)
+      }
+      this.committed.push({ hash, term })
+    }
+    if (!news || role !== 'leader') return
+    const last = this.#blocks.get(this.committed[commit]!.hash)!
+    if (last.seal.term !== term) {
+      this.#fail(`${name} counts replicas of term ${last.seal.term} while leading term ${term}`)
+    }
+  }
+
+  /** The hash of the block that a power cut now would leave at `height`. */
+  #durableBlock({ disk }: Judged, height: number): string | undefined {
+    const bytes = disk.durable(blockKey(height))
+    return bytes && this.#blocks.read(bytes).id
+  }
+
+  /** Nothing leaves that rests on what the disk does not hold. */
+  sends(node: Judged, to: string, bytes: Uint8Array): void {
+    const message = decodeMessage(bytes)
+    const { name, disk } = node
+    const { kind, term } = message
+    const state = hardState(disk.durable(META.hardState))
+    const future = kind === 'pre-vote' || (kind === 'pre-vote-reply' && message.granted)
+    if (!future && term !== state.term) {
+      this.#fail(`${name} sends ${kind} of term ${term}; its disk says ${state.term}`)
+    }
+    const vote = kind === 'vote' ? name : kind === 'vote-reply' && message.granted ? to : undefined
+    if (vote !== undefined && state.votedFor !== vote) {
+      this.#fail(`${name} shows a vote for ${vote} in term ${term} that its disk does not hold`)
+    }
+    const rests = restsOn(message)
+    if (rests !== undefined && disk.durable(blockKey(rests)) === undefined) {
+      this.#fail(`${name} says ${kind} ${rests}; its disk does not hold that block`)
+    }
+  }
+}
+
+/** The height that an answer claims to have on disk. */
+function restsOn(message: Message): number | undefined {
+  return message.kind === 'append-reply' ? message.match : undefined
+}
+
+function hardState(bytes: Uint8Array | undefined): { term: number; votedFor: string | null } {
+  return bytes === undefined ? { term: 0, votedFor: null } : JSON.parse(fromUtf8(bytes))
+}
+
+/** The height that a power cut now would leave as applied; -1 if not even genesis. */
+export function durableHeight({ disk }: Judged): number {
+  const bytes = disk.durable(META.applied)
+  return bytes === undefined ? -1 : fromU64(bytes)
+}

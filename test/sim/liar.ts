@@ -1,0 +1,162 @@
+/**
+ * Validators that lie: the node of production, with its keys, behind a mouth that says other things. A liar signs
+ * whatever it likes with its own keys; it holds nobody else's.
+ *
+ *   equivocates   as leader it seals two blocks for one height and term, and shows each half of the others one
+ *   cosigns two   it cosigns, and as the log signs, a second root of the same size, and shows it to some
+ *   withholds     cosignatures, or acknowledgements
+ *   replays       frames of its own from the past
+ *   overstates    commit heights, as leader and as follower
+ */
+
+import type { Append, Message } from '../../consensus/messages.ts'
+import type { BlockRef, Block as RaftBlock } from '../../consensus/types.ts'
+import { decodeMessage, encodeMessage } from '../../consensus/wire.ts'
+import { FRAME, type Network, type Topic } from '../../node/net/network.ts'
+import { toRaftBlock } from '../../node/store/ledger-store.ts'
+import { fromHex, fromUtf8, utf8 } from '../../src/bytes.ts'
+import { keyId } from '../../src/crypto/keys.ts'
+import { decodeBlock, sealBlock } from '../../src/ledger/block.ts'
+import { cosignerName } from '../../src/ledger/membership.ts'
+import { parseCheckpoint, printCheckpoint } from '../../src/notes/checkpoint.ts'
+import { signCosignature } from '../../src/notes/cosignature.ts'
+import { parseNote, printNote } from '../../src/notes/note.ts'
+import type { Random } from '../consensus/sim/random.ts'
+import { LEDGER, type NodeKeys } from './cast.ts'
+
+export const LIES = ['equivocates', 'cosigns two', 'withholds', 'replays', 'overstates'] as const
+export type Lie = (typeof LIES)[number]
+
+export interface LiarTools {
+  readonly random: Random
+  readonly keys: NodeKeys
+  readonly names: readonly string[]
+  /** How often each lie was told. */
+  readonly counts: Record<string, number>
+  /** Milliseconds since 1970. */
+  now(): number
+  /** To some of the others only, as gossip. */
+  whisper(to: readonly string[], topic: Topic, bytes: Uint8Array): void
+}
+
+const OLD_FRAMES_MAX = 200
+
+export class Liar {
+  readonly #name: string
+  readonly #lies: readonly Lie[]
+  readonly #tools: LiarTools
+  /** Whoever is shown the second of two blocks. */
+  readonly #fooled: ReadonlySet<string>
+  /** The second block of each that was sealed twice, by the hash of the first. */
+  readonly #second = new Map<string, RaftBlock>()
+  readonly #old: Uint8Array[] = []
+
+  constructor(name: string, tools: LiarTools) {
+    const { random, names } = tools
+    this.#name = name
+    this.#tools = tools
+    const chosen = LIES.filter(() => random.chance(0.4))
+    this.#lies = chosen.length > 0 ? chosen : [random.pick(LIES)]
+    this.#fooled = new Set(names.filter(() => random.chance(0.5)))
+  }
+
+  /** The network as this node uses it, with its lies told on the way. */
+  network(port: Network): Network {
+    return {
+      ...port,
+      send: (to, kind, bytes) => {
+        if (kind !== FRAME.raft) return port.send(to, kind, bytes)
+        void this.#say(to, decodeMessage(bytes)).then((messages) => {
+          for (const message of messages) port.send(to, kind, encodeMessage(message))
+        })
+        this.#replay(port, to, bytes)
+        return true
+      },
+      publish: async (topic, bytes) => {
+        if (topic === 'cosignatures') await this.#cosignTwo(bytes)
+        if (topic === 'cosignatures' && this.#tells('withholds', 0.5)) return
+        await port.publish(topic, bytes)
+      },
+    }
+  }
+
+  #tells(lie: Lie, probability: number): boolean {
+    const { random, counts } = this.#tools
+    const told = this.#lies.includes(lie) && random.chance(probability)
+    if (told) counts[lie] = (counts[lie] ?? 0) + 1
+    return told
+  }
+
+  #replay(port: Network, to: string, bytes: Uint8Array): void {
+    const { random } = this.#tools
+    this.#old.push(bytes)
+    if (this.#old.length > OLD_FRAMES_MAX) this.#old.shift()
+    if (this.#tells('replays', 0.05)) port.send(to, FRAME.raft, random.pick(this.#old))
+  }
+
+  /** What is sent in place of a message: none, one or several. */
+  async #say(to: string, message: Message): Promise<Message[]> {
+    switch (message.kind) {
+      case 'append-reply':
+        return this.#tells('withholds', 0.3) ? [] : [message]
+      case 'heartbeat-reply':
+        return [this.#tells('overstates', 0.2) ? { ...message, commit: message.commit + 1 } : message]
+      case 'append': {
+        const shown = this.#fooled.has(to) ? await this.#other(message) : message
+        return [this.#tells('overstates', 0.3) ? { ...shown, commit: shown.commit + 2 } : shown]
+      }
+      default:
+        return [message]
+    }
+  }
+
+  /** The append as those see it who are shown the second chain. */
+  async #other(append: Append): Promise<Append> {
+    const prev = this.#second.get(append.prev.hash) ?? append.prev
+    const blocks: RaftBlock[] = []
+    let before: BlockRef = prev
+    for (const block of append.blocks) {
+      const second = await this.#sealAgain(block, before)
+      // What others have sealed it cannot move onto a chain of its own.
+      if (second.prev !== before.hash) return append
+      blocks.push(second)
+      before = second
+    }
+    return { ...append, prev: { height: prev.height, term: prev.term, hash: prev.hash }, blocks }
+  }
+
+  async #sealAgain(block: RaftBlock, before: BlockRef): Promise<RaftBlock> {
+    const known = this.#second.get(block.hash)
+    if (known !== undefined) return known
+    const { seal, leaves, leafHashes } = decodeBlock(block.body)
+    const moved = block.prev !== before.hash
+    if (seal.proposer !== this.#name || !(moved || this.#tells('equivocates', 0.3))) return block
+    const signer = this.#tools.keys.node
+    const entries = leaves.slice(0, seal.count).map((bytes, i) => ({ bytes, hash: leafHashes[i]! }))
+    const place = { ...seal, previous: fromHex(before.hash), time: seal.time + 1 }
+    const second = await sealBlock(place, entries, [{ keyid: keyId(signer.publicKey), signer }])
+    const other = toRaftBlock(second)
+    this.#second.set(block.hash, other)
+    return other
+  }
+
+  /** Another root of the same size, rightly signed, for some of the others. */
+  async #cosignTwo(bytes: Uint8Array): Promise<void> {
+    if (!this.#tells('cosigns two', 0.5)) return
+    const { keys, now, whisper } = this.#tools
+    const checkpoint = parseCheckpoint(parseNote(fromUtf8(bytes)).text)
+    const root = checkpoint.root.slice()
+    root[0]! ^= 1
+    const other = { origin: LEDGER, size: checkpoint.size, root }
+    const seconds = Math.floor(now() / 1_000)
+    const names = [LEDGER, cosignerName(LEDGER, this.#name)]
+    const signatures = []
+    for (const name of names) signatures.push(await signCosignature(keys.cosigner, name, other, seconds))
+    whisper([...this.#fooled], 'cosignatures', utf8(printNote({ text: printCheckpoint(other), signatures })))
+  }
+
+  /** For the transcript. */
+  get describe(): string {
+    return `lies: ${this.#lies.join(', ')}; fools ${[...this.#fooled].join('') || 'nobody'}`
+  }
+}

@@ -1,0 +1,270 @@
+/**
+ * One simulated machine with the node of production on it: LedgerNode, Replica, certifier, store and all the rest
+ * as they are, over a simulated clock, disk and network. Processes die and are started again by a supervisor.
+ */
+
+import type { Driver } from '../../consensus/driver.ts'
+import type { Accusation } from '../../node/core/evidence.ts'
+import { LedgerNode } from '../../node/core/ledger-node.ts'
+import { META } from '../../node/store/keys.ts'
+import { LedgerStore } from '../../node/store/ledger-store.ts'
+import type { SignatureSuite } from '../../src/crypto/suite.ts'
+import { errorMessage, InvariantError, QatError } from '../../src/errors.ts'
+import type { Random } from '../consensus/sim/random.ts'
+import type { Cast, NodeKeys } from './cast.ts'
+import { type DiskPace, isDiskFault, SimDisk } from './disk.ts'
+import type { Judge, Judged } from './judge.ts'
+import { Liar } from './liar.ts'
+import { Life, MachineClock } from './life.ts'
+import type { SimNetwork } from './network.ts'
+import { listeningLogger, noMetrics } from './silent.ts'
+import type { Timeline } from './timeline.ts'
+import type { Transcript } from './transcript.ts'
+
+export interface World {
+  readonly timeline: Timeline
+  readonly random: Random
+  readonly cast: Cast
+  readonly judge: Judge
+  readonly network: SimNetwork
+  readonly transcript: Transcript
+  readonly pace: Pace
+  /** Some validators lie: nodes may have to stop, and say why. */
+  readonly lies: boolean
+  /** For nodes that have stopped by themselves, by the code of what stopped them. */
+  readonly stops: Record<string, number>
+  readonly lieCounts: Record<string, number>
+}
+
+export interface Pace extends DiskPace {
+  /** Milliseconds that verifying a signature takes, at most; 0: none. */
+  verifyMaxMs: number
+}
+
+/** Places in a node's work at which a process can be made to die: before the step, or after it, unseen. */
+export const POINTS = ['hands over a write', 'write is durable', 'sends', 'gossips', 'verifies'] as const
+export type Point = (typeof POINTS)[number]
+
+/** A supervisor starts a dead process again after this time, at most. */
+const RESTART_MS_MAX = 3_000
+
+export class SimNode implements Judged {
+  readonly name: string
+  readonly honest: boolean
+  readonly disk: SimDisk
+  readonly clock: MachineClock
+  incarnation = 0
+  /** Down for good: it has found that it must not go on. */
+  halted = false
+  ledger: LedgerNode | undefined
+  readonly #world: World
+  readonly #keys: NodeKeys
+  #liar: Liar | undefined
+  #watched: Driver | undefined
+  /** The disk was replaced by an empty one. */
+  #diskLost = false
+  /** What the node has kept in its folder beside the store. */
+  readonly #evidence: Accusation[] = []
+  #life: Life | undefined
+  #doom: { point: Point; countdown: number; power: boolean } | undefined
+
+  constructor(name: string, honest: boolean, world: World) {
+    this.name = name
+    this.honest = honest
+    this.#world = world
+    this.#keys = world.cast.keys.get(name)!
+    this.disk = new SimDisk(world.random, world.pace)
+    this.clock = new MachineClock(world.timeline)
+    world.judge.enrol(this)
+    if (!honest) this.#liar = this.#makeLiar()
+  }
+
+  #makeLiar(): Liar {
+    const { random, cast, network, lieCounts, transcript } = this.#world
+    const liar = new Liar(this.name, {
+      random,
+      keys: this.#keys,
+      names: cast.names.filter((name) => name !== this.name),
+      counts: lieCounts,
+      now: () => this.clock.now(),
+      whisper: (to, topic, bytes) => network.gossip(this.name, to, topic, bytes),
+    })
+    transcript.note(this.name, () => liar.describe)
+    return liar
+  }
+
+  get up(): boolean {
+    return this.#life !== undefined
+  }
+
+  /** The present life, whose death a caller may have to notice. */
+  get life(): Life | undefined {
+    return this.#life
+  }
+
+  /** It may have forgotten what it promised, and takes no part yet. */
+  get recovering(): boolean {
+    const empty = this.disk.peek(META.version) === undefined
+    return (empty && this.#diskLost) || this.disk.peek(META.recovering) !== undefined
+  }
+
+  get raft(): Judged['raft'] {
+    return this.ledger?.replica.driver.raft
+  }
+
+  start(): void {
+    if (this.up || this.halted) return
+    this.incarnation++
+    const { timeline, judge, transcript } = this.#world
+    const life = new Life(this.name, this.incarnation, timeline, this.clock, () => {
+      this.#watchProposals()
+      judge.observe(this.name)
+    })
+    this.#life = life
+    transcript.note(this.name, () => `starts, life ${life.incarnation}`)
+    life.run(() => {
+      this.#open(life).catch((error: unknown) => this.#fatal(life, error))
+    })
+  }
+
+  /** The process will die when it has come past `point` so often. */
+  doom(point: Point, countdown: number, power: boolean): void {
+    this.#doom = { point, countdown, power }
+  }
+
+  /** Everything is well again: what was planned for this machine is forgotten. */
+  heal(): void {
+    this.#doom = undefined
+    this.disk.heal()
+    this.clock.correct()
+    this.#life?.resume()
+    this.start()
+  }
+
+  passes(point: Point): void {
+    const doom = this.#doom
+    if (doom?.point !== point || --doom.countdown > 0) return
+    this.#world.transcript.note(this.name, () => `has come to its end: ${point}`)
+    this.crash(doom.power)
+  }
+
+  async #open(life: Life): Promise<void> {
+    const { cast, judge, network, random } = this.#world
+    const kv = this.disk.open(life, {
+      writes: (batch) => {
+        this.passes('hands over a write')
+        if (life.alive) judge.writes(this.name, batch)
+      },
+      durable: () => this.passes('write is durable'),
+    })
+    const store = await LedgerStore.open(kv, cast.genesis, { fresh: !this.#diskLost })
+    const suite = this.#suite(life)
+    const port = network.port(life, (point) => this.passes(point))
+    const ledger = await LedgerNode.open({
+      name: this.name,
+      store,
+      network: this.#liar?.network(port) ?? port,
+      clock: life,
+      random: random.next,
+      suites: { urgent: suite, ordinary: suite },
+      nodeKey: this.#keys.node,
+      cosigner: this.#keys.cosigner,
+      gateway: this.#keys.gateway,
+      logger: this.#logger(life),
+      metrics: noMetrics,
+      knownEvidence: this.#evidence.map(({ evidence }) => evidence),
+      onEvidence: async (accusation) => {
+        if (!life.alive) return
+        this.#evidence.push(accusation)
+        judge.accuses(this.name, accusation.accused)
+      },
+      onFatal: (error) => this.#fatal(life, error),
+      onOut: (why) => this.#out(life, why),
+    })
+    await ledger.start()
+    if (life.alive) this.ledger = ledger
+  }
+
+  /** The membership has this node no more: it stops, and nothing is wrong. */
+  #out(life: Life, why: string): void {
+    if (!life.alive) return
+    this.#world.judge.fail(`${this.name} says that it is out: ${why}`)
+  }
+
+  /** What a leader proposes is in its log, and may be counted, before anything else shows it. */
+  #watchProposals(): void {
+    const driver = this.ledger?.replica.driver
+    if (driver === undefined || driver === this.#watched) return
+    this.#watched = driver
+    const propose = driver.propose.bind(driver)
+    driver.propose = (block) => {
+      this.#world.judge.proposes(this.name, block.body)
+      return propose(block)
+    }
+  }
+
+  /** Verification takes its time, so that messages overtake blocks that are still being checked. */
+  #suite(life: Life): SignatureSuite {
+    const { cast, pace, random } = this.#world
+    const { suite } = cast
+    return {
+      signer: suite.signer,
+      verify: async (key, message, signature) => {
+        this.passes('verifies')
+        if (pace.verifyMaxMs > 0) {
+          await new Promise<void>((resolve) => life.later(random.int(0, pace.verifyMaxMs), resolve))
+        }
+        return suite.verify(key, message, signature)
+      },
+    }
+  }
+
+  #logger(life: Life) {
+    const { judge, transcript, lies } = this.#world
+    return listeningLogger((level, text, { err }) => {
+      if (!life.alive) return
+      const cause = err === undefined ? '' : `: ${errorMessage(err)}`
+      transcript.note(this.name, () => `${level} ${text}${cause}`)
+      if (level !== 'warn' && this.honest && !lies && !isDiskFault(err)) {
+        judge.fail(`${this.name} logs ${level}: ${text}${cause}`)
+      }
+    })
+  }
+
+  /** The node has found that it cannot go on. */
+  #fatal(life: Life, error: unknown): void {
+    if (!life.alive) return
+    const { judge, transcript, stops, lies, timeline, random } = this.#world
+    const code = error instanceof QatError ? error.code : error instanceof Error ? error.name : 'unknown'
+    transcript.note(this.name, () => `stops by itself: ${errorMessage(error)}`)
+    stops[code] = (stops[code] ?? 0) + 1
+    this.crash(false)
+    // Among liars an honest node may have to stop; its operator must be able to read why.
+    if (error instanceof InvariantError && lies) {
+      this.halted = true
+      if (!/^[A-Z].{20,}\.$/.test(error.message)) judge.fail(`${this.name} stops without a plain sentence`)
+    } else if (!isDiskFault(error) && this.honest) {
+      judge.fail(`${this.name} stops: ${error instanceof Error ? error.stack : String(error)}`)
+    }
+    timeline.after(random.int(500, RESTART_MS_MAX), () => this.start())
+  }
+
+  /** The disk breaks and is replaced by an empty one: whatever the node has promised, it does not know. */
+  loseDisk(): void {
+    this.crash(true)
+    this.disk.wipe()
+    this.#diskLost = true
+    this.#world.transcript.note(this.name, () => 'has lost its disk')
+  }
+
+  /** The process dies in the middle of whatever it was doing; with `power`, the disk loses what was not synced. */
+  crash(power: boolean): void {
+    if (this.#life === undefined) return
+    this.#life.alive = false
+    this.#life = undefined
+    this.#doom = undefined
+    this.ledger = undefined
+    this.disk.crash(power)
+    this.#world.transcript.note(this.name, () => (power ? 'loses power' : 'dies'))
+  }
+}

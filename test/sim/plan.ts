@@ -1,0 +1,61 @@
+/** What a seed decides before the first event: size, pace, weather, and which kinds of faults there will be. */
+import type { Random } from '../consensus/sim/random.ts'
+import { FAULT_KINDS, type FaultKind } from './faults.ts'
+import type { Weather } from './network.ts'
+import type { Pace } from './node.ts'
+
+/** Fixes what the seed would decide, so that a seed kept for regression goes on to mean something. */
+export interface SimOptions {
+  readonly nodes?: number
+  /** ML-DSA itself, or the cheap stand-in. */
+  readonly signatures?: 'real' | 'stand-in'
+  readonly liars?: number
+}
+
+export interface Plan {
+  readonly nodes: number
+  readonly realSignatures: boolean
+  readonly liars: number
+  readonly pace: Pace
+  readonly weather: Weather
+  readonly kinds: readonly FaultKind[]
+  /** Milliseconds between two faults, on average. */
+  readonly faultEveryMs: number
+  /** Milliseconds between two requests of a client, at most. */
+  readonly thinkMaxMs: number
+}
+
+export function planOf(random: Random, options: SimOptions): Plan {
+  const drawn = {
+    nodes: random.int(4, 7),
+    real: random.chance(0.05),
+    lies: random.chance(0.2),
+    share: random.next(),
+  }
+  const nodes = options.nodes ?? drawn.nodes
+  const faulty = Math.floor((nodes - 1) / 3)
+  const liars = options.liars ?? (drawn.lies ? 1 + Math.floor(drawn.share * faulty) : 0)
+  const rough = random.chance(0.7) ? random.next() : 0
+  const delayMaxMs = random.pick([2, 10, 40, 120])
+  return {
+    nodes,
+    realSignatures: options.signatures === undefined ? drawn.real : options.signatures === 'real',
+    liars: Math.min(liars, faulty),
+    pace: {
+      syncMaxMs: random.pick([2, 10, 40]),
+      readMaxMs: random.chance(0.3) ? random.int(1, 5) : 0,
+      verifyMaxMs: random.chance(0.5) ? random.int(1, 30) : 0,
+    },
+    weather: {
+      loss: rough * 0.1,
+      duplicate: random.next() * 0.05,
+      detour: random.chance(0.5) ? rough * 0.1 : 0,
+      delayMaxMs,
+      detourMaxMs: delayMaxMs + 1_000,
+    },
+    // A seed with few kinds of faults goes deeper into each of them than one with all.
+    kinds: FAULT_KINDS.filter(() => random.chance(0.5)),
+    faultEveryMs: random.int(300, 2_500),
+    thinkMaxMs: random.pick([300, 1_000, 3_000]),
+  }
+}

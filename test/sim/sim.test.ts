@@ -1,0 +1,35 @@
+/** Whole clusters of production nodes under seeded faults. `npm run sim` runs as many seeds as you like. */
+import { deepEqual, equal, ok } from 'node:assert/strict'
+import { FAULT_KINDS } from './faults.ts'
+import { orders, replayCommand, runFleet } from './fleet.ts'
+import { REGRESSIONS } from './regressions.ts'
+import { simulate } from './simulation.ts'
+
+const SEEDS = 300
+const THREADS = 2
+
+describe('a simulated cluster of whole nodes', () => {
+  it(`keeps every promise over ${SEEDS} seeds and those kept, and recovers`, async function () {
+    this.timeout(600_000)
+    const faults: Record<string, number> = {}
+    await runFleet([...REGRESSIONS, ...orders(SEEDS, 1)], THREADS, (outcome, order) => {
+      const { violation } = outcome
+      if (violation !== undefined) {
+        throw new Error(`${violation.message}\n${violation.diagram}\nreplay: ${replayCommand(order)}`)
+      }
+      for (const [name, count] of Object.entries(outcome.faults)) faults[name] = (faults[name] ?? 0) + count
+      return true
+    })
+    for (const kind of FAULT_KINDS) ok((faults[kind] ?? 0) > 0, `no ${kind} in ${SEEDS} seeds`)
+  })
+
+  it('replays a seed to the last event, with real signatures too', async function () {
+    this.timeout(60_000)
+    for (const signatures of ['stand-in', 'real'] as const) {
+      const first = await simulate(17, { signatures })
+      deepEqual(await simulate(17, { signatures }), first)
+      equal(first.violation, undefined)
+      ok(first.steps > 1_000 && first.final > 0)
+    }
+  })
+})

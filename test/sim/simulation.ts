@@ -1,0 +1,264 @@
+/**
+ * A whole cluster of production nodes in one thread, from one seed: size, pace, weather, faults, clients and every
+ * delay follow from it. First come faults; then everything is healed, and the cluster must agree and make new
+ * entries final within a bounded time. A violation replays with the same seed, to the last event.
+ */
+import { useSha256 } from '../../src/crypto/hash.ts'
+import { decodeEntry } from '../../src/ledger/entry.ts'
+import { Random } from '../consensus/sim/random.ts'
+import { type Cast, castOf } from './cast.ts'
+import { Client } from './clients.ts'
+import { diagram } from './diagram.ts'
+import { injectFault, type Stage } from './faults.ts'
+import { type Call, type FinalChain, History } from './history.ts'
+import { Judge } from './judge.ts'
+import { FINE, SimNetwork } from './network.ts'
+import { SimNode, type World } from './node.ts'
+import { type Plan, planOf, type SimOptions } from './plan.ts'
+import { sha256, standInSuite, synchronousSuite } from './suite.ts'
+import { Timeline } from './timeline.ts'
+import { Transcript } from './transcript.ts'
+
+const FAULTS_MS_MAX = 20_000
+/** From the last fault to agreement: elections of up to 3 s each, and a request that nobody answers, 10 s. */
+const RECOVERY_MS_MAX = 60_000
+/** After the last fault a cluster with liars goes on for so long. */
+const LIARS_REST_MS = 6_000
+const LOOK_EVERY_MS = 250
+const TRANSCRIPT_LINES = 80
+
+export interface Outcome {
+  readonly seed: number
+  readonly nodes: number
+  readonly liars: number
+  readonly steps: number
+  readonly height: number
+  readonly final: number
+  /** Milliseconds of simulated time from the last fault to agreement. */
+  readonly recoveryMs: number
+  readonly calls: number
+  readonly faults: Readonly<Record<string, number>>
+  readonly violation?: { readonly message: string; readonly diagram: string }
+}
+
+export async function simulate(seed: number, options: SimOptions = {}): Promise<Outcome> {
+  useSha256(sha256)
+  const random = new Random(seed)
+  const plan = planOf(random, options)
+  const suite = plan.realSignatures ? synchronousSuite : standInSuite
+  const cast = await castOf(plan.nodes, suite, plan.realSignatures)
+  const simulation = new Simulation(seed, plan, cast, random)
+  // What no code catches ends a real process.
+  const unheard = (reason: unknown) =>
+    simulation.fail(`nobody hears: ${reason instanceof Error ? reason.stack : reason}`)
+  process.on('unhandledRejection', unheard)
+  try {
+    await simulation.run()
+  } finally {
+    process.off('unhandledRejection', unheard)
+  }
+  return simulation.outcome()
+}
+
+class Simulation {
+  readonly #seed: number
+  readonly #plan: Plan
+  readonly #timeline = new Timeline()
+  readonly #transcript = new Transcript(TRANSCRIPT_LINES, () => this.#timeline.now)
+  readonly #judge: Judge
+  readonly #network: SimNetwork
+  readonly #nodes: SimNode[]
+  readonly #clients: Client[]
+  readonly #history = new History(() => this.#timeline.now)
+  readonly #stage: Stage
+  readonly #stops: Record<string, number> = {}
+  readonly #lies: Record<string, number> = {}
+  #steps = 0
+  #healed = false
+  #recoveryMs = 0
+
+  constructor(seed: number, plan: Plan, cast: Cast, random: Random) {
+    this.#seed = seed
+    this.#plan = plan
+    const lies = plan.liars > 0
+    const judge = new Judge(cast.genesis, cast.suite, lies)
+    const shared = { timeline: this.#timeline, random, judge, transcript: this.#transcript }
+    const network = new SimNetwork(cast.names, shared)
+    const world: World = {
+      ...shared,
+      cast,
+      network,
+      pace: plan.pace,
+      lies,
+      stops: this.#stops,
+      lieCounts: this.#lies,
+    }
+    this.#judge = judge
+    this.#network = network
+    this.#nodes = cast.names.map((name, i) => new SimNode(name, i >= plan.liars, world))
+    const { thinkMaxMs } = plan
+    const clientWorld = {
+      timeline: this.#timeline,
+      random,
+      nodes: this.#nodes,
+      history: this.#history,
+      thinkMaxMs,
+      fail: (finding: string) => judge.fail(finding),
+    }
+    this.#clients = cast.clients.map((signer, i) => new Client(`client-${i}`, signer, clientWorld))
+    const later = (ms: number, event: () => void) => {
+      this.#timeline.after(ms, () => this.#healed || event())
+    }
+    this.#stage = { random, nodes: this.#nodes, network, faults: {}, later }
+  }
+
+  fail(finding: string): void {
+    this.#judge.fail(finding)
+  }
+
+  async run(): Promise<void> {
+    const { weather, kinds, faultEveryMs } = this.#plan
+    const { random } = this.#stage
+    this.#network.weather = weather
+    for (const node of this.#nodes) this.#timeline.after(random.int(0, 500), () => node.start())
+    for (const client of this.#clients) void client.run()
+    const fault = () => {
+      injectFault(this.#stage, kinds)
+      this.#stage.later(random.int(1, 2 * faultEveryMs), fault)
+    }
+    this.#stage.later(random.int(3_000, 6_000), fault)
+    await this.#until(random.int(FAULTS_MS_MAX / 2, FAULTS_MS_MAX))
+    if (this.#judge.violation !== undefined) return
+    this.#heal()
+    // A cluster with liars may stand still; it only must not contradict itself.
+    if (this.#plan.liars > 0) await this.#until(this.#timeline.now + LIARS_REST_MS)
+    else await this.#recover()
+    if (this.#judge.violation === undefined) this.#judgeTheEnd()
+  }
+
+  #heal(): void {
+    this.#healed = true
+    this.#network.heal()
+    this.#network.weather = FINE
+    Object.assign(this.#plan.pace, { syncMaxMs: 5, readMaxMs: 0, verifyMaxMs: 0 })
+    for (const node of this.#nodes) {
+      node.heal()
+      this.#transcript.note(node.name, () => 'everything is healed')
+    }
+  }
+
+  /** One entry through each live node becomes final, and all of them agree on everything. */
+  async #recover(): Promise<void> {
+    const healed = this.#timeline.now
+    let settled = 0
+    const probes = this.#nodes.map(async (node) => {
+      const [client] = this.#clients
+      while (!(await client!.log(node, 'final')) && !client!.stopped) {
+        // Again, until it is final or time is up.
+      }
+      settled++
+    })
+    void probes
+    while (this.#judge.violation === undefined) {
+      await this.#until(this.#timeline.now + LOOK_EVERY_MS)
+      this.#recoveryMs = this.#timeline.now - healed
+      if (settled === this.#nodes.length) for (const client of this.#clients) client.stopped = true
+      if (settled === this.#nodes.length && this.#agreed()) return
+      if (this.#recoveryMs >= RECOVERY_MS_MAX) {
+        this.#judge.fail(`no agreement and progress within ${RECOVERY_MS_MAX} ms: ${this.#describe()}`)
+      }
+    }
+  }
+
+  /** The same blocks applied at every node, all of them final, nothing waiting. */
+  #agreed(): boolean {
+    const statuses = this.#nodes.map((node) => node.ledger?.status())
+    const [first] = statuses
+    return (
+      first !== undefined &&
+      statuses.every(
+        (status) =>
+          status !== undefined &&
+          status.size === first.size &&
+          status.finalSize === first.size &&
+          status.pending === 0,
+      )
+    )
+  }
+
+  #judgeTheEnd(): void {
+    const honest = this.#nodes.filter((node) => node.honest)
+    for (const node of honest) this.#judge.ledger.checkTree(node)
+    const lies = honest.length < this.#nodes.length
+    const finals = ({ node, answer }: Call) =>
+      answer?.status === 'final' && honest.some(({ name }) => name === node)
+    const broken = this.#history.check(this.#chain(), lies ? finals : undefined)
+    if (broken !== undefined) this.#judge.fail(broken)
+  }
+
+  #chain(): FinalChain {
+    const entryAt = new Map<number, string>()
+    const eventsAt = new Map<number, string[]>()
+    const { raft, ledger, blocks } = this.#judge
+    const tip = this.#plan.liars > 0 ? ledger.certifiedTip : raft.committed.at(-1)!.hash
+    let size = 0
+    for (const block of blocks.branch(tip)) {
+      size += block.leaves.length
+      if (block.seal.height === 0) continue
+      for (const [i, leaf] of block.leaves.slice(0, -1).entries()) {
+        const entry = decodeEntry(leaf)
+        entryAt.set(block.seal.firstIndex + i, entry.id)
+        const ids = entry.claims.flatMap(({ id }) => (id === undefined ? [] : [id]))
+        eventsAt.set(block.seal.firstIndex + i, ids)
+      }
+    }
+    return { size, entryAt, eventsAt }
+  }
+
+  /** Runs everything that is due before `end`, one event after the other. */
+  async #until(end: number): Promise<void> {
+    for (let event = this.#timeline.next(end); event !== undefined; event = this.#timeline.next(end)) {
+      event.run()
+      this.#steps++
+      // Nothing here waits for anything but promises, so after this every one of them has run to its end.
+      await new Promise((resolve) => setImmediate(resolve))
+      if (this.#judge.violation !== undefined) return
+    }
+  }
+
+  #describe(): string {
+    return this.#nodes
+      .map(({ name, ledger, raft }) => {
+        const status = ledger?.status()
+        if (status === undefined || raft === undefined) return `${name} down`
+        const { role, term, height, size, finalSize, pending } = status
+        return `${name} ${role} t${term} h${height}/${raft.commit}/${raft.tail.height} ${finalSize}/${size} p${pending}`
+      })
+      .join(', ')
+  }
+
+  outcome(): Outcome {
+    const { violation } = this.#judge
+    const faults: Record<string, number> = { ...this.#stage.faults, ...this.#network.counts }
+    for (const { disk } of this.#nodes) {
+      for (const [name, count] of Object.entries(disk.counts)) faults[name] = (faults[name] ?? 0) + count
+    }
+    for (const [name, count] of Object.entries(this.#stops)) faults[`stops ${name}`] = count
+    for (const [name, count] of Object.entries(this.#lies)) faults[`lie: ${name}`] = count
+    const names = this.#nodes.map(({ name }) => name)
+    return {
+      seed: this.#seed,
+      nodes: this.#nodes.length,
+      liars: this.#plan.liars,
+      steps: this.#steps,
+      height: this.#judge.raft.committed.length - 1,
+      final: this.#judge.ledger.newest,
+      recoveryMs: this.#recoveryMs,
+      calls: this.#history.calls.length,
+      faults,
+      ...(violation === undefined
+        ? {}
+        : { violation: { message: violation, diagram: diagram(names, this.#transcript.lines) } }),
+    }
+  }
+}
