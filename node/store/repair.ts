@@ -196,7 +196,7 @@ async function restoreLog({ raw, store }: RepairTask, walk: ChainWalk, anchors: 
 }
 
 /** Vote and cosigned pair, if they fit the chain; whether all was there. */
-async function restorePromises({ raw, store }: RepairTask, anchors: Anchors, term: number): Promise<boolean> {
+async function restorePromises({ store }: RepairTask, anchors: Anchors, term: number): Promise<boolean> {
   const { cosigned, hardState: known } = anchors
   // Raft's term is never below that of a block in its log.
   const raised = known && known.term >= term ? known : { term, votedFor: undefined }
