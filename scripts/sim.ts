@@ -2,7 +2,7 @@
  * Simulates whole clusters by seed: `npm run sim -- --seeds N --start S [--json] [--threads 2]`, and to fix what a
  * seed would decide: `[--nodes N] [--liars N] [--signatures real|stand-in]`.
  *
- * Prints progress on standard error and one JSON line at the end. Exit code 1 if a promise was broken; a violation
+ * `--until-violation` stops at the first. Prints progress on standard error and one JSON line at the end. Exit code 1 if a promise was broken; a violation
  * is printed with the end of its transcript as a sequence diagram, the commit, and the command that replays it.
  */
 import { execFileSync } from 'node:child_process'
@@ -17,6 +17,7 @@ const { values } = parseArgs({
     start: { type: 'string', default: '0' },
     threads: { type: 'string', default: '2' },
     json: { type: 'boolean', default: false },
+    'until-violation': { type: 'boolean', default: false },
     nodes: { type: 'string' },
     liars: { type: 'string' },
     signatures: { type: 'string' },
@@ -50,14 +51,16 @@ await runFleet(
       process.stderr.write(`commit ${commit()}\nreplay: ${replayCommand(order)}\n`)
     }
     if (!values.json && done % 100 === 0) process.stderr.write(`${done} seeds, ${rate()} a second\n`)
-    return true
+    return outcome.violation === undefined || !values['until-violation']
   },
 )
 if (!values.json) {
   const kinds = Object.entries(faults).map(([name, count]) => `  ${String(count).padStart(9)} ${name}\n`)
   process.stderr.write(`faults and what came of them, by kind:\n${kinds.join('')}`)
 }
-process.stdout.write(`${JSON.stringify({ seeds, violations, steps, faults, seedsPerSecond: rate() })}\n`)
+process.stdout.write(
+  `${JSON.stringify({ seeds: done, violations, steps, faults, seedsPerSecond: rate() })}\n`,
+)
 process.exitCode = violations === 0 ? 0 : 1
 
 function rate(): number {

@@ -44,7 +44,8 @@ const FAULTS = {
     }
   },
   heals: ({ network }) => network.heal(),
-  clockJumps: ({ random }, node) => node.clock.jump(random.int(-8_000, 8_000)),
+  /** Two clocks stay within the 10 s by which a seal may lie in the future. */
+  clockJumps: ({ random }, node) => node.clock.jump(random.int(-3_500, 3_500)),
   clockDrifts: ({ random }, node) => node.clock.drift(0.9 + random.next() * 0.2),
   /** SIGSTOP, and SIGCONT later. */
   pauses: (stage, node) => {
@@ -82,12 +83,21 @@ const FAULTS = {
   },
   /** Someone stands for election without reason. */
   campaigns: (_, node) => node.ledger?.replica.driver.campaign(),
-  /** Someone is told to stand whatever its log, as if a transfer had gone wrong. */
-  coups: (_, node) => {
-    const raft = node.raft
-    const leader = node.ledger?.replica.leader
-    if (raft === undefined || leader === undefined || leader === node.name) return
-    node.ledger!.replica.driver.deliver(leader, { kind: 'timeout-now', term: raft.term })
+  /**
+   * Someone who has missed the latest blocks is told to stand, so that PreVote and the leader's judgement of its
+   * successor cannot hide a mistake in the voters' own.
+   */
+  coups: (stage, node) => {
+    const { network, nodes } = stage
+    for (const other of nodes) network.cut(other.name, node.name)
+    // Shorter than an election timeout: it goes on believing in its leader.
+    stage.later(stage.random.int(100, 1_400), () => {
+      for (const other of nodes) network.mend(other.name, node.name)
+      const { ledger, raft } = node
+      const leader = ledger?.replica.leader
+      if (ledger === undefined || raft === undefined || leader === undefined || leader === node.name) return
+      ledger.replica.driver.deliver(leader, { kind: 'timeout-now', term: raft.term })
+    })
   },
 } satisfies Record<string, Fault>
 

@@ -80,16 +80,19 @@ export class History {
   }
 
   /** The first broken promise, as a sentence. */
-  check(chain: FinalChain, only?: (call: Call) => boolean): string | undefined {
+  check(chain: FinalChain, lost: ReadonlySet<string>, only?: (call: Call) => boolean): string | undefined {
     // Among liars only what an honest node has called final is a promise.
-    if (only !== undefined) return this.#answersHold(chain, this.calls.filter(only))
+    if (only !== undefined) return this.#answersHold(chain, lost, this.calls.filter(only))
     return (
-      this.#answersHold(chain) ?? this.#eventsOnce(chain) ?? this.#realTime(chain) ?? this.#readsHold(chain)
+      this.#answersHold(chain, lost, this.calls) ??
+      this.#eventsOnce(chain) ??
+      this.#realTime(chain) ??
+      this.#readsHold(chain)
     )
   }
 
   /** Acknowledged means recorded: where the answer says, and for ever. */
-  #answersHold(chain: FinalChain, calls: readonly Call[] = this.calls): string | undefined {
+  #answersHold(chain: FinalChain, lost: ReadonlySet<string>, calls: readonly Call[]): string | undefined {
     const indexes = new Map([...chain.entryAt].map(([index, id]) => [id, index]))
     const events = eventIndexes(chain)
     for (const { kind, client, node, key, answer } of calls) {
@@ -100,6 +103,7 @@ export class History {
         return `${who} at ${index}; it does not stand there`
       if (kind !== 'submit') continue
       const stands = events.get(key)?.[0]
+      if (stands === undefined && status === 'pending' && lost.has(node)) continue
       if (stands === undefined) return `${who}; it is lost`
       if (index !== undefined && stands !== index) return `${who} at ${index}; it stands at ${stands}`
       if (status !== 'pending' && indexes.get(id) === undefined) return `${who} as entry ${id}; that is lost`

@@ -138,7 +138,7 @@ export class LedgerJudge {
     const holders = this.#nodes().filter(
       (each) =>
         each.honest &&
-        durableHeight(each) >= height &&
+        (each.diskLost || durableHeight(each) >= height) &&
         this.#applied.get(each.name)?.[height]?.hash === own?.hash,
     )
     const liars = this.#nodes().filter(({ honest }) => !honest).length

@@ -4,7 +4,6 @@
  */
 
 import type { Message } from '../../consensus/messages.ts'
-import { majority } from '../../consensus/quorum.ts'
 import { decodeMessage } from '../../consensus/wire.ts'
 import { blockKey, META } from '../../node/store/keys.ts'
 import { fromU64, fromUtf8 } from '../../src/bytes.ts'
@@ -101,8 +100,10 @@ export class RaftJudge {
         if (known.hash !== hash) this.#fail(`${name} commits another block at height ${height}`)
         continue
       }
-      const holders = this.#nodes().filter((node) => this.#durableBlock(node, height) === hash).length
-      if (holders < majority(this.#nodes().length)) {
+      const holders = this.#nodes().filter(
+        (node) => node.diskLost || this.#durableBlock(node, height) === hash,
+      ).length
+      if (2 * holders <= this.#nodes().length) {
         this.#fail(`${name} commits block ${height}, durable on only ${holders} nodes`)
       }
       this.committed.push({ hash, term })

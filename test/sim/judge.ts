@@ -23,6 +23,8 @@ export interface Judged {
   /** Grows with every restart: a node must not even lead the same term twice. */
   readonly incarnation: number
   readonly disk: SimDisk
+  /** Its disk was replaced: what stood on it, stood there once. */
+  readonly diskLost: boolean
   /** Undefined while the process is down or starting. */
   readonly raft: Pick<Raft, 'term' | 'role' | 'tail' | 'commit'> | undefined
 }

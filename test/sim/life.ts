@@ -39,9 +39,9 @@ export class MachineClock {
     this.#rate = rate
   }
 
-  /** Wall time moves by `ms`, forwards or backwards. */
+  /** Wall time is off by `ms` from now on, forwards or backwards. */
   jump(ms: number): void {
-    this.#offset += ms
+    this.#offset = ms
   }
 
   /** An administrator sets the clock right. */

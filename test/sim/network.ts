@@ -73,6 +73,10 @@ export class SimNetwork {
     this.#cuts.add(link(from, to))
   }
 
+  mend(from: string, to: string): void {
+    this.#cuts.delete(link(from, to))
+  }
+
   slow(from: string, to: string, ms: number): void {
     this.#slow.set(link(from, to), ms)
   }

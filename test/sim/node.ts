@@ -45,6 +45,9 @@ export interface Pace extends DiskPace {
 export const POINTS = ['hands over a write', 'write is durable', 'sends', 'gossips', 'verifies'] as const
 export type Point = (typeof POINTS)[number]
 
+/** What a node may complain of without a finding: its disk fails on purpose. */
+const DISK_CODES: ReadonlySet<string> = new Set(['disk-full', 'store-failed', 'store-damaged'])
+
 /** A supervisor starts a dead process again after this time, at most. */
 const RESTART_MS_MAX = 3_000
 
@@ -54,6 +57,8 @@ export class SimNode implements Judged {
   readonly disk: SimDisk
   readonly clock: MachineClock
   incarnation = 0
+  /** The disk was replaced by an empty one, once or more. */
+  diskLost = false
   /** Down for good: it has found that it must not go on. */
   halted = false
   ledger: LedgerNode | undefined
@@ -61,8 +66,6 @@ export class SimNode implements Judged {
   readonly #keys: NodeKeys
   #liar: Liar | undefined
   #watched: Driver | undefined
-  /** The disk was replaced by an empty one. */
-  #diskLost = false
   /** What the node has kept in its folder beside the store. */
   readonly #evidence: Accusation[] = []
   #life: Life | undefined
@@ -105,7 +108,7 @@ export class SimNode implements Judged {
   /** It may have forgotten what it promised, and takes no part yet. */
   get recovering(): boolean {
     const empty = this.disk.peek(META.version) === undefined
-    return (empty && this.#diskLost) || this.disk.peek(META.recovering) !== undefined
+    return (empty && this.diskLost) || this.disk.peek(META.recovering) !== undefined
   }
 
   get raft(): Judged['raft'] {
@@ -157,7 +160,7 @@ export class SimNode implements Judged {
       },
       durable: () => this.passes('write is durable'),
     })
-    const store = await LedgerStore.open(kv, cast.genesis, { fresh: !this.#diskLost })
+    const store = await LedgerStore.open(kv, cast.genesis, { fresh: !this.diskLost })
     const suite = this.#suite(life)
     const port = network.port(life, (point) => this.passes(point))
     const ledger = await LedgerNode.open({
@@ -195,6 +198,8 @@ export class SimNode implements Judged {
   #watchProposals(): void {
     const driver = this.ledger?.replica.driver
     if (driver === undefined || driver === this.#watched) return
+    // A node opens its replica anew when a full disk has room again: for Raft that is a restart.
+    if (this.#watched !== undefined) this.incarnation++
     this.#watched = driver
     const propose = driver.propose.bind(driver)
     driver.propose = (block) => {
@@ -221,11 +226,13 @@ export class SimNode implements Judged {
 
   #logger(life: Life) {
     const { judge, transcript, lies } = this.#world
-    return listeningLogger((level, text, { err }) => {
+    return listeningLogger((level, text, { err, error, code }) => {
       if (!life.alive) return
-      const cause = err === undefined ? '' : `: ${errorMessage(err)}`
+      const why = err === undefined ? error : errorMessage(err)
+      const cause = why === undefined ? '' : `: ${why}`
       transcript.note(this.name, () => `${level} ${text}${cause}`)
-      if (level !== 'warn' && this.honest && !lies && !isDiskFault(err)) {
+      const disk = isDiskFault(err) || DISK_CODES.has(String(code)) || /\bdisk\b/i.test(`${text}${cause}`)
+      if (level !== 'warn' && this.honest && !lies && !disk) {
         judge.fail(`${this.name} logs ${level}: ${text}${cause}`)
       }
     })
@@ -253,7 +260,7 @@ export class SimNode implements Judged {
   loseDisk(): void {
     this.crash(true)
     this.disk.wipe()
-    this.#diskLost = true
+    this.diskLost = true
     this.#world.transcript.note(this.name, () => 'has lost its disk')
   }
 

@@ -8,9 +8,15 @@ const instrument = { inc: nothing, dec: nothing, set: nothing, observe: nothing,
 /** Every metric there is or will be. */
 export const noMetrics = new Proxy({}, { get: () => instrument }) as Metrics
 
+export interface LogFields {
+  readonly err?: unknown
+  readonly error?: unknown
+  readonly code?: unknown
+}
+
 /** `onLine` hears warnings and worse: the level, the sentence and the fields. */
 export function listeningLogger(
-  onLine: (level: 'warn' | 'error' | 'fatal', text: string, fields: { err?: unknown }) => void,
+  onLine: (level: 'warn' | 'error' | 'fatal', text: string, fields: LogFields) => void,
 ): Logger {
   const line = (level: 'warn' | 'error' | 'fatal') => (fields: object | string, text?: string) =>
     typeof fields === 'string' ? onLine(level, fields, {}) : onLine(level, text ?? '', fields)

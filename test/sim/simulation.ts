@@ -192,7 +192,9 @@ class Simulation {
     const lies = honest.length < this.#nodes.length
     const finals = ({ node, answer }: Call) =>
       answer?.status === 'final' && honest.some(({ name }) => name === node)
-    const broken = this.#history.check(this.#chain(), lies ? finals : undefined)
+    // What a node called pending stood on its disk alone, and may be gone with it.
+    const lost = new Set(this.#nodes.filter(({ diskLost }) => diskLost).map(({ name }) => name))
+    const broken = this.#history.check(this.#chain(), lost, lies ? finals : undefined)
     if (broken !== undefined) this.#judge.fail(broken)
   }
 

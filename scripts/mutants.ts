@@ -1,0 +1,82 @@
+/**
+ * Does the simulator bite? `npm run sim:mutants [-- --seeds N --start S --only TEXT --json]` makes each mistake of
+ * test/sim/mutants.ts in a copy of the sources and simulates until a seed notices it.
+ *
+ * Prints a line for each on standard error and one JSON line at the end. Exit code 1 if a mutant survives or does
+ * not apply.
+ */
+import { execFile } from 'node:child_process'
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { MUTANTS, type Mutant } from '../test/sim/mutants.ts'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const COPIED = ['src', 'consensus', 'node', 'test', 'scripts', 'package.json', 'tsconfig.json']
+const TIMEOUT_MS = 600_000
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '200' },
+    start: { type: 'string', default: '0' },
+    only: { type: 'string', default: '' },
+    json: { type: 'boolean', default: false },
+  },
+})
+
+const chosen = MUTANTS.filter(({ why, file }) => `${why} ${file}`.includes(values.only))
+let caught = 0
+for (const mutant of chosen) {
+  const how = await run(mutant)
+  if (how.caught) caught++
+  if (!values.json || !how.caught) {
+    const { caught: found, text } = how
+    process.stderr.write(
+      `${found ? 'caught  ' : 'SURVIVED'} ${mutant.why} (${mutant.file})\n         ${text}\n`,
+    )
+  }
+}
+process.stdout.write(
+  `${JSON.stringify({ mutants: chosen.length, caught, survived: chosen.length - caught })}\n`,
+)
+process.exitCode = caught === chosen.length ? 0 : 1
+
+async function run({ file, find, replace, flags = [] }: Mutant): Promise<{ caught: boolean; text: string }> {
+  const copy = await mkdtemp(join(tmpdir(), 'qat-mutant-'))
+  try {
+    for (const name of COPIED) await cp(join(ROOT, name), join(copy, name), { recursive: true })
+    await symlink(join(ROOT, 'node_modules'), join(copy, 'node_modules'))
+    const path = join(copy, file)
+    const before = await readFile(path, 'utf8')
+    const parts = before.split(find)
+    if (parts.length !== 2) return { caught: false, text: `its place was found ${parts.length - 1} times` }
+    await writeFile(path, parts.join(replace))
+    return await simulated(copy, flags)
+  } finally {
+    await rm(copy, { recursive: true, force: true })
+  }
+}
+
+function simulated(copy: string, flags: readonly string[]): Promise<{ caught: boolean; text: string }> {
+  const { seeds, start } = values
+  const script = join(copy, 'scripts', 'sim.ts')
+  const args = [script, '--seeds', seeds, '--start', start, '--until-violation', '--json', ...flags]
+  return new Promise((resolve) => {
+    execFile(
+      process.execPath,
+      args,
+      { cwd: copy, timeout: TIMEOUT_MS, maxBuffer: 1 << 26 },
+      (error, out, err) => {
+        const found = /^seed \d+: .*$/m.exec(err)?.[0]
+        if (found !== undefined) resolve({ caught: true, text: found })
+        else if (error?.killed === true)
+          resolve({ caught: false, text: `not caught in ${TIMEOUT_MS / 1000} s` })
+        else if (error !== null)
+          resolve({ caught: false, text: `the simulator itself failed: ${err.slice(-500)}` })
+        else resolve({ caught: false, text: `not caught by ${seeds} seeds: ${out.trim()}` })
+      },
+    )
+  })
+}

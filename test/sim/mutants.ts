@@ -1,0 +1,164 @@
+/**
+ * Mistakes that the simulator must notice: each is one edit of the code, made on purpose. `find` stands exactly
+ * once in `file`. `flags` fix what a seed would else decide, where the mistake shows only among liars.
+ */
+export interface Mutant {
+  readonly file: string
+  readonly find: string
+  readonly replace: string
+  readonly why: string
+  readonly flags?: readonly string[]
+}
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    why: 'votes twice in a term',
+    file: 'consensus/election.ts',
+    find: '(free || core.votedFor === from)',
+    replace: '(true || free)',
+  },
+  {
+    why: 'votes for whoever asks, however short its log',
+    file: 'consensus/election.ts',
+    find: '(free || core.votedFor === from) && core.log.isUpToDate(message.tail)',
+    replace: '(free || core.votedFor === from)',
+  },
+  {
+    why: 'wins elections without a majority',
+    file: 'consensus/quorum.ts',
+    find: 'return Math.floor(voters / 2) + 1',
+    replace: 'return Math.max(1, Math.floor(voters / 2))',
+  },
+  {
+    why: 'counts commits of an older term (Raft figure 8)',
+    file: 'consensus/leader.ts',
+    find: 'if (height > log.commit && log.at(height)?.term === core.term) {',
+    replace: 'if (height > log.commit) {',
+  },
+  {
+    why: 'a leader does not step down at a higher term',
+    file: 'consensus/raft.ts',
+    find: 'if (!ofFuture) core.becomeFollower(message.term, undefined)',
+    replace: "if (!ofFuture && core.role !== 'leader') core.becomeFollower(message.term, undefined)",
+  },
+  {
+    why: 'forgets the chain check: takes blocks on top of another predecessor',
+    file: 'consensus/follower.ts',
+    find: 'if (!log.has(prev)) {',
+    replace: 'if (log.at(prev.height) === undefined) {',
+  },
+  {
+    why: 'truncates what it already has, committed blocks included',
+    file: 'consensus/log.ts',
+    find: 'if (own?.hash === block.hash) continue',
+    replace: 'if (own?.hash === block.hash && i > 0) continue',
+  },
+  {
+    why: 'applies before commit',
+    file: 'consensus/log.ts',
+    find: `    const from = this.#handed + 1
+    this.#handed = Math.min(this.#commit, this.#stable)`,
+    replace: `    const from = this.#handed + 1
+    this.#handed = this.#stable`,
+  },
+  {
+    why: 'acknowledges and votes before anything is durable',
+    file: 'consensus/driver.ts',
+    find: 'for (const { to, message } of ready.early) this.#ports.send(to, message)',
+    replace:
+      'for (const { to, message } of [...ready.early, ...ready.messages]) this.#ports.send(to, message)',
+  },
+  {
+    why: 'skips the fsync of term and vote',
+    file: 'node/store/ledger-store.ts',
+    find: 'if (batch.length > 0) await this.#kv.write(batch, true)',
+    replace: 'if (batch.length > 0) await this.#kv.write(batch, blocks.length > 0)',
+  },
+  {
+    why: 'skips the fsync of blocks',
+    file: 'node/store/ledger-store.ts',
+    find: 'if (batch.length > 0) await this.#kv.write(batch, true)',
+    replace: 'if (batch.length > 0) await this.#kv.write(batch, blocks.length === 0)',
+  },
+  {
+    why: 'skips the fsync of applied blocks',
+    file: 'node/store/ledger-store.ts',
+    find: `    batch.push(...tree.writes, { key: META.applied, value: u64(tip.height) })
+    await this.#kv.write(batch, true)`,
+    replace: `    batch.push(...tree.writes, { key: META.applied, value: u64(tip.height) })
+    await this.#kv.write(batch, false)`,
+  },
+  {
+    why: 'does not truncate on disk what a new leader replaced',
+    file: 'node/store/ledger-store.ts',
+    find: 'for (let height = truncate.from; height <= truncate.logEnd; height++)',
+    replace: 'for (let height = truncate.from; height < truncate.from; height++)',
+  },
+  {
+    why: 'cosigns before the pair is on disk',
+    file: 'node/core/certifier.ts',
+    find: 'await store.setCosigned({ size, root })',
+    replace: 'void store.setCosigned({ size, root })',
+  },
+  {
+    why: 'cosigns without comparing the root with its own tree',
+    file: 'node/core/certifier.ts',
+    find: 'if (!ours || !equalBytes(ours.root, checkpoint.root)) {',
+    replace: 'if (!ours) {',
+    flags: ['--liars', '1'],
+  },
+  {
+    why: 'forgets after a restart what it has cosigned',
+    file: 'node/core/certifier.ts',
+    find: 'new Certifier(ports, await ports.store.cosigned())',
+    replace: 'new Certifier(ports, undefined)',
+  },
+  {
+    why: 'accepts a certificate without a quorum',
+    file: 'node/core/certifier.ts',
+    find: 'if (!satisfied(this.policyAt(checkpoint.size), this.#cosigners(round))) return',
+    replace: 'if (this.#cosigners(round).size < 1) return',
+  },
+  {
+    why: 'takes pulled blocks without checking them',
+    file: 'node/core/puller.ts',
+    find: 'driver.install(await unapplied.check(parent, blocks.map(toRaftBlock), Number.POSITIVE_INFINITY))',
+    replace: 'driver.install(blocks.map(toRaftBlock))',
+  },
+  {
+    why: 'drops entries that it has called pending: they are never put on disk',
+    file: 'node/core/replica.ts',
+    find: 'await store.addPending([entry])',
+    replace: 'await Promise.resolve()',
+  },
+  {
+    why: 'does not look for events already recorded when it admits an entry',
+    file: 'node/core/admission.ts',
+    find: 'if (recorded.event === undefined) return undefined',
+    replace: 'if (recorded.event !== null) return undefined',
+  },
+  {
+    why: 'proposes events that stand in a block under way',
+    file: 'node/core/proposer.ts',
+    find: 'unapplied.overlaps(tail, entry)',
+    replace: 'unapplied.holds(tail, entry.id)',
+  },
+  {
+    why: 'calls an entry final as soon as it is ordered',
+    file: 'node/core/waiters.ts',
+    find: "this.#release(id, { stage: 'ordered', place })",
+    replace: "this.#release(id, { stage: 'final', place })",
+  },
+  {
+    why: 'serves what the disk returns, right or wrong',
+    file: 'node/store/checked-kv.ts',
+    find: 'if (checksum(key, value) !== expected) throw badValue(key)',
+    replace: 'if (checksum(key, value) !== expected) return value',
+  },
+  {
+    why: 'takes part again with an empty disk, as if it had never promised anything',
+    file: 'node/store/ledger-store.ts',
+    find: '...(fresh ? [] : [records.recoveringWrite({ without: [] })]),',
+    replace: '...(fresh || !fresh ? [] : [records.recoveringWrite({ without: [] })]),',
+  },
+]
