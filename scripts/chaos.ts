@@ -1,6 +1,6 @@
 /**
- * `npm run chaos`: real processes on real disks, under load, killed, stopped and cut off at random; afterwards
- * everything that was acknowledged is proved. Exit code 1 if a promise was broken, 2 for a wrong command line.
+ * `npm run chaos`: real processes on real disks, under load, killed, stopped and cut off at random; then
+ * all that was acknowledged is proved. Exit code 1 if a promise was broken, 2 for a wrong command line.
  */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

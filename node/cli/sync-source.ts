@@ -1,4 +1,4 @@
-/** Final blocks of a running node, as `ledger_sync` gives them. They prove themselves; nothing here trusts them. */
+/** Final blocks of a running node, as `ledger.sync` gives them. They prove themselves; nothing here trusts them. */
 import { fromBase64 } from '../../src/bytes.ts'
 import { errorMessage } from '../../src/errors.ts'
 import { fields } from '../../src/json.ts'
@@ -12,7 +12,7 @@ const ANSWER_MS = 60_000
 
 /** The encoded answer of the node at `rpc`. */
 export async function syncFrom(rpc: string, from: number): Promise<Uint8Array> {
-  const reply = await askUntil({ rpc }, 'ledger_sync', () => ({ from }), ANSWER_MS)
+  const reply = await askUntil({ rpc }, 'ledger.sync', () => ({ from }), ANSWER_MS)
   return readReply(reply, (value) => {
     const { answer } = fields(value, 'The answer', ['answer'])
     if (typeof answer !== 'string' || answer.length > 2 * SYNC_ANSWER_BYTES_MAX) {

@@ -60,13 +60,13 @@ export const METHODS: readonly Method[] = [
   method({
     name: 'entry.get',
     summary: 'Gets an entry by its id or by its index in the tree.',
-    params: s.params(
-      { id: Type.Optional(s.Hash), index: Type.Optional(s.Index), ...s.linearizable },
-      { oneOf: [{ required: ['id'] }, { required: ['index'] }] },
-    ),
+    params: s.params({ id: Type.Optional(s.Hash), index: Type.Optional(s.Index), ...s.linearizable }),
     result: s.EntryView,
     errors: ['not-found', 'unavailable'],
     async handle(service, { id, index, linearizable }) {
+      if ((id === undefined) === (index === undefined)) {
+        throw rpcError('invalid-params', 'Give exactly one of "id" and "index".')
+      }
       await settle(service, linearizable)
       return service.entry(id === undefined ? { index: index! } : { id })
     },

@@ -93,6 +93,8 @@ export async function readBackup(
   if (sync.certified?.size !== store.tip.size) {
     throw new FormatError('truncated', 'The backup ends before the tree that its last certificate is about.')
   }
+  // Raft's term is never below that of a block in its log.
+  await store.persist({ term: store.tip.term, votedFor: undefined }, undefined, [])
   return { ...summary(walk), bytes: reader.size }
 }
 

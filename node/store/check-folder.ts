@@ -8,7 +8,7 @@ import { Findings } from './finding.ts'
 import { checkStore, type StoreReport } from './fsck.ts'
 import type { Kv } from './kv.ts'
 import { openLevel, repairLevel } from './level.ts'
-import { hasStore, inspectFiles, noteDamaged } from './level-files.ts'
+import { hasStore, inspectFiles, noteDamaged, noteStopped } from './level-files.ts'
 import { type RepairReport, repairStore } from './repair.ts'
 import { replaceStore } from './replace-store.ts'
 import { StoreError } from './store-error.ts'
@@ -56,6 +56,8 @@ export async function checkFolder(task: FolderTask, repair?: RepairOptions): Pro
     return await checkAndRepair(task, raw, findings, repair)
   } finally {
     await raw.close()
+    // A check that found the files sound leaves them as it found them, with their list.
+    if (findings.count('files') === 0) await noteStopped(folder).catch(() => {})
   }
 }
 

@@ -60,7 +60,7 @@ export async function repairStore(task: RepairTask): Promise<RepairReport> {
   const fetched = await rebuildChain(task, walk, sync, applied)
   const missing = await restoreCertificates(task, walk, anchors, sync)
   const unapplied = await restoreLog(task, walk, anchors)
-  const kept = await restorePromises(task, anchors)
+  const kept = await restorePromises(task, anchors, walk.state.term)
   const pending = await restorePending(task)
   const marked = records.readRecovering(await siftValue(raw, META.recovering))
   const recovering = forgetful || !kept || marked !== undefined
@@ -196,10 +196,13 @@ async function restoreLog({ raw, store }: RepairTask, walk: ChainWalk, anchors: 
 }
 
 /** Vote and cosigned pair, if they fit the chain; whether all was there. */
-async function restorePromises({ raw, store }: RepairTask, anchors: Anchors): Promise<boolean> {
+async function restorePromises({ raw, store }: RepairTask, anchors: Anchors, term: number): Promise<boolean> {
   const hardState = await siftValue(raw, META.hardState)
   const { cosigned } = anchors
-  if (hardState) await store.persist(records.readHardState(hardState), undefined, [])
+  const known = hardState && records.readHardState(hardState)
+  // Raft's term is never below that of a block in its log.
+  const raised = known && known.term >= term ? known : { term, votedFor: undefined }
+  await store.persist(raised, undefined, [])
   if (!cosigned) return hardState !== undefined
   const facts = await store.factsAtSize(cosigned.size)
   const fits = facts !== undefined && equalBytes(facts.root, cosigned.root)

@@ -65,13 +65,13 @@ export interface CommonBlock {
   readonly roots: ReadonlyMap<string, string>
 }
 
-/** The root that each node has at the newest height that all of them have. */
+/** The root that each node which answers has at the newest height that all of them have. */
 export async function rootsAtCommonHeight(cluster: ChaosCluster): Promise<CommonBlock> {
-  const heights = (await cluster.statuses()).flatMap((status) => (status ? [status.height] : []))
-  const height = Math.min(...heights)
+  const answers = (await cluster.statuses()).flatMap((status) => (status ? [status] : []))
+  const height = Math.min(...answers.map((status) => status.height))
   const roots = new Map<string, string>()
   let size = 0
-  for (const name of cluster.names) {
+  for (const { name } of answers) {
     const client = createClient(cluster.url(name), { timeoutMs: ANSWER_MS })
     const block = await client.call<BlockView>('block.get', { height })
     roots.set(name, block.root)
@@ -80,7 +80,10 @@ export async function rootsAtCommonHeight(cluster: ChaosCluster): Promise<Common
   return { height, size, roots }
 }
 
-/** Reads the whole chain from one node, then has every acknowledged entry proved by another than acknowledged it. */
+/**
+ * Reads the whole chain from one node, then has every acknowledged entry proved by a node that did not
+ * acknowledge it. Nodes that do not answer are left out. Throws if none does.
+ */
 export async function audit(
   cluster: ChaosCluster,
   book: Book,
@@ -91,7 +94,8 @@ export async function audit(
   const tell = (sentence: string) => {
     if (sentences.length < SENTENCES_MAX) sentences.push(sentence)
   }
-  const duplicated = await readChain(clients[0]!, book, tell, onProgress)
+  const answering = (await cluster.statuses()).flatMap((status, node) => (status ? [node] : []))
+  const duplicated = await readChain(clients[answering[0] ?? 0]!, book, tell, onProgress)
   const counts = { proved: 0, lost: 0, unproved: 0 }
   const suite = verifyingOnce(opensslSuite)
   const policy = utf8(cluster.policy)
@@ -99,11 +103,12 @@ export async function audit(
   const worker = async () => {
     for (let next = promises.next(); !next.done; next = promises.next()) {
       const { value } = next
-      const prover = proverOf(value, clients.length)
+      const prover = proverOf(value, answering)
       const { outcome, reason } = await prove(value, clients[prover]!)
       counts[outcome]++
       if (outcome !== 'proved') {
-        const said = `event ${value.event}, acknowledged as ${value.stage} by ${namesOf(value)} as ${value.id}`
+        const { event, stage, id } = value
+        const said = `event ${event}, acknowledged as ${stage} by ${namesOf(value)} as ${id}`
         tell(`${outcome}: ${said}; ${cluster.names[prover]} says: ${reason}`)
       }
       onProgress(`proving ${counts.proved + counts.lost + counts.unproved} of ${book.promised}`)
@@ -129,13 +134,11 @@ interface Proof {
   readonly reason: string
 }
 
-/** A node that did not acknowledge it, each in turn; whoever did, if all of them have. */
-function proverOf({ event, tellers }: Acknowledged, nodes: number): number {
-  for (let i = 0; i < nodes; i++) {
-    const node = (event + i) % nodes
-    if (!tellers.includes(node)) return node
-  }
-  return event % nodes
+/** One of the nodes that did not acknowledge it, in turn; one that did, if all of them have. */
+function proverOf({ event, tellers }: Acknowledged, answering: readonly number[]): number {
+  const others = answering.filter((node) => !tellers.includes(node))
+  const provers = others.length > 0 ? others : answering
+  return provers[event % provers.length]!
 }
 
 /** The node's refusal is an answer; no answer at all is asked for again, and in the end an error. */

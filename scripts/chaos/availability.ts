@@ -5,7 +5,7 @@ export class Availability {
   readonly #now: () => number
   /** By name: under how many faults a node is. */
   readonly #struck = new Map<string, number>()
-  /** The last final entry or the return of the quorum, whichever is later; undefined while nothing can be asked. */
+  /** When the last entry became final or the quorum returned; undefined while there is no quorum. */
   #since: number | undefined
   #longest = { ms: 0, at: 0 }
 

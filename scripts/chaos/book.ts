@@ -1,6 +1,6 @@
 /**
- * What the clients were told, and what the chain was found to hold. Events are numbered from 0; 36 bytes are kept
- * for each, so that a run of a million entries fits in a fraction of the memory that a node takes.
+ * What the clients were told, and what the chain was found to hold. Events are numbered from 0; 36 bytes are
+ * kept for each, so that a run of a million entries fits in a fraction of the memory that a node takes.
  */
 
 import type { Stage } from '../../node/service.ts'
@@ -73,7 +73,7 @@ export class Book {
   }
 
   /**
-   * The chain holds the event as the leaf `id`; false if it has held it before. An entry that was acknowledged as
+   * The chain holds the event as the leaf `id`; false if it has held it before. An entry acknowledged as
    * pending may have given way to another with the same event, which then is the one to be proved.
    */
   find(event: number, id: string): boolean {

@@ -61,6 +61,13 @@ export function pause(cluster: ChaosCluster, struck: readonly string[]): Fault {
 
 type Direction = readonly [from: string, to: string]
 
+function between(a: string, b: string): Direction[] {
+  return [
+    [a, b],
+    [b, a],
+  ]
+}
+
 /** One node loses its links to the others: all, in one direction, to one of them, or the whole cable. */
 export function cutOff(
   network: PrivateNetwork,
@@ -75,16 +82,7 @@ export function cutOff(
     () => partition(network, `${name} | ${others.join(' ')}`, [name], [...mute, ...deaf]),
     () => partition(network, `${name} hears, but nobody hears it`, [name], mute),
     () => partition(network, `${name} hears nobody, but is heard`, [name], deaf),
-    () =>
-      partition(
-        network,
-        `${name} | ${other}, the others reach both`,
-        [name],
-        [
-          [name, other],
-          [other, name],
-        ],
-      ),
+    () => partition(network, `${name} | ${other}, the others reach both`, [name], between(name, other)),
     () => unplug(network, name),
   ])()
 }
@@ -96,8 +94,8 @@ export function halve(network: PrivateNetwork, names: readonly string[], random:
   const half = shuffled.length >> 1
   const left = shuffled.slice(0, half)
   const right = shuffled.slice(half)
-  const between = left.flatMap((a) => right.flatMap((b): Direction[] => [[a, b], [b, a]])) // biome-ignore format: pairs
-  return partition(network, `${left.join(' ')} | ${right.join(' ')}`, names, between)
+  const cuts = left.flatMap((a) => right.flatMap((b) => between(a, b)))
+  return partition(network, `${left.join(' ')} | ${right.join(' ')}`, names, cuts)
 }
 
 function partition(

@@ -1,6 +1,6 @@
 /**
- * What happens to whom, and when. A minority at most is struck at a time, and a node counts as struck until it
- * has caught up; now and then everything is struck at once, which is when nothing else is.
+ * What happens to whom, and when. A minority at most is struck at a time, and a node counts as struck until
+ * it has caught up; now and then everything is struck at once, which is when nothing else is.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Random } from '../../test/consensus/sim/random.ts'
@@ -23,7 +23,7 @@ export interface FaultScheduleOptions {
 const AGENDA_MS = 900
 /** The last of so many faults of a kind strikes all nodes. */
 const ALL_EVERY = 8
-/** A stop or a partition that is late by this share of the run gives way to the kills, which are counted on. */
+/** A stop or partition that is late by this share of the run gives way to the kills, asked for by number. */
 const LATE_SHARE = 0.05
 /** A node is given this long to answer and to catch up again. */
 const BACK_MS = 60_000
@@ -48,7 +48,7 @@ export class FaultSchedule {
     this.#options = options
   }
 
-  /** Strikes until `signal` is aborted; returns when every fault has ended and been made good, or given up. */
+  /** Strikes until `signal` is aborted; returns when every fault has ended and is made good, or given up. */
   async run(signal: AbortSignal): Promise<void> {
     const begun = performance.now()
     for (const { at, kind, all } of this.#agenda()) {

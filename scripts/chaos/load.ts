@@ -108,8 +108,8 @@ export class Load {
       const node = (first + attempt) % this.#clients.length
       try {
         const { id, status } = await this.#clients[node]!.call<Submission>(what.method, params)
-        // A node that gave up waiting says how far the entry is. `pending` then is no promise: only an answer to
-        // somebody who asked for it is given from the disk.
+        // A node that gave up waiting says how far the entry is. `pending` then is no promise: only who asked
+        // for it gets it from the disk.
         const isPromise = status !== 'pending' || stage === 'pending'
         if (isPromise) book.acknowledge(number, status, node, id)
         if (isAtLeast(status, stage)) {

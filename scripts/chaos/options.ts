@@ -5,7 +5,7 @@ import { parseDecimal } from '../../src/bytes.ts'
 import { QatError } from '../../src/errors.ts'
 import { VALIDATORS_MAX } from '../../src/limits.ts'
 
-export const HELP = `npm run chaos -- [--seconds S] [--kills K] [--json] [--nodes N] [--seed X] [--rate R] [--dir D]
+export const HELP = `npm run chaos -- [--seconds S] [--kills K] [--json] [--nodes N] [--seed X] [--rate R]
 
 Runs N real nodes for S seconds while K times a node is killed and others are stopped and cut off; then heals
 everything and proves every acknowledged entry against a node that did not acknowledge it.

@@ -1,7 +1,7 @@
 /**
- * A network that can be cut: this process in a network namespace of its own, and one more for each node, joined
- * by a bridge. No namespace has a name, so each lives only as long as a process in it: however a run ends, the
- * kernel takes bridge, links and routes away, and nothing outside was ever touched.
+ * A network that can be cut: this process in a network namespace of its own, and one more for each node,
+ * joined by a bridge. No namespace has a name, so each lives only as long as a process in it: however a run
+ * ends, the kernel takes bridge, links and routes away, and nothing outside was ever touched.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -45,8 +45,9 @@ const DRAIN_MS = 60_000
 /** An entry that only one node knew may take a while after that node has come back. */
 const QUIET_MS = 120_000
 const PROGRESS_MS = 1_000
+const CRASHES_SAID = 20
 
-/** Throws what kept the run from being carried out, with no process left behind; `interrupted` is no error. */
+/** Undefined if interrupted. Throws what kept it from being carried out, with no process left behind. */
 export async function run(options: RunOptions): Promise<Result | undefined> {
   const { interrupted, reporter } = options
   let crashes = 0
@@ -54,7 +55,9 @@ export async function run(options: RunOptions): Promise<Result | undefined> {
     ...options,
     onCrash: (name, { code, signal }) => {
       crashes++
-      reporter.say(`${name} ENDED BY ITSELF (${signal ?? `exit code ${code}`}); see its log`)
+      // A node that cannot start any more is tried again every second.
+      if (crashes <= CRASHES_SAID)
+        reporter.say(`${name} ENDED BY ITSELF (${signal ?? `exit code ${code}`}); see its log`)
     },
   })
   try {
@@ -99,7 +102,7 @@ class Storm {
     this.#faults = new FaultSchedule({ cluster, availability, random, seconds, kills, interrupted, say })
   }
 
-  /** Load and faults until the time is over, then until every fault is made good and every client answered. */
+  /** Load and faults until the time is over, then until every fault is made good and every client served. */
   async rage(): Promise<void> {
     const { seconds, interrupted, reporter } = this.#options
     reporter.say(`${counted(this.#cluster.names.length, 'node')} up, three clients begin`)

@@ -1,4 +1,4 @@
-/** Thousands of proofs from a quiet ledger rest on the same few certificates: their signatures are verified once. */
+/** Thousands of proofs from a quiet ledger rest on a few certificates: their signatures are verified once. */
 import { sha256 } from '../../node/crypto/openssl.ts'
 import { toHex } from '../../src/bytes.ts'
 import type { SignatureSuite } from '../../src/crypto/suite.ts'

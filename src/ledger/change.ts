@@ -90,6 +90,11 @@ function checkPut(membership: Membership, before: Member | undefined, put: Membe
     if (put.kind === 'validator') {
       throw bad(`Add ${put.name} as a learner first; it becomes a validator once it has caught up.`)
     }
+    // Votes and acknowledgements were given under this name. Only the node that gave them knows of them.
+    const { former } = membership
+    if (isNode(put) && [...former.values()].includes(put.name) && former.get(put.peerId) !== put.name) {
+      throw bad(`The name ${put.name} belonged to another node. Give this one a name of its own.`)
+    }
     return
   }
   if (before.kind !== put.kind) {

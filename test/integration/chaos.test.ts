@@ -8,7 +8,7 @@ import { freePorts } from '../support/free-ports.ts'
 const CHAOS = fileURLToPath(new URL('../../scripts/chaos.ts', import.meta.url))
 
 describe('a short storm', function () {
-  this.timeout(240_000)
+  this.timeout(300_000)
   const { path } = scratch()
 
   it('loses nothing, records nothing twice, and says so in one line', async () => {

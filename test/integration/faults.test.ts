@@ -78,6 +78,7 @@ describe('a node that cannot start says why', function () {
     await assert.rejects(startNode(twin, { logLevel: 'silent' }), code('port-in-use'))
     await cluster.stop('alpha')
     const other = await startCluster({ start: false, ledger: 'other.example/ledger' })
+    await rm(join(other.folder('alpha'), FILES.store), { recursive: true })
     await cp(join(cluster.folder('alpha'), FILES.store), join(other.folder('alpha'), FILES.store), {
       recursive: true,
     })

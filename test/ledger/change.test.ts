@@ -75,6 +75,10 @@ describe('a change of membership', () => {
     assert.equal(removed.nodeByName.has('lea'), false)
     const back = put(removed, LEA)
     assert.deepEqual([back.leaving, back.former.has(LEA.peerId), back.sequence], [undefined, false, 4])
+    // Under its name nobody else comes: what was promised under it, only the node itself can keep.
+    const stranger: Learner = { ...validatorOf('lea', 60), kind: 'learner', peerId: 'a-stranger' }
+    assert.throws(() => put(removed, stranger), refused('bad-change'))
+    assert.ok(put(removed, { ...stranger, name: 'lena' }))
   })
 
   it('replaces keys, addresses and patterns, and remembers the peer id that was', () => {

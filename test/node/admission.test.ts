@@ -1,4 +1,4 @@
-/** Admission while blocks are applied: what stands in the chain must not enter the pool, which it would never leave. */
+/** Admission while blocks are applied: what stands in the chain must not enter the pool for good. */
 import assert from 'node:assert/strict'
 import { Admission } from '../../node/core/admission.ts'
 import { Pool } from '../../node/core/pool.ts'

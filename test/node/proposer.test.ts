@@ -1,4 +1,4 @@
-/** What a leader keeps out of its blocks: one CloudEvent is recorded once, whoever signed it and whenever it came. */
+/** What a leader keeps out of its blocks: one CloudEvent is recorded once, whoever signed it. */
 import assert from 'node:assert/strict'
 import type { Block as RaftBlock } from '../../consensus/types.ts'
 import { Pool } from '../../node/core/pool.ts'
@@ -12,7 +12,7 @@ import type { Entry } from '../../src/ledger/entry.ts'
 import { blankSigner, blockOn, entryOf, exampleGenesis, nodeSigner } from '../ledger/fixture.ts'
 
 describe('a leader', () => {
-  /** The same event, once by its submitter and once by another gateway: two leaves, of which one may stand. */
+  /** The same event by its submitter and by another's gateway: two leaves, of which one may stand. */
   let first: Entry
   let second: Entry
   let other: Entry
@@ -22,7 +22,7 @@ describe('a leader', () => {
     other = await entryOf({ id: 'build-2' })
   })
 
-  /** A leader with this in its pool, and that in the one block of its log that is not applied: what it proposes. */
+  /** What a leader proposes with this in its pool, and that in the one block of its log not applied yet. */
   async function propose(pooled: readonly Entry[], inLog: readonly Entry[]): Promise<string[]> {
     const state = genesisState(await exampleGenesis())
     const pool = new Pool()

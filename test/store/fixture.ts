@@ -6,13 +6,14 @@ import { LedgerStore, toRaftBlock } from '../../node/store/ledger-store.ts'
 import { utf8 } from '../../src/bytes.ts'
 import type { MlDsaAlg, Signer } from '../../src/crypto/suite.ts'
 import { extend, genesisState } from '../../src/ledger/chain.ts'
-import { signEntry } from '../../src/ledger/entry.ts'
+import { encodeChange } from '../../src/ledger/change.ts'
+import { type Entry, signEntry } from '../../src/ledger/entry.ts'
 import type { Genesis } from '../../src/ledger/genesis.ts'
 import { cosignerName } from '../../src/ledger/membership.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import { assembleCertificate } from '../../src/notes/certificate.ts'
 import { signCosignature } from '../../src/notes/cosignature.ts'
-import { blockOn, EVENT, exampleGenesis, LEDGER, TIME } from '../ledger/fixture.ts'
+import { blockOn, CI, EVENT, exampleGenesis, LEDGER, TIME } from '../ledger/fixture.ts'
 
 /** The keys of the example, by OpenSSL: ten times faster, and not the same bytes on every run. */
 const signer = (alg: MlDsaAlg, seed: number): Signer =>
@@ -27,7 +28,8 @@ export interface Chain {
   readonly blocks: readonly AppliedBlock[]
 }
 
-export async function makeChain(blocks: number, entriesEach = 2): Promise<Chain> {
+/** `changeAt`: the height of a block that also admits another submitter. */
+export async function makeChain(blocks: number, entriesEach = 2, changeAt = 0): Promise<Chain> {
   const genesis = await exampleGenesis()
   const made: AppliedBlock[] = []
   let state = genesisState(genesis)
@@ -38,11 +40,19 @@ export async function makeChain(blocks: number, entriesEach = 2): Promise<Chain>
         return signEntry(PAYLOAD_TYPES.event, utf8(JSON.stringify(event)), submitter)
       }),
     )
+    if (height === changeAt) entries.push(await admission(genesis))
     const block = await blockOn(state, entries, {}, node)
     made.push({ block, entries })
     state = extend(state, block, entries)
   }
   return { genesis, blocks: made }
+}
+
+function admission({ membership, parameters }: Genesis): Promise<Entry> {
+  const put = { ...CI, name: 'cd', key: signer('ML-DSA-65', 77).publicKey }
+  const { cosigners, adminQuorum } = membership
+  const change = { ledger: parameters.ledger, sequence: 1, cosigners, adminQuorum, what: { put } }
+  return signEntry(PAYLOAD_TYPES.change, encodeChange(change), signer('ML-DSA-65', 1))
 }
 
 /**
@@ -53,7 +63,12 @@ export async function fillStore(kv: Kv, chain: Chain, applied = chain.blocks.len
   const store = await LedgerStore.open(kv, chain.genesis.block.bytes, { fresh: true })
   for (const [i, block] of chain.blocks.entries()) {
     await store.persist({ term: 1, votedFor: 'ada' }, undefined, [toRaftBlock(block.block)])
-    if (i < applied) await store.apply([block])
+    if (i >= applied) continue
+    await store.apply([block])
+    const { size, root } = store.tip
+    if (store.members.boundaryAbove(size - 1) === size) {
+      await store.setCertificate(await certify(size, root), size)
+    }
   }
   const { size, root } = store.tip
   await store.setCosigned({ size, root })

@@ -7,6 +7,7 @@ import { useSha256 } from '../../../src/crypto/hash.ts'
 import { count, object } from '../../../src/json.ts'
 import { answerFrom, encodeSyncAnswer } from '../../core/sync.ts'
 import { opensslSuite, sha256 } from '../../crypto/openssl.ts'
+import { verifyQueue } from '../../crypto/verify-queue.ts'
 import { FILES, readNodeFolder } from '../../folder.ts'
 import { type BackupResult, writeBackup } from '../../store/backup.ts'
 import { LedgerStore } from '../../store/ledger-store.ts'
@@ -68,9 +69,11 @@ async function backup({ rpc, dir, out, force, json }: Options): Promise<void> {
   useSha256(sha256)
   const source = rpc !== undefined ? await runningNode(rpc) : await stoppedNode(dir!)
   const progress = createProgress(json === true)
+  // So that the thread pool has room for the disk among thousands of signatures.
+  const suite = verifyQueue(opensslSuite).ordinary
   try {
     const { genesis, answer, target } = source
-    const result = await writeBackup(out, genesis, answer, opensslSuite, target, (done, total) =>
+    const result = await writeBackup(out, genesis, answer, suite, target, (done, total) =>
       progress.update('Backing up', done, total, 'blocks'),
     )
     progress.end()

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { useSha256 } from '../../../src/crypto/hash.ts'
 import { opensslSuite, sha256 } from '../../crypto/openssl.ts'
+import { verifyQueue } from '../../crypto/verify-queue.ts'
 import { FILES, readNodeFolder } from '../../folder.ts'
 import { checkFolder, type FolderReport } from '../../store/check-folder.ts'
 import { type FindingKind, MEANINGS } from '../../store/finding.ts'
@@ -48,6 +49,8 @@ async function fsck(dir: string, { repair, rpc = [], json }: Options): Promise<v
   useSha256(sha256)
   const { config, genesis } = await readNodeFolder(dir)
   const progress = createProgress(json === true)
+  // So that the thread pool has room for the disk among thousands of signatures.
+  const suite = verifyQueue(opensslSuite).ordinary
   const onProgress = (phase: 'checking' | 'rebuilding', done: number, total: number) =>
     progress.update(phase === 'checking' ? 'Checking' : 'Rebuilding', done, total, 'blocks')
   const folder = join(dir, FILES.store)
@@ -57,7 +60,7 @@ async function fsck(dir: string, { repair, rpc = [], json }: Options): Promise<v
       if (!json) process.stderr.write(`qat: ${printable(message)}\n`)
     })
   try {
-    const task = { folder, genesis, name: config.name, suite: opensslSuite, onProgress }
+    const task = { folder, genesis, name: config.name, suite, onProgress }
     const report = await checkFolder(task, repair ? { fetch } : undefined)
     progress.end()
     const sound =

@@ -5,6 +5,7 @@ import { useSha256 } from '../../../src/crypto/hash.ts'
 import { errorCode } from '../../../src/errors.ts'
 import { checkMemberName } from '../../../src/ledger/names.ts'
 import { opensslSuite, sha256 } from '../../crypto/openssl.ts'
+import { verifyQueue } from '../../crypto/verify-queue.ts'
 import { FILES, readNodeFolder } from '../../folder.ts'
 import { type BackupResult, readBackup } from '../../store/backup.ts'
 import { BackupReader } from '../../store/backup-file.ts'
@@ -57,9 +58,11 @@ async function restore(file: string, { dir, without = [], force, json }: Options
   await refuseStore(folder, force === true)
   const reader = await open(file)
   const progress = createProgress(json === true)
+  // So that the thread pool has room for the disk among thousands of signatures.
+  const suite = verifyQueue(opensslSuite).ordinary
   try {
     const { result, kept } = await replaceStore(folder, genesis, async (store) => {
-      const done = await readBackup(reader, store, opensslSuite, (bytes, total) =>
+      const done = await readBackup(reader, store, suite, (bytes, total) =>
         progress.update('Restoring', bytes, total, 'bytes'),
       )
       refuseStrangers(store, without, config.name)

@@ -1,0 +1,178 @@
+/** Keeping a ledger: backup, restore and fsck as an operator meets them. */
+import assert from 'node:assert/strict'
+import { cp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { LedgerStore } from '../../node/store/ledger-store.ts'
+import { openLevel } from '../../node/store/level.ts'
+import { event, startCluster, type TestCluster, until } from '../support/cluster.ts'
+import { qat, scratch } from './run-qat.ts'
+
+const ENTRIES = 12
+
+describe('qat backup, restore and fsck', function () {
+  this.timeout(120_000)
+  const { path } = scratch()
+  let cluster: TestCluster
+  let stopped: string
+
+  before(async () => {
+    cluster = await startCluster()
+    for (let i = 0; i < ENTRIES; i++) {
+      await cluster.call('alpha', 'event.submit', { event: event(), wait: 'final' })
+    }
+    await cluster.settled()
+    await cluster.stop('delta')
+    stopped = cluster.folder('delta')
+  })
+  after(() => cluster.close())
+
+  const online = () => ['backup', '--rpc', cluster.url('alpha'), '--out']
+  const store = (dir: string) => join(dir, 'store')
+
+  async function copyOf(name: string): Promise<string> {
+    await cp(stopped, path(name), { recursive: true })
+    return path(name)
+  }
+
+  it('backs up a running node, and says what is in the file', async () => {
+    const { code, stderr, json } = await qat([...online(), path('online'), '--json'])
+    assert.deepEqual([code, stderr], [0, ''])
+    const { height, size, genesis } = json()[0]!
+    const { finalSize, genesis: id } = cluster.running('alpha').status()
+    assert.deepEqual([genesis, Number(height) >= ENTRIES], [id, true])
+    assert.equal(size, finalSize)
+    assert.deepEqual(
+      (await readdir(path())).filter((name) => name.includes('partial')),
+      [],
+    )
+  })
+
+  it('replaces no file, unless it is told to', async () => {
+    const again = await qat([...online(), path('online')])
+    assert.equal(again.code, 1)
+    assert.match(again.stderr, /exists\. Give another name, or --force/)
+    const forced = await qat([...online(), path('online'), '--force'])
+    assert.equal(forced.code, 0, forced.stderr)
+    assert.match(forced.stdout, /Genesis +[0-9a-f]{64}/)
+    assert.match(forced.stderr, /^Backing up: \d+ of \d+ blocks \(100 %\)$/m)
+  })
+
+  it('backs up the folder of a stopped node, and not of a running one', async () => {
+    const { code, stderr, json } = await qat(['backup', '--dir', stopped, '--out', path('offline'), '--json'])
+    assert.deepEqual([code, stderr], [0, ''])
+    assert.ok(Number(json()[0]!.height) >= ENTRIES)
+    const running = await qat(['backup', '--dir', cluster.folder('alpha'), '--out', path('x'), '--json'])
+    assert.deepEqual([running.code, running.errorCode()], [1, 'store-locked'])
+  })
+
+  it('restores a store that says of itself that it has forgotten', async () => {
+    const dir = await copyOf('restored')
+    const refused = await qat(['restore', path('online'), '--dir', dir])
+    assert.equal(refused.code, 1)
+    assert.match(refused.stderr, /exists\. Move it away, or give --force/)
+    const { code, stderr, json } = await qat([
+      'restore',
+      path('online'),
+      '--dir',
+      dir,
+      '--force',
+      '--without',
+      'bravo',
+      '--json',
+    ])
+    assert.deepEqual([code, stderr], [0, ''])
+    const [done] = json()
+    assert.equal(done!.recovering, true)
+    assert.match(String(done!.kept), /store\.old-/)
+    const check = await qat(['fsck', dir, '--json'])
+    assert.deepEqual([check.code, check.json()[0]!.recovering, check.json()[0]!.findings], [0, true, []])
+    const genesis = new Uint8Array(await readFile(join(dir, 'genesis.block')))
+    const restored = await LedgerStore.open(await openLevel(store(dir)), genesis)
+    assert.deepEqual(await restored.recovering(), { without: ['bravo'] })
+    assert.deepEqual(await restored.hardState(), { term: restored.tip.term, votedFor: undefined })
+    await restored.close()
+  })
+
+  it('restores nothing from a file that was changed, cut, or is of another ledger', async () => {
+    const good = await readFile(path('online'))
+    const spoil = async (name: string, change: (bytes: Buffer) => Buffer) => {
+      await writeFile(path(name), change(Buffer.from(good)))
+      const dir = await copyOf(`spoiled-${name}`)
+      await rm(store(dir), { recursive: true })
+      const { code, stdout, errorCode } = await qat(['restore', path(name), '--dir', dir, '--json'])
+      assert.equal(code, 1, `${name}: ${stdout}`)
+      assert.deepEqual(
+        (await readdir(dir)).filter((file) => file.startsWith('store')),
+        [],
+        'nothing is left behind',
+      )
+      return errorCode()
+    }
+    assert.equal(await spoil('cut', (bytes) => bytes.subarray(0, bytes.length - 100)), 'truncated')
+    assert.equal(await spoil('longer', (bytes) => Buffer.concat([bytes, Buffer.of(0)])), 'trailing-bytes')
+    assert.equal(await spoil('nonsense', () => Buffer.from('nonsense, but long enough')), 'bad-field')
+    await spoil('changed', (bytes) => {
+      bytes[bytes.length >> 1]! ^= 1
+      return bytes
+    })
+    const init = ['init', '--dir', path('other'), '--ledger', 'audit.example/other', '--nodes', '1', '--json']
+    assert.equal((await qat(init)).code, 0)
+    const dirs = await readdir(path('other'), { withFileTypes: true })
+    const dir = path('other', dirs.find((entry) => entry.isDirectory())!.name)
+    await rm(store(dir), { recursive: true })
+    const other = await qat(['restore', path('online'), '--dir', dir, '--json'])
+    assert.deepEqual([other.code, other.errorCode()], [1, 'store-mismatch'])
+  })
+
+  it('waives nobody who is not a validator', async () => {
+    const dir = await copyOf('typo')
+    const args = ['restore', path('online'), '--dir', dir, '--force', '--without', 'bravvo']
+    const { code, stderr } = await qat(args)
+    assert.equal(code, 2)
+    assert.match(stderr, /alpha, bravo, charlie/)
+  })
+
+  it('checks the store of a stopped node, in words and in JSON', async () => {
+    const words = await qat(['fsck', stopped])
+    assert.equal(words.code, 0, words.stdout)
+    assert.match(words.stdout, /Found +nothing wrong/)
+    assert.match(words.stderr, /^Checking: \d+ of \d+ blocks \(100 %\)$/m)
+    const [report] = (await qat(['fsck', stopped, '--json'])).json()
+    assert.deepEqual([report!.sound, report!.findings], [true, []])
+    const locked = await qat(['fsck', cluster.folder('alpha'), '--json'])
+    assert.deepEqual([locked.code, locked.errorCode()], [1, 'store-locked'])
+    const nothing = await qat(['fsck', path('nowhere'), '--json'])
+    assert.deepEqual([nothing.code, nothing.errorCode()], [1, 'folder-missing'])
+  })
+
+  it('names damage, ends with 4, and repairs it with the help of a peer', async () => {
+    const dir = await copyOf('damaged')
+    const log = (await readdir(store(dir))).find((name) => name.endsWith('.log'))!
+    await truncate(join(store(dir), log), 200)
+    const found = await qat(['fsck', dir])
+    assert.equal(found.code, 4, found.stdout)
+    assert.match(found.stdout, /\.log has 200 bytes; it had \d+ when the store was closed/)
+    assert.match(found.stdout, /What it means: .*\n +What to do: +--repair/)
+    const started = await qat(['start', '--dir', dir, '--json'])
+    assert.deepEqual([started.code, started.errorCode()], [1, 'store-damaged'])
+    const repaired = await qat(['fsck', dir, '--repair', '--rpc', cluster.url('alpha'), '--json'])
+    assert.equal(repaired.code, 0, repaired.stdout)
+    assert.equal((repaired.json()[0]!.repair as { recovering: boolean }).recovering, true)
+    const after = await qat(['fsck', dir, '--json'])
+    const [report] = after.json()
+    assert.deepEqual([after.code, report!.sound, report!.recovering], [0, true, true])
+    assert.equal(report!.size, cluster.running('alpha').status().finalSize)
+  })
+
+  it('puts a node back to work from a backup, once it knows what it may have forgotten', async () => {
+    const done = await qat(['restore', path('online'), '--dir', stopped, '--force'])
+    assert.equal(done.code, 0, done.stderr)
+    const node = await cluster.start('delta')
+    await until(() => node.status().role !== 'recovering' && node.status().leader !== undefined, 60_000)
+    await cluster.call('delta', 'event.submit', { event: event(), wait: 'final' })
+    await cluster.settled()
+    await cluster.stop('delta')
+    const [report] = (await qat(['fsck', stopped, '--json'])).json()
+    assert.deepEqual([report!.sound, report!.recovering], [true, false])
+  })
+})
