@@ -24,7 +24,7 @@ import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import { FRAME, type FrameKind, type Network, type Topic, type Verdict } from '../net/network.ts'
 import { type AppliedBlock, type LedgerStore, toRaftBlock } from '../store/ledger-store.ts'
-import { Admission, type Admitted, sameEvents } from './admission.ts'
+import { Admission, type Admitted, readLeaf, sameEvents } from './admission.ts'
 import { Certifier } from './certifier.ts'
 import type { EvidenceCollector } from './evidence.ts'
 import { admitForwarded } from './forwarded.ts'
@@ -240,6 +240,7 @@ export class Replica {
       standing,
       without: recovering?.without,
     })
+    await replica.#sweepPool()
     await replica.#reloadPending()
     return replica
   }
@@ -512,6 +513,19 @@ export class Replica {
     const { tail, progress } = this.driver.status()
     const match = progress[learner]?.match ?? 0
     return tail.height - match <= PROMOTION_LAG_BLOCKS
+  }
+
+  /** A write that seemed to have failed may have applied entries which the pool, older than this replica, holds. */
+  async #sweepPool(): Promise<void> {
+    const { pool, store } = this.#ports
+    for (const entry of [...pool.values()]) {
+      const { leaf, event } = await store.recorded(entry)
+      if (leaf !== undefined) pool.remove(entry.id)
+      else if (event !== undefined) {
+        const recorded = decodeEntry(await readLeaf(store, event))
+        this.#drop(entry, rivalError(entry, recorded))
+      }
+    }
   }
 
   /** Entries that were acknowledged as pending before a crash go back into the pool. */

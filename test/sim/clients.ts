@@ -128,9 +128,13 @@ export class Client {
   async #query(): Promise<void> {
     const { random, nodes, history } = this.#world
     const node = random.pick(nodes)
-    const call = history.queries(this.name, node.name)
+    const linearizable = random.chance(0.4)
+    const call = history.queries(this.name, node.name, linearizable)
     const query = { type: TYPE, order: 'desc', limit: 5 } as const
-    const page = await this.#call(call, node, 2_000, (ledger) => ledger.query(query))
+    const page = await this.#call(call, node, 2_000, async (ledger) => {
+      if (linearizable) await ledger.barrier(1_500)
+      return ledger.query(query)
+    })
     if (page !== undefined) history.saw(call, page.entries)
   }
 

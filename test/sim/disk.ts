@@ -126,11 +126,13 @@ export class SimDisk {
     this.#failed = undefined
   }
 
-  /** A process opens the store again after a failed write: what was on its way has arrived in part, in order. */
+  /**
+   * A process opens the store again after a failed write: what was on its way has arrived in part, in order. What
+   * is found is durable, because LevelDB writes what it replays from its log into a table, and syncs that.
+   */
   #reopen(): void {
-    for (const { batch } of this.#queue.splice(0, this.#random.int(0, this.#queue.length))) {
-      this.#unsynced.push(this.#apply(batch))
-    }
+    for (const { batch } of this.#queue.slice(0, this.#random.int(0, this.#queue.length))) this.#apply(batch)
+    this.#unsynced.length = 0
     this.#queue = []
     this.#failed = undefined
   }

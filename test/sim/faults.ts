@@ -8,6 +8,8 @@ export interface Stage {
   readonly nodes: readonly SimNode[]
   readonly network: SimNetwork
   readonly faults: Record<string, number>
+  /** Logs a few events at one node, all at once. */
+  burst(node: SimNode): void
   /** Runs `event` in `ms`, unless everything has been healed by then. */
   later(ms: number, event: () => void): void
 }
@@ -27,10 +29,13 @@ const FAULTS = {
     divide(nodes, network, left)
   },
   /** The nastiest partition: the leader with a minority that goes on believing in it. */
-  isolatedLeaders: ({ random, nodes, network }, any) => {
-    const side = new Set([leaderOf(nodes) ?? any])
+  isolatedLeaders: ({ random, nodes, network, burst }, any) => {
+    const leader = leaderOf(nodes) ?? any
+    const side = new Set([leader])
     while (side.size < Math.floor(nodes.length / 2)) side.add(random.pick(nodes))
     divide(nodes, network, side)
+    // Blocks that only the minority has: they must give way to others of the same heights.
+    burst(leader)
   },
   oneWayCuts: ({ random, nodes, network }, node) => {
     for (const other of nodes) if (other !== node && random.chance(0.6)) network.cut(node.name, other.name)

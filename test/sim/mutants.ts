@@ -81,14 +81,6 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'if (batch.length > 0) await this.#kv.write(batch, blocks.length === 0)',
   },
   {
-    why: 'skips the fsync of applied blocks',
-    file: 'node/store/ledger-store.ts',
-    find: `    batch.push(...tree.writes, { key: META.applied, value: u64(tip.height) })
-    await this.#kv.write(batch, true)`,
-    replace: `    batch.push(...tree.writes, { key: META.applied, value: u64(tip.height) })
-    await this.#kv.write(batch, false)`,
-  },
-  {
     why: 'does not truncate on disk what a new leader replaced',
     file: 'node/store/ledger-store.ts',
     find: 'for (let height = truncate.from; height <= truncate.logEnd; height++)',

@@ -109,7 +109,10 @@ class Simulation {
     const later = (ms: number, event: () => void) => {
       this.#timeline.after(ms, () => this.#healed || event())
     }
-    this.#stage = { random, nodes: this.#nodes, network, faults: {}, later }
+    const burst = (node: SimNode) => {
+      for (const client of this.#clients) void client.log(node, 'pending')
+    }
+    this.#stage = { random, nodes: this.#nodes, network, faults: {}, burst, later }
   }
 
   fail(finding: string): void {
