@@ -1,6 +1,6 @@
 /**
  * Simulates whole clusters by seed: `npm run sim -- --seeds N --start S [--json] [--threads 2]`, and to fix what a
- * seed would decide: `[--nodes N] [--liars N] [--signatures real|stand-in]`.
+ * seed would decide: `[--nodes N] [--liars N] [--admins N] [--oldCopies 0|1] [--signatures real|stand-in]`.
  *
  * `--until-violation` stops at the first. Prints progress on standard error and one JSON line at the end. Exit code 1 if a promise was broken; a violation
  * is printed with the end of its transcript as a sequence diagram, the commit, and the command that replays it.
@@ -20,6 +20,8 @@ const { values } = parseArgs({
     'until-violation': { type: 'boolean', default: false },
     nodes: { type: 'string' },
     liars: { type: 'string' },
+    admins: { type: 'string' },
+    oldCopies: { type: 'string' },
     signatures: { type: 'string' },
   },
 })
@@ -27,6 +29,8 @@ const seeds = parseDecimal(values.seeds)
 const options: SimOptions = {
   ...(values.nodes === undefined ? {} : { nodes: parseDecimal(values.nodes) }),
   ...(values.liars === undefined ? {} : { liars: parseDecimal(values.liars) }),
+  ...(values.admins === undefined ? {} : { admins: parseDecimal(values.admins) }),
+  ...(values.oldCopies === undefined ? {} : { oldCopies: parseDecimal(values.oldCopies) }),
   ...(values.signatures === undefined
     ? {}
     : { signatures: values.signatures === 'real' ? 'real' : 'stand-in' }),

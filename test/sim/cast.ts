@@ -1,62 +1,69 @@
-/** Who takes part: the keys and the genesis block of a ledger of n validators. Made once for each n and suite. */
+/**
+ * Who takes part: the keys and the genesis block of a ledger of n validators, and nodes that may join it later.
+ * Made once for each number and suite.
+ */
 import type { SignatureSuite, Signer } from '../../src/crypto/suite.ts'
 import { createGenesis, DEFAULT_LIMITS } from '../../src/ledger/genesis.ts'
-import type { Member, Submitter } from '../../src/ledger/member.ts'
+import type { Member, NodeMember, Submitter } from '../../src/ledger/member.ts'
 import { defaultCosigners } from '../../src/ledger/membership.ts'
 import { EPOCH } from './life.ts'
 import { digestSeed, replayableSigner } from './suite.ts'
 
 export const LEDGER = 'sim.example/ledger'
 export const CLIENTS = 3
+/** The client that changes may shut out, and let in again. */
+export const GUEST = `client-${CLIENTS - 1}`
 
 export interface Cast {
+  /** Validators from genesis on. */
+  readonly founders: readonly string[]
+  /** All nodes: founders, and those that may join. */
   readonly names: readonly string[]
   readonly genesis: Uint8Array
-  readonly keys: ReadonlyMap<string, NodeKeys>
   readonly clients: readonly Signer[]
+  readonly admins: readonly Signer[]
   readonly suite: SignatureSuite
+  /** The keys of a node: generation 0 until they are replaced, then 1, 2, and so on. */
+  keysOf(name: string, generation: number): NodeKeys
 }
 
 export interface NodeKeys {
   readonly node: Signer
   readonly cosigner: Signer
   readonly gateway: Signer
+  /** Follows from the node key, as in a node's folder. */
+  readonly peerId: string
 }
 
-const NAMES = ['a', 'b', 'c', 'd', 'e', 'f', 'g']
+const NAMES = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']
+export const NODES_MAX = NAMES.length
+const ADMINS = 2
 const casts = new Map<string, Promise<Cast>>()
 
-export function castOf(size: number, suite: SignatureSuite, real: boolean): Promise<Cast> {
-  const name = `${size} ${real}`
-  const known = casts.get(name) ?? makeCast(size, suite)
+export function castOf(size: number, newcomers: number, suite: SignatureSuite, real: boolean): Promise<Cast> {
+  const name = `${size} ${newcomers} ${real}`
+  const known = casts.get(name) ?? makeCast(size, newcomers, suite)
   casts.set(name, known)
   return known
 }
 
-async function makeCast(size: number, suite: SignatureSuite): Promise<Cast> {
-  const names = NAMES.slice(0, size)
-  const admin = suite.signer('ML-DSA-65', digestSeed('admin'))
-  const members: Member[] = [{ kind: 'admin', name: 'admin', team: 'sim', key: admin.publicKey }]
-  const keys = new Map<string, NodeKeys>()
-  for (const name of names) {
-    const node = suite.signer('ML-DSA-65', digestSeed(`node ${name}`))
-    const cosigner = suite.signer('ML-DSA-44', digestSeed(`cosigner ${name}`))
-    const gateway = replayableSigner(suite, 'ML-DSA-65', digestSeed(`gateway ${name}`))
-    keys.set(name, { node, cosigner, gateway })
-    members.push(
-      {
-        kind: 'validator',
-        name,
-        team: 'sim',
-        nodeKey: node.publicKey,
-        cosignerKey: cosigner.publicKey,
-        peerId: `peer-${name}`,
-        addresses: [`/dns4/${name}.example/tcp/1`],
-        url: `https://${name}.example`,
-      },
-      submitter(`gateway-${name}`, gateway),
-    )
-  }
+async function makeCast(size: number, newcomers: number, suite: SignatureSuite): Promise<Cast> {
+  const founders = NAMES.slice(0, size)
+  const names = NAMES.slice(0, size + newcomers)
+  const admins = Array.from({ length: ADMINS }, (_, i) =>
+    replayableSigner(suite, 'ML-DSA-65', digestSeed(`admin ${i}`)),
+  )
+  const keysOf = keyRing(suite)
+  const members: Member[] = [
+    ...admins.map(({ publicKey }, i) => ({
+      kind: 'admin' as const,
+      name: `admin-${i}`,
+      team: 'sim',
+      key: publicKey,
+    })),
+    ...founders.map((name) => nodeMember('validator', name, keysOf(name, 0))),
+    ...names.map((name) => submitter(`gateway-${name}`, keysOf(name, 0).gateway)),
+  ]
   const clients = Array.from({ length: CLIENTS }, (_, i) =>
     replayableSigner(suite, 'ML-DSA-65', digestSeed(`client ${i}`)),
   )
@@ -65,13 +72,47 @@ async function makeCast(size: number, suite: SignatureSuite): Promise<Cast> {
     ledger: LEDGER,
     time: EPOCH - 1_000,
     cosigners: defaultCosigners(size),
-    adminQuorum: 1,
+    adminQuorum: ADMINS,
     limits: DEFAULT_LIMITS,
   }
-  const genesis = await createGenesis(parameters, members, [admin])
-  return { names, genesis: genesis.block.bytes, keys, clients, suite }
+  const genesis = await createGenesis(parameters, members, admins)
+  return { founders, names, genesis: genesis.block.bytes, clients, admins, suite, keysOf }
 }
 
-function submitter(name: string, { publicKey }: Signer): Submitter {
+/** Makes keys when they are first asked for: real ones cost time, and few are ever replaced. */
+function keyRing(suite: SignatureSuite): Cast['keysOf'] {
+  const made = new Map<string, NodeKeys>()
+  return (name, generation) => {
+    const id = generation === 0 ? name : `${name} ${generation}`
+    const known = made.get(id) ?? {
+      node: suite.signer('ML-DSA-65', digestSeed(`node ${id}`)),
+      cosigner: suite.signer('ML-DSA-44', digestSeed(`cosigner ${id}`)),
+      // `qat rotate` leaves the gateway's key alone.
+      gateway: replayableSigner(suite, 'ML-DSA-65', digestSeed(`gateway ${name}`)),
+      peerId: `peer-${name}-${generation}`,
+    }
+    made.set(id, known)
+    return known
+  }
+}
+
+export function nodeMember(
+  kind: NodeMember['kind'],
+  name: string,
+  { node, cosigner, peerId }: NodeKeys,
+): NodeMember {
+  return {
+    kind,
+    name,
+    team: 'sim',
+    nodeKey: node.publicKey,
+    cosignerKey: cosigner.publicKey,
+    peerId,
+    addresses: [`/dns4/${name}.example/tcp/1`],
+    url: `https://${name}.example`,
+  }
+}
+
+export function submitter(name: string, { publicKey }: Signer): Submitter {
   return { kind: 'submitter', name, team: 'sim', key: publicKey, sources: ['*'], types: ['*'] }
 }

@@ -11,6 +11,7 @@ import type { JsonObject } from '../../src/json.ts'
 import { type Entry, signEntry } from '../../src/ledger/entry.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import type { Random } from '../consensus/sim/random.ts'
+import { GUEST } from './cast.ts'
 import { isDiskFault } from './disk.ts'
 import type { Call, History } from './history.ts'
 import type { SimNode } from './node.ts'
@@ -120,8 +121,12 @@ export class Client {
     if (this.#ids.length === 0) return
     const id = random.pick(this.#ids)
     const node = random.pick(nodes)
-    const call = history.asks(this.name, id, node.name)
-    const answer = await this.#call(call, node, 1_000, (ledger) => ledger.submission(id, 'pending', 500))
+    const linearizable = random.chance(0.4)
+    const call = history.asks(this.name, id, node.name, linearizable)
+    const answer = await this.#call(call, node, 2_000, async (ledger) => {
+      if (linearizable) await ledger.barrier(1_500)
+      return ledger.submission(id, 'pending', 500)
+    })
     if (answer !== undefined) history.answered(call, answer)
   }
 
@@ -145,7 +150,7 @@ export class Client {
     timeoutMs: number,
     ask: (ledger: LedgerNode) => Promise<T>,
   ): Promise<T | undefined> {
-    const { timeline, random, fail } = this.#world
+    const { timeline, random, fail, history } = this.#world
     return new Promise((resolve) => {
       const back = (answer: T | undefined) =>
         timeline.after(random.int(1, NETWORK_MS_MAX), () => resolve(answer))
@@ -159,6 +164,8 @@ export class Client {
             (answer) => life.alive && back(answer),
             (error: unknown) => {
               if (!life.alive) return
+              if (call.kind === 'ask' && errorCode(error) === 'not-found') history.missed(call)
+              if (this.name === GUEST && errorCode(error) === 'unknown-key') return back(undefined)
               if (!isDiskFault(error) && !EXPECTED.has(errorCode(error))) {
                 const why = error instanceof QatError ? `${error.code} ${error.message}` : errorMessage(error)
                 fail(`${node.name} answers ${this.name} with ${why}`)

@@ -112,6 +112,24 @@ export class SimDisk {
     this.#keys.length = this.#unsynced.length = 0
   }
 
+  /** What a power cut now would leave at the least, as an operator might copy it. */
+  copy(): ReadonlyMap<string, Uint8Array> {
+    const values = new Map(this.#values)
+    for (const undo of this.#unsynced.toReversed()) {
+      for (const [name, value] of undo) {
+        if (value === undefined) values.delete(name)
+        else values.set(name, value)
+      }
+    }
+    return values
+  }
+
+  /** An old copy is put in the place of everything that was written since. */
+  putBack(copy: ReadonlyMap<string, Uint8Array>): void {
+    this.wipe()
+    for (const [name, value] of copy) this.#set(name, value)
+  }
+
   /** The process is gone, and with `power` what the disk had not synced, from some batch on. */
   crash(power: boolean): void {
     const written = this.#unsynced.length

@@ -1,4 +1,6 @@
 /** What can go wrong, one kind at a time, and how often it did. */
+
+import { META } from '../../node/store/keys.ts'
 import type { Random } from '../consensus/sim/random.ts'
 import type { SimNetwork } from './network.ts'
 import { POINTS, type SimNode } from './node.ts'
@@ -116,6 +118,18 @@ export function injectFault(stage: Stage, kinds: readonly FaultKind[]): void {
   const node = stage.random.pick(stage.nodes)
   const fault: Fault = FAULTS[kind]
   fault(stage, node)
+}
+
+/** An operator has a copy of one node's disk, and puts it back some time later. Once a seed. */
+export function putBackOldCopy(stage: Stage): void {
+  const { random, nodes, faults, later } = stage
+  const node = random.pick(nodes.filter(({ disk }) => disk.durable(META.version) !== undefined))
+  const copy = node.disk.copy()
+  later(random.int(1_000, 8_000), () => {
+    faults.oldCopies = (faults.oldCopies ?? 0) + 1
+    node.putBack(copy)
+    later(random.int(100, 3_000), () => node.start())
+  })
 }
 
 function leaderOf(nodes: readonly SimNode[]): SimNode | undefined {

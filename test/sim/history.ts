@@ -13,6 +13,7 @@
  * `linearizable` must besides show every submission that was answered before it was asked.
  */
 import { type EntryView, STAGES, type Stage, type Submission } from '../../node/service.ts'
+import { GUEST } from './cast.ts'
 
 export interface Call {
   readonly kind: 'submit' | 'ask' | 'query'
@@ -28,6 +29,8 @@ export interface Call {
   returned?: number
   answer?: Submission
   entries?: readonly EntryView[]
+  /** The answer was that there is no such entry. */
+  unknown?: true
 }
 
 /** The chain in the end: the entry and the CloudEvents id of each index that holds one. */
@@ -51,8 +54,8 @@ export class History {
     return this.#begin({ kind: 'submit', client, node, key, stage })
   }
 
-  asks(client: string, id: string, node: string): Call {
-    return this.#begin({ kind: 'ask', client, node, key: id, stage: 'pending' })
+  asks(client: string, id: string, node: string, linearizable = false): Call {
+    return this.#begin({ kind: 'ask', client, node, key: id, stage: 'pending' }, linearizable)
   }
 
   queries(client: string, node: string, linearizable = false): Call {
@@ -67,6 +70,11 @@ export class History {
   saw(call: Call, entries: readonly EntryView[]): void {
     call.returned = this.#moment()
     call.entries = entries
+  }
+
+  missed(call: Call): void {
+    call.returned = this.#moment()
+    call.unknown = true
   }
 
   #begin(call: Omit<Call, 'invoked' | 'linearizable' | 'incarnation'>, linearizable = false): Call {
@@ -103,7 +111,7 @@ export class History {
         return `${who} at ${index}; it does not stand there`
       if (kind !== 'submit') continue
       const stands = events.get(key)?.[0]
-      if (stands === undefined && status === 'pending' && lost.has(node)) continue
+      if (stands === undefined && status === 'pending' && (lost.has(node) || client === GUEST)) continue
       if (stands === undefined) return `${who}; it is lost`
       if (index !== undefined && stands !== index) return `${who} at ${index}; it stands at ${stands}`
       if (status !== 'pending' && indexes.get(id) === undefined) return `${who} as entry ${id}; that is lost`
@@ -147,15 +155,16 @@ export class History {
   /** Reads show the chain; at one node what was ordered stays ordered, and in one life what was final stays final. */
   #readsHold(chain: FinalChain): string | undefined {
     const reached = new Map<string, number>()
-    const acknowledged: { at: number; index: number }[] = []
+    const acknowledged: { at: number; index: number; id: string }[] = []
     const told = this.calls
       .filter(({ returned }) => returned !== undefined)
       .sort((a, b) => a.returned! - b.returned!)
     for (const call of told) {
       if (call.kind === 'submit' && call.answer?.index !== undefined) {
-        acknowledged.push({ at: call.returned!, index: call.answer.index })
+        const { index, id } = call.answer
+        acknowledged.push({ at: call.returned!, index, id })
       }
-      const seen = call.entries ?? (call.answer === undefined ? [] : [call.answer])
+      const seen = shown(call)
       for (const { id, index, status } of seen) {
         if (index !== undefined && chain.entryAt.get(index) !== id) {
           return `${call.node} showed ${id} at ${index}, where it does not stand`
@@ -169,7 +178,12 @@ export class History {
         }
         reached.set(name, Math.max(before ?? 0, stage))
       }
-      if (call.linearizable) {
+      if (call.linearizable && call.kind === 'ask') {
+        const due = acknowledged.find(({ at, id }) => at < call.invoked && id === call.key)
+        if (due !== undefined && call.answer?.index === undefined) {
+          return `a linearizable question at ${call.node} misses entry ${due.index}`
+        }
+      } else if (call.linearizable) {
         const newest = Math.max(-1, ...seen.map(({ index }) => index ?? -1))
         const due = Math.max(
           -1,
@@ -188,11 +202,13 @@ export class History {
         earlier.node === call.node &&
         earlier.incarnation === call.incarnation &&
         earlier.returned! < call.invoked &&
-        (earlier.entries ?? [earlier.answer!]).some(
-          (seen) => seen.id === id && STAGES.indexOf(seen.status) >= stage,
-        ),
+        shown(earlier).some((seen) => seen.id === id && STAGES.indexOf(seen.status) >= stage),
     )
   }
+}
+
+function shown({ entries, answer }: Call): readonly (EntryView | Submission)[] {
+  return entries ?? (answer === undefined ? [] : [answer])
 }
 
 function eventIndexes(chain: FinalChain): Map<string, number[]> {

@@ -3,22 +3,23 @@
  * there is one certificate a size and a quorum's disks stand behind it; nobody cosigns two histories.
  */
 import { decodeFacts } from '../../node/store/block-facts.ts'
-import { blockKey, factsKey, META } from '../../node/store/keys.ts'
+import { blockKey, boundaryKey, factsKey, META } from '../../node/store/keys.ts'
 import type { KvWrite } from '../../node/store/kv.ts'
 import { equalBytes, fromU64, fromUtf8, toHex } from '../../src/bytes.ts'
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
 import { errorMessage } from '../../src/errors.ts'
 import type { Block } from '../../src/ledger/block.ts'
 import type { GenesisParameters } from '../../src/ledger/genesis.ts'
-import { cosignerName, type Membership, policyOf } from '../../src/ledger/membership.ts'
+import { cosignerName, policyOf } from '../../src/ledger/membership.ts'
 import { verifyCertificate } from '../../src/notes/certificate.ts'
 import { parseCheckpoint } from '../../src/notes/checkpoint.ts'
 import { parseNote } from '../../src/notes/note.ts'
-import { type Policy, satisfied } from '../../src/notes/policy.ts'
+import { satisfied } from '../../src/notes/policy.ts'
 import { mth } from '../support/naive-tree.ts'
 import { type Blocks, TreeTwin } from './blocks.ts'
 import type { Judged, Report } from './judge.ts'
 import { durableHeight } from './judge-raft.ts'
+import type { MembersTwin } from './members-twin.ts'
 
 interface Applied {
   readonly hash: string
@@ -28,9 +29,8 @@ interface Applied {
 
 interface Rules {
   readonly parameters: GenesisParameters
-  readonly membership: Membership
+  readonly members: MembersTwin
   readonly suite: SignatureSuite
-  readonly lies: boolean
   readonly genesis: Block
 }
 
@@ -40,7 +40,6 @@ export class LedgerJudge {
   readonly #nodes: () => readonly Judged[]
   readonly #blocks: Blocks
   readonly #rules: Rules
-  readonly #policy: Policy
   readonly #fail: Report
   readonly #twin = new TreeTwin()
   /** What each node has applied, by height. It outlives its processes. */
@@ -54,7 +53,6 @@ export class LedgerJudge {
     this.#blocks = blocks
     this.#rules = rules
     this.#fail = fail
-    this.#policy = policyOf(rules.parameters.ledger, rules.membership)
     this.#twin.rootAfter(rules.genesis)
     this.#newest = { size: 0, hash: rules.genesis.id }
   }
@@ -69,6 +67,11 @@ export class LedgerJudge {
     return this.#newest.hash
   }
 
+  /** Hash of the block at which a node's tree of `size` ends. */
+  hashAt(name: string, size: number): string | undefined {
+    return this.#applied.get(name)?.find((applied) => applied.size === size)?.hash
+  }
+
   writes(node: Judged, batch: readonly KvWrite[], committed: readonly { hash: string }[] | undefined): void {
     const height = durableHeight(node)
     for (const { key, value } of batch) {
@@ -76,7 +79,21 @@ export class LedgerJudge {
       else if (key[0] === FACTS && value !== undefined) this.#facts(node, fromU64(key, 1), value, committed)
       else if (equalBytes(key, META.certificate) && value !== undefined)
         this.#certificate(node, fromUtf8(value))
+      else if (key[0] === BOUNDARY && value !== undefined)
+        this.#boundary(node, fromU64(key, 1), fromUtf8(value))
     }
+  }
+
+  /** An old copy of the node's disk was put back: what it did above that height, it does not know. */
+  forgets(name: string, height: number): void {
+    this.#applied.get(name)?.splice(height + 1)
+    this.#cosigned.delete(name)
+  }
+
+  /** What is kept for a boundary is the certificate of that very size. */
+  #boundary(node: Judged, size: number, note: string): void {
+    const checkpoint = parseCheckpoint(parseNote(note).text)
+    if (checkpoint.size !== size) this.#fail(`${node.name} keeps another certificate for boundary ${size}`)
   }
 
   /** No write touches a block that the ledger has applied. */
@@ -125,42 +142,49 @@ export class LedgerJudge {
   #certificate(node: Judged, note: string): void {
     if (this.#notes.has(note)) return
     this.#notes.add(note)
-    this.#quorum(node, note)
     const { size, root } = parseCheckpoint(parseNote(note).text)
     const known = this.certified.get(size)
     if (known !== undefined && known !== toHex(root)) this.#fail(`two certificates of size ${size}`)
     this.certified.set(size, toHex(root))
-    const own = this.#applied.get(node.name)?.find((applied) => applied.size === size)
-    if (own?.root !== toHex(root))
+    const height = this.#applied.get(node.name)?.findIndex((applied) => applied.size === size) ?? -1
+    const own = this.#applied.get(node.name)?.[height]
+    if (own?.root !== toHex(root)) {
       this.#fail(`${node.name} takes a certificate of another tree, size ${size}`)
-    if (own !== undefined && size > this.#newest.size) this.#newest = own
-    const height = this.#applied.get(node.name)!.findIndex((applied) => applied.size === size)
+      return
+    }
+    if (size > this.#newest.size) this.#newest = own
+    const membership = this.#rules.members.before(own.hash)
+    const policy = policyOf(this.#rules.parameters.ledger, membership)
+    this.#quorum(node, note, own.hash)
     const holders = this.#nodes().filter(
       (each) =>
         each.honest &&
-        (each.diskLost || durableHeight(each) >= height) &&
-        this.#applied.get(each.name)?.[height]?.hash === own?.hash,
+        membership.validatorByName.has(each.name) &&
+        (each.diskLost ||
+          each.forgetful ||
+          (durableHeight(each) >= height && this.#applied.get(each.name)?.[height]?.hash === own.hash)),
     )
     const liars = this.#nodes().filter(({ honest }) => !honest).length
-    if (holders.length + liars < this.#rules.parameters.cosigners) {
+    if (holders.length + liars < membership.cosigners) {
       this.#fail(`certificate of size ${size} stands on the disks of ${holders.length} nodes only`)
     }
     // Every node assembles lines of its own choice; their signatures are verified for the first of each size.
     if (known !== undefined) return
-    verifyCertificate(this.#rules.suite, this.#policy, note).catch((error: unknown) =>
+    verifyCertificate(this.#rules.suite, policy, note).catch((error: unknown) =>
       this.#fail(`${node.name} takes a certificate that is none: ${errorMessage(error)}`),
     )
   }
 
-  #quorum({ name }: Judged, note: string): void {
+  /** The policy of its size is that of the members before the block with which it ends. */
+  #quorum({ name }: Judged, note: string, hash: string): void {
     const { ledger } = this.#rules.parameters
+    const membership = this.#rules.members.before(hash)
     const keys = new Set(note.split('\n\u2014 ').map((line) => line.slice(0, line.indexOf(' '))))
-    const { validators } = this.#rules.membership
-    const cosigners = validators.filter((validator) => keys.has(cosignerName(ledger, validator.name)))
-    if (
-      !satisfied(this.#policy, new Set(cosigners.map((validator) => validator.name))) ||
-      !keys.has(ledger)
-    ) {
+    const cosigners = membership.validators.filter((validator) =>
+      keys.has(cosignerName(ledger, validator.name)),
+    )
+    const names = new Set(cosigners.map((validator) => validator.name))
+    if (!satisfied(policyOf(ledger, membership), names) || !keys.has(ledger)) {
       this.#fail(`${name} takes a certificate without a quorum`)
     }
   }
@@ -183,13 +207,26 @@ export class LedgerJudge {
       this.#fail(`${name} cosigns size ${size} before that is on its disk`)
     }
     const applied = this.#applied.get(name)?.find((each) => each.size === size)
-    if (applied?.root !== hex)
+    if (applied?.root !== hex) {
       this.#fail(`${name} cosigns a root of size ${size} that its tree does not have`)
+      return
+    }
+    // The way from policy to policy has no gap.
+    for (const boundary of this.#rules.members.boundaries(applied.hash)) {
+      if (boundary < size && disk.durable(boundaryKey(boundary)) === undefined) {
+        this.#fail(`${name} cosigns size ${size} without a certificate of boundary ${boundary}`)
+      }
+    }
+    if (!this.#rules.members.before(applied.hash).validatorByName.has(name)) {
+      this.#fail(`${name} cosigns size ${size}, for which it is no validator`)
+    }
   }
 
   /** At the end: the whole tree of a node by the plain definition, which checks the twin too. */
   checkTree({ name, disk }: Judged): void {
-    const height = fromU64(disk.peek(META.applied)!)
+    const applied = disk.peek(META.applied)
+    if (applied === undefined) return
+    const height = fromU64(applied)
     const facts = decodeFacts(height, disk.peek(factsKey(height))!)
     const leaves = this.#blocks.branch(facts.hash).flatMap((block) => block.leaves)
     if (toHex(mth(leaves)) !== toHex(facts.root)) this.#fail(`the tree of ${name} is not the naive twin's`)
@@ -198,3 +235,4 @@ export class LedgerJudge {
 
 const BLOCK = blockKey(0)[0]
 const FACTS = factsKey(0)[0]
+const BOUNDARY = boundaryKey(0)[0]

@@ -1,15 +1,17 @@
 /**
  * The promises of Raft (figure 3 of the paper) and of the order between disk and network, judged by what each
- * node's state machine, disk and frames show. Applies to clusters without liars.
+ * node's state machine, disk and frames show. Applies to clusters without liars. Majorities are those of the
+ * membership after the last block of the leader's log: a server uses the latest configuration there is in it.
  */
 
 import type { Message } from '../../consensus/messages.ts'
 import { decodeMessage } from '../../consensus/wire.ts'
 import { blockKey, META } from '../../node/store/keys.ts'
-import { fromU64, fromUtf8 } from '../../src/bytes.ts'
+import { fromU64, fromUtf8, toHex } from '../../src/bytes.ts'
 import type { Block } from '../../src/ledger/block.ts'
 import type { Blocks } from './blocks.ts'
 import type { Judged, Report } from './judge.ts'
+import type { MembersTwin } from './members-twin.ts'
 
 interface Seen {
   incarnation: number
@@ -22,6 +24,7 @@ interface Seen {
 export class RaftJudge {
   readonly #nodes: () => readonly Judged[]
   readonly #blocks: Blocks
+  readonly #members: MembersTwin
   readonly #fail: Report
   readonly #leaders = new Map<number, string>()
   readonly #met = new Map<string, string>()
@@ -29,9 +32,16 @@ export class RaftJudge {
   /** By height: hash, and term of the leader that committed it. */
   readonly committed: { hash: string; term: number }[]
 
-  constructor(nodes: () => readonly Judged[], blocks: Blocks, genesis: string, fail: Report) {
+  constructor(
+    nodes: () => readonly Judged[],
+    blocks: Blocks,
+    members: MembersTwin,
+    genesis: string,
+    fail: Report,
+  ) {
     this.#nodes = nodes
     this.#blocks = blocks
+    this.#members = members
     this.#fail = fail
     this.committed = [{ hash: genesis, term: 0 }]
   }
@@ -83,6 +93,17 @@ export class RaftJudge {
     if (this.#blocks.ancestor(tail.hash, height)?.id !== this.committed[height]!.hash) {
       this.#fail(`${name} leads term ${term} without committed block ${height}`)
     }
+    if (!this.#mayLead(name, tail.hash, raft!.commit))
+      this.#fail(`${name} leads term ${term} and is no voter`)
+  }
+
+  /** A voter of the latest configuration in its log, or of one that the latest may yet give way to. */
+  #mayLead(name: string, tail: string, commit: number): boolean {
+    for (let at = this.#blocks.get(tail); at !== undefined; at = this.#blocks.get(toHex(at.seal.previous))) {
+      if (this.#members.after(at.id).validatorByName.has(name)) return true
+      if (at.seal.height <= commit) return false
+    }
+    return false
   }
 
   /** Committed blocks never change, and are durable on a majority when they first count as committed. */
@@ -100,11 +121,13 @@ export class RaftJudge {
         if (known.hash !== hash) this.#fail(`${name} commits another block at height ${height}`)
         continue
       }
-      const holders = this.#nodes().filter(
+      const { validatorByName } = this.#members.after(tail.hash)
+      const voters = this.#nodes().filter((node) => validatorByName.has(node.name))
+      const holders = voters.filter(
         (node) => node.diskLost || this.#durableBlock(node, height) === hash,
       ).length
-      if (2 * holders <= this.#nodes().length) {
-        this.#fail(`${name} commits block ${height}, durable on only ${holders} nodes`)
+      if (2 * holders <= voters.length) {
+        this.#fail(`${name} commits block ${height}, durable on only ${holders} of ${voters.length} voters`)
       }
       this.committed.push({ hash, term })
     }

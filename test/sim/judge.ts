@@ -13,7 +13,8 @@ import { readGenesis } from '../../src/ledger/genesis.ts'
 import { Blocks } from './blocks.ts'
 import type { SimDisk } from './disk.ts'
 import { LedgerJudge } from './judge-ledger.ts'
-import { RaftJudge } from './judge-raft.ts'
+import { durableHeight, RaftJudge } from './judge-raft.ts'
+import { MembersTwin } from './members-twin.ts'
 
 export type Report = (finding: string) => void
 
@@ -25,6 +26,8 @@ export interface Judged {
   readonly disk: SimDisk
   /** Its disk was replaced: what stood on it, stood there once. */
   readonly diskLost: boolean
+  /** Its disk was replaced by an old copy: it may contradict what it has forgotten. */
+  readonly forgetful: boolean
   /** Undefined while the process is down or starting. */
   readonly raft: Pick<Raft, 'term' | 'role' | 'tail' | 'commit'> | undefined
 }
@@ -33,29 +36,32 @@ export class Judge {
   /** The first promise found broken. */
   violation: string | undefined
   readonly blocks = new Blocks()
+  readonly members: MembersTwin
   readonly raft: RaftJudge
   readonly ledger: LedgerJudge
   readonly #nodes = new Map<string, Judged>()
   readonly #lies: boolean
 
-  /** With `lies`, some validators break the rules, and only what holds in spite of them is judged. */
+  /** With `lies`, some break the rules, or may unknowingly, and only what holds in spite of them is judged. */
   constructor(genesis: Uint8Array, suite: SignatureSuite, lies: boolean) {
     this.#lies = lies
     const { block, parameters, membership } = readGenesis(genesis)
     this.blocks.read(genesis)
     const nodes = () => [...this.#nodes.values()]
     const fail: Report = (finding) => this.fail(finding)
-    this.raft = new RaftJudge(nodes, this.blocks, block.id, fail)
-    this.ledger = new LedgerJudge(
-      nodes,
-      this.blocks,
-      { parameters, membership, suite, lies, genesis: block },
-      fail,
-    )
+    this.members = new MembersTwin(this.blocks, block, membership, fail)
+    this.raft = new RaftJudge(nodes, this.blocks, this.members, block.id, fail)
+    const rules = { parameters, members: this.members, suite, genesis: block }
+    this.ledger = new LedgerJudge(nodes, this.blocks, rules, fail)
   }
 
   enrol(node: Judged): void {
     this.#nodes.set(node.name, node)
+  }
+
+  /** An old copy of a node's disk was put in the place of it. */
+  forgets(name: string): void {
+    this.ledger.forgets(name, durableHeight(this.#nodes.get(name)!))
   }
 
   fail(finding: string): void {
@@ -71,7 +77,10 @@ export class Judge {
   proposes(name: string, bytes: Uint8Array): void {
     const node = this.#nodes.get(name)!
     const block = this.blocks.read(bytes)
-    if (!this.#lies) this.raft.met(node, block)
+    if (this.#lies) return
+    // What was committed until now was committed by the voters until now.
+    this.raft.observe(node)
+    this.raft.met(node, block)
   }
 
   writes(name: string, batch: readonly KvWrite[]): void {
@@ -112,6 +121,7 @@ export class Judge {
 
   /** Evidence convicts liars, and nobody else. */
   accuses(name: string, accused: string): void {
+    if (this.#nodes.get(accused)!.forgetful) return
     if (this.#bothHonest(name, accused)) this.fail(`${name} accuses ${accused}, who is honest`)
   }
 

@@ -36,12 +36,21 @@ const RELAY_MS = 50
 
 interface Station {
   readonly life: Life
+  readonly peerId: string
   readonly handlers: NetworkHandlers
-  /** Names of members' nodes, and of former ones, who may ask questions and nothing else. */
-  members: ReadonlySet<string>
-  former: ReadonlySet<string>
+  /** Whom it takes for a member, and for a former one: see `Allowed`. */
+  members: Allowed['members']
+  former: Allowed['former']
   /** Members it believes to be connected to, and the incarnation it is connected to. */
   readonly peers: Map<string, number>
+}
+
+/** Who may connect, as one node sees it. */
+interface Allowed {
+  /** Peer ids of members' nodes, by name. */
+  readonly members: ReadonlyMap<string, string>
+  /** Names of former nodes by their peer ids: they may ask questions, and nothing else. */
+  readonly former: ReadonlyMap<string, string>
 }
 
 export interface NetworkWorld {
@@ -89,26 +98,29 @@ export class SimNetwork {
   // ---- the port
 
   /** The network as one life of a node sees it. */
-  port(life: Life, passes: (point: 'sends' | 'gossips') => void): Network {
+  port(life: Life, peerId: string, passes: (point: 'sends' | 'gossips') => void): Network {
     const self = life.node
     const station = () => {
       const found = this.#stations.get(self)
       return found?.life === life && life.alive ? found : undefined
     }
-    let allowed: { members: ReadonlySet<string>; former: ReadonlySet<string> } = {
-      members: new Set(),
-      former: new Set(),
-    }
+    let allowed: Allowed = { members: new Map(), former: new Map() }
     return {
       setPeers: ({ nodes, former }) => {
-        allowed = { members: new Set(nodes.map(({ name }) => name)), former: new Set(former.values()) }
+        const members = nodes
+          .filter(({ name }) => name !== self)
+          .map((node) => [node.name, node.peerId] as const)
+        allowed = { members: new Map(members), former }
         const found = station()
         if (found === undefined) return
         Object.assign(found, allowed)
-        for (const name of found.peers.keys()) if (!admits(found, name)) found.peers.delete(name)
+        for (const name of found.peers.keys()) {
+          const other = this.#stations.get(name)
+          if (other === undefined || !isMember(found, other)) found.peers.delete(name)
+        }
       },
       start: async (handlers) => {
-        if (life.alive) this.#stations.set(self, { life, handlers, peers: new Map(), ...allowed })
+        if (life.alive) this.#stations.set(self, { life, peerId, handlers, peers: new Map(), ...allowed })
       },
       peers: () => {
         const found = station()
@@ -155,7 +167,7 @@ export class SimNetwork {
       this.#world.timeline.after(ms, () => {
         this.#onTheWay.set(name, this.#onTheWay.get(name)! - bytes.length)
         const target = this.#stations.get(to)
-        if (target === undefined || !target.members.has(self)) return
+        if (target === undefined || !isMember(target, from)) return
         // A copy for each receiver, as a socket would give it.
         target.life.run(() => target.handlers.frame(self, kind, bytes.slice()))
       })
@@ -184,7 +196,7 @@ export class SimNetwork {
       if (there === undefined) return
       this.#world.timeline.after(there, () => {
         const target = this.#stations.get(to)
-        if (target === undefined || !admits(target, self)) return fail(1)
+        if (target === undefined || !admits(target, from)) return fail(1)
         target.life.run(() => {
           const answered = target.handlers.request(self, bytes.slice())
           answered.then(
@@ -228,7 +240,8 @@ export class SimNetwork {
       if (ms === undefined) continue
       timeline.after(ms + relay.ms, () => {
         const target = this.#stations.get(to)
-        if (target === undefined || !target.members.has(relay.via)) return
+        const via = this.#stations.get(relay.via)
+        if (target === undefined || via === undefined || !isMember(target, via)) return
         target.life.run(() => {
           void target.handlers.gossip(relay.via, topic, bytes.slice()).then((verdict) => {
             judge.verdict(to, self, topic, verdict)
@@ -240,10 +253,14 @@ export class SimNetwork {
 
   /** Who hands a gossiped message to `to`: its publisher, or a member between them. */
   #relay(from: string, to: string): { via: string; ms: number } | undefined {
-    if (this.#open(from, to)) return { via: from, ms: 0 }
-    const between = this.#names.find(
-      (name) => this.#stations.has(name) && this.#open(from, name) && this.#open(name, to),
-    )
+    const passes = (a: string, b: string) => {
+      const [one, two] = [this.#stations.get(a), this.#stations.get(b)]
+      return (
+        one !== undefined && two !== undefined && this.#open(a, b) && isMember(two, one) && admits(one, two)
+      )
+    }
+    if (passes(from, to)) return { via: from, ms: 0 }
+    const between = this.#names.find((name) => passes(from, name) && passes(name, to))
     return between === undefined ? undefined : { via: between, ms: this.#world.random.int(1, RELAY_MS) }
   }
 
@@ -292,7 +309,7 @@ export class SimNetwork {
   #keep(a: string, b: string): void {
     const { random } = this.#world
     const [one, two] = [this.#stations.get(a), this.#stations.get(b)]
-    const known = one !== undefined && two !== undefined && admits(one, b) && admits(two, a)
+    const known = one !== undefined && two !== undefined && mayConnect(one, two)
     const alive = known && one.life.alive && two.life.alive
     const open = alive && this.#open(a, b) && this.#open(b, a)
     const joined =
@@ -311,8 +328,18 @@ export class SimNetwork {
   }
 }
 
-function admits({ members, former }: Station, name: string): boolean {
-  return members.has(name) || former.has(name)
+function isMember({ members }: Station, other: Station): boolean {
+  return members.get(other.life.node) === other.peerId
+}
+
+/** Whether `other` may open a connection: members, and former ones. */
+function admits(station: Station, other: Station): boolean {
+  return isMember(station, other) || station.former.has(other.peerId)
+}
+
+/** One of them dials, and it dials members only. */
+function mayConnect(one: Station, two: Station): boolean {
+  return (isMember(one, two) && admits(two, one)) || (isMember(two, one) && admits(one, two))
 }
 
 function link(from: string, to: string): string {

@@ -6,16 +6,21 @@
 import type { Driver } from '../../consensus/driver.ts'
 import type { Accusation } from '../../node/core/evidence.ts'
 import { LedgerNode } from '../../node/core/ledger-node.ts'
+import type { PeerRecord } from '../../node/net/network.ts'
 import { META } from '../../node/store/keys.ts'
 import { LedgerStore } from '../../node/store/ledger-store.ts'
+import { equalBytes, fromU64 } from '../../src/bytes.ts'
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
 import { errorMessage, InvariantError, QatError } from '../../src/errors.ts'
+import { parseCheckpoint } from '../../src/notes/checkpoint.ts'
+import { parseNote } from '../../src/notes/note.ts'
 import type { Random } from '../consensus/sim/random.ts'
 import type { Cast, NodeKeys } from './cast.ts'
 import { type DiskPace, isDiskFault, SimDisk } from './disk.ts'
 import type { Judge, Judged } from './judge.ts'
 import { Liar } from './liar.ts'
 import { Life, MachineClock } from './life.ts'
+import { Memory } from './memory.ts'
 import type { SimNetwork } from './network.ts'
 import { listeningLogger, noMetrics } from './silent.ts'
 import type { Timeline } from './timeline.ts'
@@ -29,11 +34,13 @@ export interface World {
   readonly network: SimNetwork
   readonly transcript: Transcript
   readonly pace: Pace
-  /** Some validators lie: nodes may have to stop, and say why. */
+  /** Some validators lie, or one forgets what it has promised: nodes may have to stop, and say why. */
   readonly lies: boolean
   /** For nodes that have stopped by themselves, by the code of what stopped them. */
   readonly stops: Record<string, number>
   readonly lieCounts: Record<string, number>
+  /** Where the nodes are found, as an operator would tell one that joins. */
+  hints(): readonly PeerRecord[]
 }
 
 export interface Pace extends DiskPace {
@@ -59,11 +66,18 @@ export class SimNode implements Judged {
   incarnation = 0
   /** The disk was replaced by an empty one, once or more. */
   diskLost = false
+  /** The disk was replaced by an old copy of it. */
+  forgetful = false
   /** Down for good: it has found that it must not go on. */
   halted = false
+  /** It has stopped because it is no member any more; its operator may start it again. */
+  out = false
+  /** Which of its keys it has in place, and how many it has made: the newer ones wait until they are admitted. */
+  generation = 0
+  generations = 1
   ledger: LedgerNode | undefined
   readonly #world: World
-  readonly #keys: NodeKeys
+  #memory: Memory | undefined
   #liar: Liar | undefined
   #watched: Driver | undefined
   /** What the node has kept in its folder beside the store. */
@@ -75,7 +89,6 @@ export class SimNode implements Judged {
     this.name = name
     this.honest = honest
     this.#world = world
-    this.#keys = world.cast.keys.get(name)!
     this.disk = new SimDisk(world.random, world.pace)
     this.clock = new MachineClock(world.timeline)
     world.judge.enrol(this)
@@ -86,7 +99,7 @@ export class SimNode implements Judged {
     const { random, cast, network, lieCounts, transcript } = this.#world
     const liar = new Liar(this.name, {
       random,
-      keys: this.#keys,
+      keys: this.keys,
       names: cast.names.filter((name) => name !== this.name),
       counts: lieCounts,
       now: () => this.clock.now(),
@@ -94,6 +107,11 @@ export class SimNode implements Judged {
     })
     transcript.note(this.name, () => liar.describe)
     return liar
+  }
+
+  /** The keys in place. */
+  get keys(): NodeKeys {
+    return this.#world.cast.keysOf(this.name, this.generation)
   }
 
   get up(): boolean {
@@ -118,6 +136,7 @@ export class SimNode implements Judged {
   start(): void {
     if (this.up || this.halted) return
     this.incarnation++
+    this.out = false
     const { timeline, judge, transcript } = this.#world
     const life = new Life(this.name, this.incarnation, timeline, this.clock, () => {
       this.#watchProposals()
@@ -157,22 +176,25 @@ export class SimNode implements Judged {
       writes: (batch) => {
         this.passes('hands over a write')
         if (life.alive) judge.writes(this.name, batch)
+        this.#memory?.writes(batch)
       },
       durable: () => this.passes('write is durable'),
     })
     const store = await LedgerStore.open(kv, cast.genesis, { fresh: !this.diskLost })
+    await this.#chooseKeys(store)
+    const { node, cosigner, gateway, peerId } = this.keys
     const suite = this.#suite(life)
-    const port = network.port(life, (point) => this.passes(point))
+    const port = network.port(life, peerId, (point) => this.passes(point))
     const ledger = await LedgerNode.open({
       name: this.name,
       store,
-      network: this.#liar?.network(port) ?? port,
+      network: this.#liar?.network(port) ?? this.#memory?.network(port, life) ?? port,
       clock: life,
       random: random.next,
       suites: { urgent: suite, ordinary: suite },
-      nodeKey: this.#keys.node,
-      cosigner: this.#keys.cosigner,
-      gateway: this.#keys.gateway,
+      nodeKey: node,
+      cosigner,
+      gateway,
       logger: this.#logger(life),
       metrics: noMetrics,
       knownEvidence: this.#evidence.map(({ evidence }) => evidence),
@@ -182,16 +204,31 @@ export class SimNode implements Judged {
         judge.accuses(this.name, accusation.accused)
       },
       onFatal: (error) => this.#fatal(life, error),
-      onOut: (why) => this.#out(life, why),
+      hints: this.#world.hints(),
+      onOut: (why) => void ledger.stop().then(() => life.run(() => this.#out(why))),
     })
     await ledger.start()
     if (life.alive) this.ledger = ledger
   }
 
-  /** The membership has this node no more: it stops, and nothing is wrong. */
-  #out(life: Life, why: string): void {
-    if (!life.alive) return
-    this.#world.judge.fail(`${this.name} says that it is out: ${why}`)
+  /** As node/start.ts: new keys move into place when the change that names them is certified. */
+  async #chooseKeys(store: LedgerStore): Promise<void> {
+    const note = await store.certificate()
+    const certified = note === undefined ? 0 : parseCheckpoint(parseNote(note).text).size
+    const record = store.members.at(certified + 1).nodeByName.get(this.name)
+    for (let i = this.generation; record !== undefined && i < this.generations; i++) {
+      const { node } = this.#world.cast.keysOf(this.name, i)
+      if (equalBytes(node.publicKey.bytes, record.nodeKey.bytes)) this.generation = i
+    }
+  }
+
+  /** The membership has this node no more, or under other keys: it has stopped, and nothing is wrong. */
+  #out(why: 'removed' | 'keys-replaced'): void {
+    const { timeline, random, stops } = this.#world
+    stops[why] = (stops[why] ?? 0) + 1
+    this.crash(false)
+    if (why === 'removed') this.out = true
+    else timeline.after(random.int(1, RESTART_MS_MAX), () => this.start())
   }
 
   /** What a leader proposes is in its log, and may be counted, before anything else shows it. */
@@ -262,6 +299,18 @@ export class SimNode implements Judged {
     this.disk.wipe()
     this.diskLost = true
     this.#world.transcript.note(this.name, () => 'has lost its disk')
+  }
+
+  /** Somebody restores an old copy of the disk, without a word to the node. */
+  putBack(copy: ReadonlyMap<string, Uint8Array>): void {
+    const { judge, transcript } = this.#world
+    this.crash(true)
+    const cosigned = fromU64(this.disk.durable(META.cosigned)!)
+    this.disk.putBack(copy)
+    this.forgetful = true
+    this.#memory = new Memory(this, (finding) => judge.fail(finding))
+    judge.forgets(this.name)
+    transcript.note(this.name, () => `gets an old copy of its disk; it had cosigned ${cosigned}`)
   }
 
   /** The process dies in the middle of whatever it was doing; with `power`, the disk loses what was not synced. */

@@ -1,5 +1,6 @@
 /** What a seed decides before the first event: size, pace, weather, and which kinds of faults there will be. */
 import type { Random } from '../consensus/sim/random.ts'
+import { NODES_MAX } from './cast.ts'
 import { FAULT_KINDS, type FaultKind } from './faults.ts'
 import type { Weather } from './network.ts'
 import type { Pace } from './node.ts'
@@ -10,12 +11,22 @@ export interface SimOptions {
   /** ML-DSA itself, or the cheap stand-in. */
   readonly signatures?: 'real' | 'stand-in'
   readonly liars?: number
+  /** Who changes the membership; not together with liars. */
+  readonly admins?: number
+  /** 1: an old copy of one node's disk is put back; not together with liars. */
+  readonly oldCopies?: number
 }
 
 export interface Plan {
   readonly nodes: number
   readonly realSignatures: boolean
   readonly liars: number
+  /** They change the membership, each on its own: none, one or two. */
+  readonly admins: number
+  /** Nodes beside the validators of genesis, which admins may let in. */
+  readonly newcomers: number
+  /** The disk of one node will be replaced by an old copy of it. */
+  readonly oldCopy: boolean
   readonly pace: Pace
   readonly weather: Weather
   readonly kinds: readonly FaultKind[]
@@ -32,15 +43,25 @@ export function planOf(random: Random, options: SimOptions): Plan {
     lies: random.chance(0.2),
     share: random.next(),
   }
+  const changing = random.chance(0.35)
+  const admins = random.chance(0.4) ? 2 : 1
+  const newcomers = random.int(1, 2)
+  const forgets = random.chance(0.1)
   const nodes = options.nodes ?? drawn.nodes
   const faulty = Math.floor((nodes - 1) / 3)
   const liars = options.liars ?? (drawn.lies ? 1 + Math.floor(drawn.share * faulty) : 0)
+  const honest = Math.min(liars, faulty) === 0
+  const changes = honest ? (options.admins ?? (changing ? admins : 0)) : 0
+  const oldCopy = honest && (options.oldCopies === undefined ? forgets : options.oldCopies > 0)
   const rough = random.chance(0.7) ? random.next() : 0
   const delayMaxMs = random.pick([2, 10, 40, 120])
   return {
     nodes,
     realSignatures: options.signatures === undefined ? drawn.real : options.signatures === 'real',
     liars: Math.min(liars, faulty),
+    admins: changes,
+    newcomers: changes > 0 ? Math.min(newcomers, NODES_MAX - nodes) : 0,
+    oldCopy,
     pace: {
       syncMaxMs: random.pick([2, 10, 40]),
       readMaxMs: random.chance(0.3) ? random.int(1, 5) : 0,
@@ -54,7 +75,7 @@ export function planOf(random: Random, options: SimOptions): Plan {
       detourMaxMs: delayMaxMs + 1_000,
     },
     // A seed with few kinds of faults goes deeper into each of them than one with all.
-    kinds: FAULT_KINDS.filter(() => random.chance(0.5)),
+    kinds: FAULT_KINDS.filter((kind) => random.chance(0.5) && !(oldCopy && kind === 'lostDisks')),
     faultEveryMs: random.int(300, 2_500),
     thinkMaxMs: random.pick([300, 1_000, 3_000]),
   }

@@ -4,14 +4,18 @@
  * entries final within a bounded time. A violation replays with the same seed, to the last event.
  */
 import { useSha256 } from '../../src/crypto/hash.ts'
+import type { SignatureSuite } from '../../src/crypto/suite.ts'
 import { decodeEntry } from '../../src/ledger/entry.ts'
+import { readGenesis } from '../../src/ledger/genesis.ts'
 import { Random } from '../consensus/sim/random.ts'
-import { type Cast, castOf } from './cast.ts'
+import { type Cast, castOf, nodeMember } from './cast.ts'
+import { Administrator } from './changes.ts'
 import { Client } from './clients.ts'
 import { diagram } from './diagram.ts'
-import { injectFault, type Stage } from './faults.ts'
+import { injectFault, putBackOldCopy, type Stage } from './faults.ts'
 import { type Call, type FinalChain, History } from './history.ts'
 import { Judge } from './judge.ts'
+import { checkLight } from './judge-light.ts'
 import { FINE, SimNetwork } from './network.ts'
 import { SimNode, type World } from './node.ts'
 import { type Plan, planOf, type SimOptions } from './plan.ts'
@@ -46,7 +50,7 @@ export async function simulate(seed: number, options: SimOptions = {}): Promise<
   const random = new Random(seed)
   const plan = planOf(random, options)
   const suite = plan.realSignatures ? synchronousSuite : standInSuite
-  const cast = await castOf(plan.nodes, suite, plan.realSignatures)
+  const cast = await castOf(plan.nodes, plan.newcomers, suite, plan.realSignatures)
   const simulation = new Simulation(seed, plan, cast, random)
   // What no code catches ends a real process.
   const unheard = (reason: unknown) =>
@@ -63,12 +67,16 @@ export async function simulate(seed: number, options: SimOptions = {}): Promise<
 class Simulation {
   readonly #seed: number
   readonly #plan: Plan
+  readonly #suite: SignatureSuite
+  readonly #genesis: string
   readonly #timeline = new Timeline()
   readonly #transcript = new Transcript(TRANSCRIPT_LINES, () => this.#timeline.now)
   readonly #judge: Judge
   readonly #network: SimNetwork
   readonly #nodes: SimNode[]
   readonly #clients: Client[]
+  readonly #admins: Administrator[]
+  readonly #changes: Record<string, number> = {}
   readonly #history = new History(() => this.#timeline.now)
   readonly #stage: Stage
   readonly #stops: Record<string, number> = {}
@@ -80,7 +88,9 @@ class Simulation {
   constructor(seed: number, plan: Plan, cast: Cast, random: Random) {
     this.#seed = seed
     this.#plan = plan
-    const lies = plan.liars > 0
+    this.#suite = cast.suite
+    this.#genesis = readGenesis(cast.genesis).block.id
+    const lies = plan.liars > 0 || plan.oldCopy
     const judge = new Judge(cast.genesis, cast.suite, lies)
     const shared = { timeline: this.#timeline, random, judge, transcript: this.#transcript }
     const network = new SimNetwork(cast.names, shared)
@@ -92,6 +102,7 @@ class Simulation {
       lies,
       stops: this.#stops,
       lieCounts: this.#lies,
+      hints: () => this.#nodes.map(({ name, keys }) => nodeMember('validator', name, keys)),
     }
     this.#judge = judge
     this.#network = network
@@ -106,6 +117,15 @@ class Simulation {
       fail: (finding: string) => judge.fail(finding),
     }
     this.#clients = cast.clients.map((signer, i) => new Client(`client-${i}`, signer, clientWorld))
+    const adminWorld = {
+      ...shared,
+      cast,
+      nodes: this.#nodes,
+      forgetting: plan.oldCopy,
+      counts: this.#changes,
+      fail: (finding: string) => judge.fail(finding),
+    }
+    this.#admins = Array.from({ length: plan.admins }, () => new Administrator(adminWorld))
     const later = (ms: number, event: () => void) => {
       this.#timeline.after(ms, () => this.#healed || event())
     }
@@ -123,8 +143,14 @@ class Simulation {
     const { weather, kinds, faultEveryMs } = this.#plan
     const { random } = this.#stage
     this.#network.weather = weather
-    for (const node of this.#nodes) this.#timeline.after(random.int(0, 500), () => node.start())
+    for (const node of this.#nodes) {
+      // A node that is to join may wait for its turn, or come when it has been admitted.
+      const founder = this.#judge.members.after(this.#genesis).nodeByName.has(node.name)
+      this.#timeline.after(founder ? random.int(0, 500) : random.int(0, FAULTS_MS_MAX), () => node.start())
+    }
     for (const client of this.#clients) void client.run()
+    for (const admin of this.#admins) void admin.run()
+    if (this.#plan.oldCopy) this.#stage.later(random.int(2_000, 6_000), () => putBackOldCopy(this.#stage))
     const fault = () => {
       injectFault(this.#stage, kinds)
       this.#stage.later(random.int(1, 2 * faultEveryMs), fault)
@@ -134,13 +160,19 @@ class Simulation {
     if (this.#judge.violation !== undefined) return
     this.#heal()
     // A cluster with liars may stand still; it only must not contradict itself.
-    if (this.#plan.liars > 0) await this.#until(this.#timeline.now + LIARS_REST_MS)
+    if (this.#mayStandStill) await this.#until(this.#timeline.now + LIARS_REST_MS)
     else await this.#recover()
-    if (this.#judge.violation === undefined) this.#judgeTheEnd()
+    if (this.#judge.violation === undefined) await this.#judgeTheEnd()
+  }
+
+  /** Among liars, and once a node has stopped because it was told two histories. */
+  get #mayStandStill(): boolean {
+    return this.#plan.liars > 0 || this.#nodes.some(({ halted }) => halted)
   }
 
   #heal(): void {
     this.#healed = true
+    for (const admin of this.#admins) admin.stopped = true
     this.#network.heal()
     this.#network.weather = FINE
     Object.assign(this.#plan.pace, { syncMaxMs: 5, readMaxMs: 0, verifyMaxMs: 0 })
@@ -156,7 +188,7 @@ class Simulation {
     let settled = 0
     const probes = this.#nodes.map(async (node) => {
       const [client] = this.#clients
-      while (!(await client!.log(node, 'final')) && !client!.stopped) {
+      while (this.#isMember(node) && !(await client!.log(node, 'final')) && !client!.stopped) {
         // Again, until it is final or time is up.
       }
       settled++
@@ -164,6 +196,9 @@ class Simulation {
     void probes
     while (this.#judge.violation === undefined) {
       await this.#until(this.#timeline.now + LOOK_EVERY_MS)
+      if (this.#mayStandStill) return
+      // The last change before the healing may have been to take back a node that has stopped.
+      for (const node of this.#nodes) if (node.out && this.#isMember(node)) node.start()
       this.#recoveryMs = this.#timeline.now - healed
       if (settled === this.#nodes.length) for (const client of this.#clients) client.stopped = true
       if (settled === this.#nodes.length && this.#agreed()) return
@@ -173,41 +208,64 @@ class Simulation {
     }
   }
 
-  /** The same blocks applied at every node, all of them final, nothing waiting. */
+  /** The same blocks applied at every member's node, all of them final, nothing waiting; who has left has stopped. */
   #agreed(): boolean {
-    const statuses = this.#nodes.map((node) => node.ledger?.status())
+    const members = this.#nodes.filter((node) => this.#isMember(node))
+    const statuses = members.map((node) => node.ledger?.status())
     const [first] = statuses
-    return (
-      first !== undefined &&
-      statuses.every(
-        (status) =>
-          status !== undefined &&
-          status.size === first.size &&
-          status.finalSize === first.size &&
-          status.pending === 0,
-      )
+    const together = statuses.every(
+      (status) =>
+        status !== undefined &&
+        status.size === first?.size &&
+        status.finalSize === first.size &&
+        status.sequence === first.sequence &&
+        status.pending === 0,
     )
+    return together && this.#nodes.every((node) => this.#isMember(node) || node.out || !this.#wasMember(node))
   }
 
-  #judgeTheEnd(): void {
+  /** Hash of the last block that counts as committed: of the certified ones, where Raft's own word may be wrong. */
+  get #tip(): string {
+    const { raft, ledger } = this.#judge
+    return this.#plan.liars > 0 || this.#plan.oldCopy ? ledger.certifiedTip : raft.committed.at(-1)!.hash
+  }
+
+  #isMember({ name }: SimNode): boolean {
+    return this.#judge.members.after(this.#tip).nodeByName.has(name)
+  }
+
+  #wasMember({ name }: SimNode): boolean {
+    const { blocks, members } = this.#judge
+    return blocks.branch(this.#tip).some(({ id }) => members.after(id).nodeByName.has(name))
+  }
+
+  async #judgeTheEnd(): Promise<void> {
     const honest = this.#nodes.filter((node) => node.honest)
     for (const node of honest) this.#judge.ledger.checkTree(node)
-    const lies = honest.length < this.#nodes.length
+    const lies = this.#plan.liars > 0 || this.#plan.oldCopy
     const finals = ({ node, answer }: Call) =>
       answer?.status === 'final' && honest.some(({ name }) => name === node)
-    // What a node called pending stood on its disk alone, and may be gone with it.
-    const lost = new Set(this.#nodes.filter(({ diskLost }) => diskLost).map(({ name }) => name))
-    const broken = this.#history.check(this.#chain(), lost, lies ? finals : undefined)
+    // What a node called pending stood on its disk alone: it may be gone with that, and when the node is out.
+    const lost = this.#nodes.filter((node) => node.diskLost || !this.#isMember(node)).map(({ name }) => name)
+    const broken = this.#history.check(this.#chain(), new Set(lost), lies ? finals : undefined)
     if (broken !== undefined) this.#judge.fail(broken)
+    if (this.#plan.admins > 0) for (const node of honest) await this.#followAsLightClient(node)
+  }
+
+  async #followAsLightClient({ name, ledger, disk }: SimNode): Promise<void> {
+    const { members, ledger: judged } = this.#judge
+    const tip = judged.hashAt(name, ledger?.status().finalSize ?? 0)
+    disk.heal()
+    if (ledger === undefined || tip === undefined) return
+    const broken = await checkLight(ledger, this.#suite, members, this.#genesis, tip)
+    if (broken !== undefined) this.#judge.fail(`${name}: ${broken}`)
   }
 
   #chain(): FinalChain {
     const entryAt = new Map<number, string>()
     const eventsAt = new Map<number, string[]>()
-    const { raft, ledger, blocks } = this.#judge
-    const tip = this.#plan.liars > 0 ? ledger.certifiedTip : raft.committed.at(-1)!.hash
     let size = 0
-    for (const block of blocks.branch(tip)) {
+    for (const block of this.#judge.blocks.branch(this.#tip)) {
       size += block.leaves.length
       if (block.seal.height === 0) continue
       for (const [i, leaf] of block.leaves.slice(0, -1).entries()) {
@@ -236,15 +294,19 @@ class Simulation {
       .map(({ name, ledger, raft }) => {
         const status = ledger?.status()
         if (status === undefined || raft === undefined) return `${name} down`
-        const { role, term, height, size, finalSize, pending } = status
-        return `${name} ${role} t${term} h${height}/${raft.commit}/${raft.tail.height} ${finalSize}/${size} p${pending}`
+        const { role, term, height, size, finalSize, pending, sequence } = status
+        return `${name}#${sequence} ${role} t${term} h${height}/${raft.commit}/${raft.tail.height} ${finalSize}/${size} p${pending}`
       })
       .join(', ')
   }
 
   outcome(): Outcome {
     const { violation } = this.#judge
-    const faults: Record<string, number> = { ...this.#stage.faults, ...this.#network.counts }
+    const faults: Record<string, number> = {
+      ...this.#stage.faults,
+      ...this.#network.counts,
+      ...this.#changes,
+    }
     for (const { disk } of this.#nodes) {
       for (const [name, count] of Object.entries(disk.counts)) faults[name] = (faults[name] ?? 0) + count
     }
