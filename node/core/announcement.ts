@@ -68,9 +68,11 @@ export async function readAnnouncement(
   if (announcement.ledger !== ledger)
     throw new RefusedError('wrong-ledger', 'An announcement of another ledger.')
   if (!node) throw new RefusedError('not-a-member', `${announcement.name} is no node of this ledger.`)
-  const signed = envelope.signatures.length === 1 && envelope.signatures[0]!.keyid === keyId(node.nodeKey)
+  if (envelope.signatures.length !== 1 || envelope.signatures[0]!.keyid !== keyId(node.nodeKey)) {
+    throw new RefusedError('unknown-key', `The announcement is not signed by a key of ${announcement.name}.`)
+  }
   const { key, message, signature } = signatureCheck(envelope, 0, node.nodeKey)
-  if (!signed || !(await suite.verify(key, message, signature))) {
+  if (!(await suite.verify(key, message, signature))) {
     throw new RefusedError('bad-signature', `The announcement is not signed by ${announcement.name}.`)
   }
   return announcement

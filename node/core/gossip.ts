@@ -26,6 +26,12 @@ const BLOCK_BYTES_WHOLE_MAX = 16_384
 /** A gap that ordering has not closed by itself after this time is closed by pulling. */
 const GAP_PATIENCE_MS = 1_000
 
+/**
+ * Nothing is wrong with a message by someone who is no member here, or has other keys here: one of the two nodes
+ * does not know of a change of membership yet.
+ */
+const OTHER_MEMBERS: ReadonlySet<string> = new Set(['not-a-member', 'unknown-key'])
+
 export interface GossipPorts {
   readonly name: string
   readonly store: LedgerStore
@@ -65,8 +71,9 @@ export class Gossip {
       else if (topic === 'blocks') verdict = await this.#onBlock(bytes)
       else verdict = await this.#onAnnouncement(bytes)
     } catch (error) {
-      logger.warn({ from, topic, code: errorCode(error) }, 'rejected a gossip message')
-      verdict = 'reject'
+      const code = errorCode(error)
+      verdict = OTHER_MEMBERS.has(code) ? 'ignore' : 'reject'
+      if (verdict === 'reject') logger.warn({ from, topic, code }, 'rejected a gossip message')
     }
     metrics.gossip.inc({ topic, verdict })
     return verdict

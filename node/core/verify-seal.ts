@@ -1,4 +1,5 @@
 /** A seal that came without the chain that it belongs to: by gossip, or from the other side of a fork. */
+import { keyId } from '../../src/crypto/keys.ts'
 import type { PublicKey, SignatureSuite } from '../../src/crypto/suite.ts'
 import { FormatError, RefusedError } from '../../src/errors.ts'
 import type { ChainState } from '../../src/ledger/chain.ts'
@@ -29,6 +30,9 @@ export async function verifySeal(
   if (seal.ledger !== parameters.ledger) throw new RefusedError('wrong-ledger', 'A block of another ledger.')
   const proposer = membership.validatorByName.get(seal.proposer)
   if (!proposer) throw new RefusedError('not-a-member', `The proposer ${seal.proposer} is no validator.`)
+  if (envelope.signatures[0]?.keyid !== keyId(proposer.nodeKey)) {
+    throw new RefusedError('unknown-key', 'The seal is not signed by a key of its proposer.')
+  }
   const { key, message, signature } = signatureCheck(envelope, 0, proposer.nodeKey)
   if (!(await suite.verify(key, message, signature))) {
     throw new RefusedError('bad-signature', 'The seal is not signed by its proposer.')
