@@ -113,6 +113,11 @@ export class Certifier {
     return this.#ports.store.members.boundaryAbove(this.#size) ?? Number.POSITIVE_INFINITY
   }
 
+  /** The largest checkpoint that may be signed now: the newest, or that of a boundary which is not certified yet. */
+  get newestToSign(): number {
+    return Math.min(this.#ports.store.tip.size, this.#boundary)
+  }
+
   /** A boundary waits for its certificate. Then every validator asks for it, since the leader may be new. */
   get boundaryDue(): boolean {
     return this.#boundary <= this.#ports.store.tip.size
@@ -125,7 +130,7 @@ export class Certifier {
   propose(): void {
     this.#enqueue(async () => {
       const { origin, store, now } = this.#ports
-      const size = Math.min(store.tip.size, this.#boundary)
+      const size = this.newestToSign
       const underWay = this.#proposed.size > this.#size && now() - this.#proposed.at < ROUND_MS
       if (size <= this.#size || underWay) return
       const facts = await store.factsAtSize(size)
@@ -147,7 +152,7 @@ export class Certifier {
   /** The certificate that was ahead of the tree may fit now; it is judged anew, by what is known by now. */
   async #catchUp(): Promise<void> {
     const ahead = this.#ahead
-    if (!ahead || ahead.checkpoint.size > Math.min(this.#ports.store.tip.size, this.#boundary)) return
+    if (!ahead || ahead.checkpoint.size > this.newestToSign) return
     this.#ahead = undefined
     try {
       await this.#judge(ahead.note)
@@ -286,7 +291,7 @@ export class Certifier {
     const { store, logger, name } = this.#ports
     const { checkpoint } = round
     if (!this.#hasLogLine(round) || this.#cosigners(round).has(name)) return
-    if (checkpoint.size > Math.min(store.tip.size, this.#boundary)) return
+    if (checkpoint.size > this.newestToSign) return
     if (checkpoint.size <= this.#size) return
     const ours = await store.factsAtSize(checkpoint.size)
     if (!ours || !equalBytes(ours.root, checkpoint.root)) {
@@ -307,8 +312,11 @@ export class Certifier {
     // Not a validator for this size, or one with another key: the signature would not count.
     if (!own || !signer || !equalBytes(own.bytes, signer.publicKey.bytes)) return
     const last = this.#cosigned
-    if (last && size < last.size) return
-    if (last && size === last.size) {
+    if (last && size < last.size) {
+      // A node that has recovered counts all that it holds as signed. If a boundary below still waits for its
+      // certificate, the others may need this node for it; and it is a part of the same tree.
+      if (size !== this.#boundary) return
+    } else if (last && size === last.size) {
       invariant(equalBytes(root, last.root), 'This node has cosigned another root of the same size.', {
         size,
       })
@@ -348,7 +356,7 @@ export class Certifier {
       return
     }
     if (contradicts) return this.#stop(checkpoint, note)
-    if (size > Math.min(store.tip.size, this.#boundary)) {
+    if (size > this.newestToSign) {
       if (size > (this.#ahead?.checkpoint.size ?? 0)) this.#ahead = { checkpoint, note }
       return
     }

@@ -198,12 +198,15 @@ export class LedgerJudge {
     if (!own) this.#fail(`${name} publishes a note without its own line`)
     const hex = toHex(root)
     const last = this.#cosigned.get(name)
-    if (last !== undefined && (size < last.size || (size === last.size && hex !== last.root))) {
+    // A node that has recovered may have to cosign the checkpoint of a change that it knows no certificate of.
+    const again = (node.diskLost || node.forgetful) && this.#isBoundary(name, size)
+    if (last !== undefined && ((size < last.size && !again) || (size === last.size && hex !== last.root))) {
       this.#fail(`${name} cosigns size ${size} after ${last.size}, or another root`)
     }
     this.#cosigned.set(name, { size, root: hex })
     const stored = disk.durable(META.cosigned)
-    if (stored === undefined || fromU64(stored) !== size || toHex(stored.slice(8)) !== hex) {
+    const known = stored === undefined ? 0 : fromU64(stored)
+    if (!(again && known > size) && (known !== size || toHex(stored!.slice(8)) !== hex)) {
       this.#fail(`${name} cosigns size ${size} before that is on its disk`)
     }
     const applied = this.#applied.get(name)?.find((each) => each.size === size)
@@ -220,6 +223,11 @@ export class LedgerJudge {
     if (!this.#rules.members.before(applied.hash).validatorByName.has(name)) {
       this.#fail(`${name} cosigns size ${size}, for which it is no validator`)
     }
+  }
+
+  #isBoundary(name: string, size: number): boolean {
+    const hash = this.hashAt(name, size)
+    return hash !== undefined && this.#rules.members.boundaries(hash).at(-1) === size
   }
 
   /** At the end: the whole tree of a node by the plain definition, which checks the twin too. */

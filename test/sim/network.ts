@@ -41,7 +41,7 @@ interface Station {
   /** Whom it takes for a member, and for a former one: see `Allowed`. */
   members: Allowed['members']
   former: Allowed['former']
-  /** Members it believes to be connected to, and the incarnation it is connected to. */
+  /** Members it believes to be connected to, and their incarnation then. */
   readonly peers: Map<string, number>
 }
 
@@ -312,13 +312,15 @@ export class SimNetwork {
     const known = one !== undefined && two !== undefined && mayConnect(one, two)
     const alive = known && one.life.alive && two.life.alive
     const open = alive && this.#open(a, b) && this.#open(b, a)
-    const joined =
-      alive && one.peers.get(b) === two.life.incarnation && two.peers.get(a) === one.life.incarnation
+    // A former node is connected to a member, which does not count it among its peers.
+    const knows = (of: Station, other: Station) =>
+      !isMember(of, other) || of.peers.get(other.life.node) === other.life.incarnation
+    const joined = alive && knows(one, two) && knows(two, one)
     if (open && joined) return
     if (open) {
       if (random.chance(0.3)) return
-      one.peers.set(b, two.life.incarnation)
-      two.peers.set(a, one.life.incarnation)
+      if (isMember(one, two)) one.peers.set(b, two.life.incarnation)
+      if (isMember(two, one)) two.peers.set(a, one.life.incarnation)
       one.life.later(0, () => one.handlers.connected(b))
       two.life.later(0, () => two.handlers.connected(a))
       return

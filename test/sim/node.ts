@@ -39,8 +39,8 @@ export interface World {
   /** For nodes that have stopped by themselves, by the code of what stopped them. */
   readonly stops: Record<string, number>
   readonly lieCounts: Record<string, number>
-  /** Where the nodes are found, as an operator would tell one that joins. */
-  hints(): readonly PeerRecord[]
+  /** Where the others are found, as far as the operator of a node has to tell it. */
+  hints(name: string): readonly PeerRecord[]
 }
 
 export interface Pace extends DiskPace {
@@ -204,7 +204,7 @@ export class SimNode implements Judged {
         judge.accuses(this.name, accusation.accused)
       },
       onFatal: (error) => this.#fatal(life, error),
-      hints: this.#world.hints(),
+      hints: this.#world.hints(this.name),
       onOut: (why) => void ledger.stop().then(() => life.run(() => this.#out(why))),
     })
     await ledger.start()

@@ -7,6 +7,7 @@ import { useSha256 } from '../../src/crypto/hash.ts'
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
 import { decodeEntry } from '../../src/ledger/entry.ts'
 import { readGenesis } from '../../src/ledger/genesis.ts'
+import type { NodeMember } from '../../src/ledger/member.ts'
 import { Random } from '../consensus/sim/random.ts'
 import { type Cast, castOf, nodeMember } from './cast.ts'
 import { Administrator } from './changes.ts'
@@ -102,7 +103,7 @@ class Simulation {
       lies,
       stops: this.#stops,
       lieCounts: this.#lies,
-      hints: () => this.#nodes.map(({ name, keys }) => nodeMember('validator', name, keys)),
+      hints: (name) => this.#hints(name),
     }
     this.#judge = judge
     this.#network = network
@@ -222,6 +223,14 @@ class Simulation {
         status.pending === 0,
     )
     return together && this.#nodes.every((node) => this.#isMember(node) || node.out || !this.#wasMember(node))
+  }
+
+  /** What `qat join` tells a node that was not there from the beginning. */
+  #hints(name: string): NodeMember[] {
+    const { nodeByName } = this.#judge.members.after(this.#genesis)
+    if (nodeByName.has(name)) return []
+    const founders = this.#nodes.filter((node) => nodeByName.has(node.name))
+    return founders.map((node) => nodeMember('validator', node.name, node.keys))
   }
 
   /** Hash of the last block that counts as committed: of the certified ones, where Raft's own word may be wrong. */
