@@ -524,12 +524,16 @@ export class Replica {
     onRefused(entry.id, error)
   }
 
-  /** The leader makes nobody a voter who would hold the others up. Elsewhere that is not known, nor decided. */
+  /**
+   * The leader makes nobody a voter who would hold the others up: one that is not there, or does not know yet that
+   * it has been admitted, lags behind however short the chain is. Elsewhere that is not known, nor decided.
+   */
   #mayPromote(learner: string): boolean {
     if (this.driver.raft.role !== 'leader') return true
     const { tail, progress } = this.driver.status()
-    const match = progress[learner]?.match ?? 0
-    return tail.height - match <= PROMOTION_LAG_BLOCKS
+    const known = progress[learner]
+    if (known === undefined || !known.active || known.state !== 'replicate') return false
+    return tail.height - known.match <= PROMOTION_LAG_BLOCKS
   }
 
   /** A write that seemed to have failed may have applied entries which the pool, older than this replica, holds. */
