@@ -559,10 +559,12 @@ export class Replica {
         if (this.#ports.pool.get(entry.id)) this.#spooled.add(entry.id)
         else await store.removePending([entry.hash])
       } catch (error) {
-        logger.error(
+        logger.warn(
           { id: entry.id, code: errorCode(error) },
           'an entry acknowledged as pending is refused now',
         )
+        // As it would have been when the change that forbids it was applied, had the node not died meanwhile.
+        if (error instanceof RefusedError) await store.removePending([entry.hash])
       }
     }
   }

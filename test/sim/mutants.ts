@@ -153,4 +153,82 @@ export const MUTANTS: readonly Mutant[] = [
     find: '...(fresh ? [] : [records.recoveringWrite({ without: [] })]),',
     replace: '...(fresh || !fresh ? [] : [records.recoveringWrite({ without: [] })]),',
   },
+  {
+    why: 'cosigns beyond the checkpoint of a change before that is certified',
+    file: 'node/core/certifier.ts',
+    find: 'return Math.min(this.#ports.store.tip.size, this.#boundary)',
+    replace: 'return this.#ports.store.tip.size',
+    flags: ['--admins', '1'],
+  },
+  {
+    why: 'certifies the checkpoint of a change under the policy after it',
+    file: 'node/store/member-history.ts',
+    find: 'findLast(({ above }) => above < size)',
+    replace: 'findLast(({ above }) => above <= size)',
+    flags: ['--admins', '1'],
+  },
+  {
+    why: 'judges the entries of a block by the change that stands in it',
+    file: 'src/ledger/chain.ts',
+    find: 'entrySignatures.push(checkEntry(state, entry))',
+    replace: `const { membership } = state
+    const change = changeIn(entry)
+    entrySignatures.push(checkEntry(state, entry))
+    if (change) state = { ...state, membership: applyChange(membership, change) }`,
+    flags: ['--admins', '1'],
+  },
+  {
+    why: 'counts learners among the voters',
+    file: 'node/core/unapplied.ts',
+    find: 'voters: validators.map(({ name }) => name),',
+    replace: 'voters: [...validators, ...learners].map(({ name }) => name),',
+    flags: ['--admins', '1'],
+  },
+  {
+    why: 'a removed node goes on voting',
+    file: 'node/core/unapplied.ts',
+    find: 'voters: validators.map(({ name }) => name),',
+    replace: 'voters: [...validators.map(({ name }) => name), ...(leaving === undefined ? [] : [leaving])],',
+    flags: ['--admins', '1'],
+  },
+  {
+    why: 'takes a change that too few admins have signed',
+    file: 'src/ledger/change.ts',
+    find: 'if (admins.length < membership.adminQuorum) {',
+    replace: 'if (admins.length < 1) {',
+    flags: ['--admins', '2'],
+  },
+  {
+    why: 'goes on with what a removed submitter has left in the pool',
+    file: 'node/core/replica.ts',
+    find: 'if (store.members.newest !== newest) this.#sift()',
+    replace: 'if (store.members.newest === newest) this.#sift()',
+    flags: ['--admins', '2'],
+  },
+  {
+    why: 'a removed node does not find out',
+    file: 'node/core/ledger-node.ts',
+    find: "if (!store.members.some((membership) => this.#standingIn(membership) !== 'outside')) return",
+    replace: "if (store.members.some((membership) => this.#standingIn(membership) !== 'outside')) return",
+    flags: ['--admins', '1'],
+  },
+  {
+    why: 'answers linearizable reads without asking the leader',
+    file: 'node/core/reads.ts',
+    find: 'let height = await this.#ask(rest())',
+    replace: 'let height: number | undefined = this.#ports.height()',
+  },
+  {
+    why: 'a leader answers reads without asking whether it still leads',
+    file: 'consensus/reads.ts',
+    find: 'return majorityHeight(core.perVoter(core.round, ({ round }) => round))',
+    replace: 'return Number.POSITIVE_INFINITY',
+  },
+  {
+    why: 'ignores a cosignature of its own that its store has forgotten',
+    file: 'node/core/certifier.ts',
+    find: 'if (own && checkpoint.size > (this.#cosigned?.size ?? 0)) onForgotten(checkpoint.size)',
+    replace: 'if (own && checkpoint.size < 0) onForgotten(checkpoint.size)',
+    flags: ['--oldCopies', '1'],
+  },
 ]
