@@ -119,7 +119,7 @@ export class Puller {
   async #ask(peer: string): Promise<boolean> {
     const { network, driver, store, unapplied, certifier, clock } = this.#ports
     const from = store.tip.height + 1
-    const { boundaryDue } = certifier
+    const { boundaryDue, size: certified } = certifier
     const answer = decodeSyncAnswer(
       await network.request(peer, encodeSyncRequest({ from, certified: certifier.size }), REQUEST_TIMEOUT_MS),
     )
@@ -128,7 +128,10 @@ export class Puller {
     const blocks = proveCommitted(answer, checkpoint).filter(({ seal }) => seal.height > store.tip.height)
     const first = blocks[0]
     const last = blocks.at(-1)
-    if (!first || !last) return !boundaryDue && store.tip.size >= checkpoint.size
+    if (!first || !last) {
+      // A boundary may wait for this very node, under the keys that it names: then no more will come.
+      return checkpoint.size <= certified || (!boundaryDue && store.tip.size >= checkpoint.size)
+    }
     const parent = toHex(first.seal.previous)
     // What stands on this node's disk below is committed too, so proven blocks that do not follow it are a fork.
     if (first.seal.height === store.tip.height + 1 && parent !== store.tip.hash) {

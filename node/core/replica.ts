@@ -268,10 +268,7 @@ export class Replica {
   }
 
   async #followFromOutside(): Promise<void> {
-    if (await this.#puller.follow()) {
-      if (!this.#stopped && this.standing === 'outside' && !this.certifier.boundaryDue)
-        this.#ports.onLeftOut()
-    }
+    if ((await this.#puller.follow()) && !this.#stopped) this.#ports.onLeftOut()
   }
 
   async #recover(): Promise<void> {

@@ -180,15 +180,19 @@ export const MUTANTS: readonly Mutant[] = [
   {
     why: 'counts learners among the voters',
     file: 'node/core/unapplied.ts',
-    find: 'voters: validators.map(({ name }) => name),',
-    replace: 'voters: [...validators, ...learners].map(({ name }) => name),',
+    find: `    voters: validators.map(({ name }) => name),
+    learners: leaving === undefined ? names : [...names, leaving],`,
+    replace: `    voters: [...validators.map(({ name }) => name), ...names],
+    learners: leaving === undefined ? [] : [leaving],`,
     flags: ['--admins', '1'],
   },
   {
     why: 'a removed node goes on voting',
     file: 'node/core/unapplied.ts',
-    find: 'voters: validators.map(({ name }) => name),',
-    replace: 'voters: [...validators.map(({ name }) => name), ...(leaving === undefined ? [] : [leaving])],',
+    find: `    voters: validators.map(({ name }) => name),
+    learners: leaving === undefined ? names : [...names, leaving],`,
+    replace: `    voters: [...validators.map(({ name }) => name), ...(leaving === undefined ? [] : [leaving])],
+    learners: names,`,
     flags: ['--admins', '1'],
   },
   {
