@@ -7,6 +7,10 @@ import { simulate } from './simulation.ts'
 
 const SEEDS = 300
 const THREADS = 2
+/** Changes of membership that took effect. */
+const CHANGES = ['joins', 'promotions', 'removals', 'key replacements', 'moves', 'guests', 'quorums'].map(
+  (name) => `change: ${name}`,
+)
 
 describe('a simulated cluster of whole nodes', () => {
   it(`keeps every promise over ${SEEDS} seeds and those kept, and recovers`, async function () {
@@ -20,7 +24,8 @@ describe('a simulated cluster of whole nodes', () => {
       for (const [name, count] of Object.entries(outcome.faults)) faults[name] = (faults[name] ?? 0) + count
       return true
     })
-    for (const kind of FAULT_KINDS) ok((faults[kind] ?? 0) > 0, `no ${kind} in ${SEEDS} seeds`)
+    for (const kind of [...FAULT_KINDS, 'oldCopies', ...CHANGES])
+      ok((faults[kind] ?? 0) > 0, `no ${kind} in ${SEEDS} seeds`)
   })
 
   it('replays a seed to the last event, with real signatures too', async function () {
