@@ -50,10 +50,12 @@ export async function simulate(seed: number, options: SimOptions = {}): Promise<
   const simulation = new Simulation(seed, plan, cast, random)
   // What no code catches ends a real process.
   const unheard = (reason: unknown) =>
-    simulation.fail(`nobody hears: ${reason instanceof Error ? reason.stack : reason}`)
+    simulation.fail(`nobody catches: ${reason instanceof Error ? reason.stack : reason}`)
   process.on('unhandledRejection', unheard)
   try {
     await simulation.run()
+  } catch (error) {
+    unheard(error)
   } finally {
     process.off('unhandledRejection', unheard)
   }
