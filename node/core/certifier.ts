@@ -48,6 +48,8 @@ export interface CertifierPorts {
   /** A certificate for a tree this node holds; sizes only grow. */
   readonly onCertificate: (size: number, note: string) => void
   readonly onCosigned: () => void
+  /** Somebody shows a cosignature of this node's that its store knows nothing of: the store is an old one. */
+  readonly onForgotten: (size: number) => void
   /** Whatever this node may not survive. */
   readonly onFatal: (error: Error) => void
 }
@@ -227,9 +229,13 @@ export class Certifier {
 
   /** Shows verified lines to those who look for contradictions. */
   #show(checkpoint: Checkpoint, lines: readonly NoteSignature[]): void {
+    const { evidence, signer, onForgotten } = this.#ports
     for (const line of lines) {
       const key = this.#keyOf(checkpoint, line)
-      if (key) this.#ports.evidence.sawLine(key, checkpoint, line)
+      if (!key) continue
+      const own = signer !== undefined && equalBytes(key.bytes, signer.publicKey.bytes)
+      if (own && checkpoint.size > (this.#cosigned?.size ?? 0)) onForgotten(checkpoint.size)
+      evidence.sawLine(key, checkpoint, line)
     }
   }
 

@@ -52,6 +52,7 @@ type Internal =
   | 'onRefused'
   | 'onMembership'
   | 'onLeftOut'
+  | 'onForgotten'
   | 'onRecovered'
 
 export interface LedgerNodePorts extends Omit<ReplicaPorts, Internal> {
@@ -121,6 +122,7 @@ export class LedgerNode implements LedgerService {
       onRefused: (id, error) => this.#waiters.refused(id, error),
       onMembership: (membership) => this.#onMembership(membership),
       onLeftOut: () => this.#onLeftOut(),
+      onForgotten: () => void this.#replaceReplica(() => store.setRecovering({ without: [] })),
       onRecovered: () => void this.#replaceReplica(),
       onFatal: (error) => this.#onFatal(error),
     })

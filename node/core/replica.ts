@@ -74,6 +74,8 @@ export interface ReplicaPorts {
   readonly onMembership: (membership: Membership) => void
   /** A node outside of the membership holds all that is final, and is still outside. */
   readonly onLeftOut: () => void
+  /** The store does not know what this node has vouched for: it is to be marked, and the replica opened anew. */
+  readonly onForgotten: () => void
   /** The node knows again what binds it: the replica is to be opened anew, and takes part. */
   readonly onRecovered: () => void
   /** The node must stop: a broken invariant or an unusable disk. */
@@ -209,6 +211,7 @@ export class Replica {
       publish: (note) => void network.publish('cosignatures', utf8(note)).catch(() => {}),
       onCertificate: (size) => replica?.onCertificate(size),
       onCosigned: () => metrics.cosignatures.inc(),
+      onForgotten: (size) => replica?.onForgotten(size),
       onFatal,
     })
     const log = await store.logFrom(Math.max(0, store.tip.height - DEFAULT_LIMITS.memoryBlocks))
@@ -280,6 +283,9 @@ export class Replica {
       if (hardState && !this.#stopped) {
         this.halt()
         await this.driver.stop()
+        // Whatever it had cosigned is below: it was committed, and all that is committed it holds by now.
+        const { size, root } = store.tip
+        if (size > ((await store.cosigned())?.size ?? 0)) await store.setCosigned({ size, root })
         await store.clearRecovering(hardState)
         logger.info({ term: hardState.term }, 'this node knows again what binds it, and takes part')
         onRecovered()
@@ -449,6 +455,17 @@ export class Replica {
     if (membership.sequence === this.#sequence || this.#stopped) return
     this.#sequence = membership.sequence
     onMembership(membership)
+  }
+
+  onForgotten(size: number): void {
+    const { store, logger, onForgotten } = this.#ports
+    if (this.#stopped) return
+    this.halt()
+    logger.error(
+      { size, ours: store.tip.size },
+      'the others hold a cosignature of this node that its store has forgotten: an old copy of the store was put back. The node now listens until it knows again what binds it',
+    )
+    onForgotten()
   }
 
   #certifyIfLeading(): void {

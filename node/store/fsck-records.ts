@@ -1,4 +1,5 @@
 /** Checks the single records of a store, its certificates and its pending entries, against the verified chain. */
+import type { HardState } from '../../consensus/types.ts'
 import { equalBytes, fromU64, toHex, utf8 } from '../../src/bytes.ts'
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
 import { errorMessage } from '../../src/errors.ts'
@@ -16,6 +17,7 @@ import { type Sifted, sift, siftValue } from './sift.ts'
 export interface Anchors {
   readonly applied: number | undefined
   readonly logEnd: number | undefined
+  readonly hardState: HardState | undefined
   readonly cosigned: records.Checkpointed | undefined
   readonly certificate: string | undefined
 }
@@ -40,13 +42,13 @@ export async function readAnchors(raw: Kv, findings: Findings): Promise<Anchors>
     findings.add(kind, where, found.is === 'missing' ? 'is missing' : 'is damaged', found.is === 'missing')
     return undefined
   }
-  await read(META.hardState, 'promise', "Raft's term and vote", records.readHardState)
+  const hardState = await read(META.hardState, 'promise', "Raft's term and vote", records.readHardState)
   const cosigned = await read(META.cosigned, 'promise', 'the checkpoint cosigned last', records.readCosigned)
   const logEnd = await read(META.logEnd, 'promise', 'the height of the log', records.readLogEnd)
   const applied = await read(META.applied, 'derived', 'the height of the applied chain', records.readApplied)
   const certificate = await sift(raw, META.certificate)
   reportDamaged(certificate, findings, 'the newest certificate')
-  return { applied, logEnd, cosigned, certificate: textOf(certificate) }
+  return { applied, logEnd, hardState, cosigned, certificate: textOf(certificate) }
 }
 
 /** The tree sizes that records speak of. */
@@ -148,7 +150,7 @@ function checkOwnLine(
   findings.add('promise', 'the checkpoint cosigned last', what, true)
 }
 
-async function checkPromises({ raw, findings, anchors, chain, recovering }: RecordsTask): Promise<void> {
+async function checkPromises({ findings, anchors, chain, recovering }: RecordsTask): Promise<void> {
   const { cosigned } = anchors
   if (cosigned) {
     const root = chain.roots.get(cosigned.size)
@@ -157,9 +159,8 @@ async function checkPromises({ raw, findings, anchors, chain, recovering }: Reco
       findings.add('promise', 'the checkpoint cosigned last', what, true)
     }
   }
-  const hardState = await siftValue(raw, META.hardState)
-  if (!hardState || recovering) return
-  const { term } = records.readHardState(hardState)
+  if (!anchors.hardState || recovering) return
+  const { term } = anchors.hardState
   if (term < chain.walk.state.term) {
     const what = `is of term ${term}, older than the newest block, which is of term ${chain.walk.state.term}`
     findings.add('promise', "Raft's term and vote", what, true)

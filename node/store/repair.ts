@@ -20,7 +20,7 @@ import { blockKey, boundaryKey, META, pendingKey } from './keys.ts'
 import type { Kv } from './kv.ts'
 import { type LedgerStore, toRaftBlock } from './ledger-store.ts'
 import * as records from './records.ts'
-import { siftValue } from './sift.ts'
+import { sift, siftValue } from './sift.ts'
 import { StoreError } from './store-error.ts'
 import { SyncWalk } from './sync-walk.ts'
 
@@ -62,7 +62,7 @@ export async function repairStore(task: RepairTask): Promise<RepairReport> {
   const unapplied = await restoreLog(task, walk, anchors)
   const kept = await restorePromises(task, anchors, walk.state.term)
   const pending = await restorePending(task)
-  const marked = records.readRecovering(await siftValue(raw, META.recovering))
+  const marked = await markOf(raw)
   const recovering = forgetful || !kept || marked !== undefined
   if (recovering) await store.setRecovering(marked ?? { without: [] })
   return { height: store.tip.height, fetched, unapplied, pending, recovering, missing }
@@ -196,18 +196,27 @@ async function restoreLog({ raw, store }: RepairTask, walk: ChainWalk, anchors: 
 }
 
 /** Vote and cosigned pair, if they fit the chain; whether all was there. */
-async function restorePromises({ raw, store }: RepairTask, anchors: Anchors, term: number): Promise<boolean> {
-  const hardState = await siftValue(raw, META.hardState)
-  const { cosigned } = anchors
-  const known = hardState && records.readHardState(hardState)
+async function restorePromises({ store }: RepairTask, anchors: Anchors, term: number): Promise<boolean> {
+  const { cosigned, hardState: known } = anchors
   // Raft's term is never below that of a block in its log.
   const raised = known && known.term >= term ? known : { term, votedFor: undefined }
   await store.persist(raised, undefined, [])
-  if (!cosigned) return hardState !== undefined
+  if (!cosigned) return known !== undefined
   const facts = await store.factsAtSize(cosigned.size)
   const fits = facts !== undefined && equalBytes(facts.root, cosigned.root)
   if (fits) await store.setCosigned(cosigned)
-  return fits && hardState !== undefined
+  return fits && known !== undefined
+}
+
+/** The mark of a store that was recovering already; unreadable, it still is one. */
+async function markOf(raw: Kv): Promise<records.Recovering | undefined> {
+  const found = await sift(raw, META.recovering)
+  if (found.is === 'missing') return undefined
+  try {
+    return found.is === 'there' ? records.readRecovering(found.value) : { without: [] }
+  } catch {
+    return { without: [] }
+  }
 }
 
 async function restorePending({ raw, store }: RepairTask): Promise<number> {

@@ -77,6 +77,7 @@ describe('a node that has applied another chain than the certified one', functio
       publish() {},
       onCertificate() {},
       onCosigned() {},
+      onForgotten: () => {},
       onFatal,
     })
     const puller = new Puller({

@@ -1,26 +1,12 @@
 /** What LevelDB does when the disk is full, on a real and very small disk; and what of it the store passes on. */
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Kv } from '../../node/store/kv.ts'
 import { openLevel } from '../../node/store/level.ts'
 import { toHex, u64 } from '../../src/bytes.ts'
 import { refused } from '../ledger/fixture.ts'
-
-/** Mounts a disk of `size`; undefined where that is not allowed. */
-function smallDisk(size: string): string | undefined {
-  const folder = mkdtempSync(join(tmpdir(), 'qat-disk-'))
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', folder], { stdio: 'ignore' })
-    return folder
-  } catch {
-    rmSync(folder, { recursive: true })
-    return undefined
-  }
-}
+import { smallDisk, unmount } from '../support/small-disk.ts'
 
 const VALUE = new Uint8Array(200_000).fill(7)
 
@@ -56,9 +42,7 @@ describe('a store on a full disk', function () {
   let kv: Kv | undefined
   afterEach(() => kv?.close())
   after(() => {
-    if (disk === undefined) return
-    execFileSync('umount', [disk])
-    rmSync(disk, { recursive: true })
+    if (disk !== undefined) unmount(disk)
   })
 
   it('says so, stays readable, writes no more until it is reopened, and loses nothing acknowledged', async () => {

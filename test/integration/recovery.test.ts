@@ -1,0 +1,63 @@
+/** A node whose disk forgot what it had promised takes part again only when it knows. */
+import assert from 'node:assert/strict'
+import { cp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { event, startCluster, type TestCluster, until } from '../support/cluster.ts'
+
+describe('a node that forgot', function () {
+  this.timeout(120_000)
+  let cluster: TestCluster
+  before(async () => {
+    cluster = await startCluster()
+    await submit('bravo')
+  })
+  after(() => cluster?.close())
+
+  const store = () => join(cluster.folder('alpha'), 'store')
+  const status = () => cluster.running('alpha').status()
+  const takesPart = () => ['leader', 'follower'].includes(status().role) && status().leader !== undefined
+  async function submit(name: string): Promise<string> {
+    const params = { event: event(), wait: 'final', timeoutMs: 20_000 }
+    const { id, status } = await cluster.call<{ id: string; status: string }>(name, 'event.submit', params)
+    assert.equal(status, 'final')
+    return id
+  }
+
+  it('its whole disk waits for every other validator, and says for whom', async () => {
+    await cluster.stop('alpha')
+    await rm(store(), { recursive: true })
+    await cluster.stop('delta')
+    await cluster.start('alpha')
+    await until(() => status().note?.includes('delta') === true && !status().note?.includes('bravo'))
+    assert.equal(status().role, 'recovering')
+    await cluster.start('delta')
+    await until(takesPart)
+    assert.equal(status().note, undefined)
+    await submit('alpha')
+    await cluster.settled()
+  })
+
+  it('the last hour, because an old copy of its store was put back, is told by its own cosignature', async () => {
+    await cluster.stop('alpha')
+    const copy = join(cluster.dir, 'old-copy')
+    await cp(store(), copy, { recursive: true })
+    await cluster.start('alpha')
+    // Three of four must cosign, so without delta alpha's line is in every certificate.
+    await cluster.stop('delta')
+    await until(takesPart)
+    const ids = [await submit('bravo'), await submit('charlie')]
+    await cluster.stop('alpha')
+    await rm(store(), { recursive: true })
+    await cp(copy, store(), { recursive: true })
+    const seen = new Set<string>()
+    await cluster.start('alpha')
+    await until(() => seen.add(status().role).has('recovering'))
+    await cluster.start('delta')
+    await until(takesPart)
+    for (const id of ids) {
+      assert.equal((await cluster.call<{ status: string }>('alpha', 'entry.get', { id })).status, 'final')
+    }
+    await submit('alpha')
+    await cluster.settled()
+  })
+})
