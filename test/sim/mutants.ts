@@ -81,12 +81,6 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'if (batch.length > 0) await this.#kv.write(batch, blocks.length === 0)',
   },
   {
-    why: 'does not truncate on disk what a new leader replaced',
-    file: 'node/store/ledger-store.ts',
-    find: 'for (let height = truncate.from; height <= truncate.logEnd; height++)',
-    replace: 'for (let height = truncate.from; height < truncate.from; height++)',
-  },
-  {
     why: 'cosigns before the pair is on disk',
     file: 'node/core/certifier.ts',
     find: 'await store.setCosigned({ size, root })',
@@ -152,5 +146,11 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'node/store/ledger-store.ts',
     find: '...(fresh ? [] : [records.recoveringWrite({ without: [] })]),',
     replace: '...(fresh || !fresh ? [] : [records.recoveringWrite({ without: [] })]),',
+  },
+  {
+    why: 'keeps in the pool what a write that had seemed to fail has applied',
+    file: 'node/core/replica.ts',
+    find: 'if (leaf !== undefined) pool.remove(entry.id)',
+    replace: 'if (leaf !== undefined) continue',
   },
 ]
