@@ -511,6 +511,7 @@ export class LedgerNode implements LedgerService {
       cosigners: membership.cosigners,
       sequence: membership.sequence,
       nodes,
+      ...(own.note === undefined ? {} : { note: own.note }),
       evidence: this.#evidence.accusations.map(({ evidence: { kind }, accused, hash }) => {
         return { kind, accused, hash }
       }),

@@ -265,7 +265,8 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
       return sent
     },
     async request(to, bytes, timeoutMs) {
-      const signal = AbortSignal.timeout(timeoutMs)
+      // Whole milliseconds: Node takes no others, and a clock that measures what is left has them.
+      const signal = AbortSignal.timeout(Math.ceil(timeoutMs))
       const stream = await openStream(to, names.request)
       try {
         const lp = lpStream(stream, { maxDataLength: FRAME_BYTES_MAX, maxBufferSize: 2 * FRAME_BYTES_MAX })
