@@ -1,7 +1,7 @@
 /** Pulls committed blocks when this node has fallen behind, from one peer after another, until it has caught up. */
 import type { Driver } from '../../consensus/driver.ts'
 import { toHex } from '../../src/bytes.ts'
-import { errorMessage, InvariantError } from '../../src/errors.ts'
+import { errorMessage, InvariantError, ProofError } from '../../src/errors.ts'
 import { decodeBlock } from '../../src/ledger/block.ts'
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../logger.ts'
@@ -35,6 +35,7 @@ export class Puller {
   readonly #ports: PullerPorts
   #target = 0
   #pulling = false
+  #refreshing = false
   #stopped = false
   #turn = 0
 
@@ -50,11 +51,16 @@ export class Puller {
 
   /** Asks one peer for its certificate alone: this node holds the blocks but missed the cosignatures. */
   async refreshCertificate(peer: string): Promise<void> {
+    // Whoever says often that it has one is asked no more often for that.
+    if (this.#refreshing || this.#stopped) return
+    this.#refreshing = true
     try {
       await this.#ask(peer)
     } catch (error) {
-      this.#ports.logger.debug({ peer, error: errorMessage(error) }, 'no newer certificate')
+      if (error instanceof InvariantError) this.#ports.onFatal(error)
+      else this.#ports.logger.debug({ peer, error: errorMessage(error) }, 'no newer certificate')
     }
+    this.#refreshing = false
   }
 
   /**
@@ -129,13 +135,17 @@ export class Puller {
     const first = blocks[0]
     const last = blocks.at(-1)
     if (!first || !last) return !boundaryDue && store.tip.size >= checkpoint.size
+    if (first.seal.height > store.tip.height + 1) {
+      throw new ProofError('bad-inclusion', 'The answer leaves out the first block that was asked for.')
+    }
     const parent = toHex(first.seal.previous)
     // What stands on this node's disk below is committed too, so proven blocks that do not follow it are a fork.
-    if (first.seal.height === store.tip.height + 1 && parent !== store.tip.hash) {
+    if (parent !== store.tip.hash) {
       await this.#stop(peer, answer.certificate)
     }
     driver.install(await unapplied.check(parent, blocks.map(toRaftBlock), Number.POSITIVE_INFINITY))
-    for (let waited = 0; store.tip.height < last.seal.height && waited < REQUEST_TIMEOUT_MS; waited += 5) {
+    const waits = () => !this.#stopped && store.tip.height < last.seal.height
+    for (let waited = 0; waits() && waited < REQUEST_TIMEOUT_MS; waited += 5) {
       await new Promise<void>((resolve) => clock.after(5, resolve))
     }
     return !boundaryDue && store.members.boundaryAbove(certifier.size) === undefined

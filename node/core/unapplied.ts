@@ -133,11 +133,17 @@ export class Unapplied {
     }
   }
 
-  /** Ids of those leaves that stand in the applied chain already. */
+  /**
+   * Ids of those leaves that stand in the applied chain already, at another place than here: the same block may come
+   * from a leader and by catching up, and be applied while its second copy is being checked.
+   */
   async #recorded(blocks: readonly Block[]): Promise<Set<string>> {
-    const hashes = blocks.flatMap(({ leafHashes }) => leafHashes.slice(0, -1))
-    const found = await this.#store.hasLeaves(hashes)
-    return new Set(hashes.filter((_, i) => found[i]).map(toHex))
+    const leaves = blocks.flatMap(({ seal, leafHashes }) =>
+      leafHashes.slice(0, -1).map((hash, i) => ({ hash, index: seal.firstIndex + i })),
+    )
+    const found = await this.#store.leafIndexes(leaves.map(({ hash }) => hash))
+    const elsewhere = leaves.filter(({ index }, i) => found[i] !== undefined && found[i] !== index)
+    return new Set(elsewhere.map(({ hash }) => toHex(hash)))
   }
 }
 
