@@ -150,7 +150,7 @@ try {
   if (options.json) process.stdout.write(`${JSON.stringify(figures)}\n`)
 } finally {
   await Promise.all(running.map((member) => member.process.stop()))
-  await rm(dir, { recursive: true, force: true })
+  if (!process.env.KEEP) await rm(dir, { recursive: true, force: true })
 }
 
 /** Waits until the nodes have elected one of them. */
