@@ -215,7 +215,7 @@ export class Replica {
       onFatal,
     })
     const log = await store.logFrom(Math.max(0, store.tip.height - DEFAULT_LIMITS.memoryBlocks))
-    const unapplied = new Unapplied(store, pool, suites.urgent, evidence)
+    const unapplied = new Unapplied(store, pool, suites.urgent, evidence, clock)
     const blocks: RaftBlock[] = []
     for (const block of log) {
       const { height, previous } = block.seal
@@ -396,6 +396,7 @@ export class Replica {
     metrics.treeSize.set(store.tip.size)
     metrics.pending.set(this.#ports.pool.size)
     this.reads.applied()
+    this.#puller.applied()
     onOrdered(applied)
     this.certifier.applied()
     if (this.driver.raft.role === 'leader') {
