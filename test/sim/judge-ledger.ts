@@ -126,7 +126,7 @@ export class LedgerJudge {
     if (this.#notes.has(note)) return
     this.#notes.add(note)
     this.#quorum(node, note)
-    const { size, root } = parseCheckpoint(parseNote(note).text)
+    const { size, root } = parseCheckpoint(note.slice(0, note.indexOf('\n\n') + 1))
     const known = this.certified.get(size)
     if (known !== undefined && known !== toHex(root)) this.#fail(`two certificates of size ${size}`)
     this.certified.set(size, toHex(root))
