@@ -81,12 +81,6 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'if (batch.length > 0) await this.#kv.write(batch, blocks.length === 0)',
   },
   {
-    why: 'does not truncate on disk what a new leader replaced',
-    file: 'node/store/ledger-store.ts',
-    find: 'for (let height = truncate.from; height <= truncate.logEnd; height++)',
-    replace: 'for (let height = truncate.from; height < truncate.from; height++)',
-  },
-  {
     why: 'cosigns before the pair is on disk',
     file: 'node/core/certifier.ts',
     find: 'await store.setCosigned({ size, root })',
@@ -114,8 +108,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     why: 'takes pulled blocks without checking them',
     file: 'node/core/puller.ts',
-    find: 'driver.install(await unapplied.check(parent, blocks.map(toRaftBlock), Number.POSITIVE_INFINITY))',
-    replace: 'driver.install(blocks.map(toRaftBlock))',
+    find: 'await unapplied.checkProven(parent, blocks)',
+    replace: `blocks.map(({ block: { id, bytes, seal } }) =>
+      ({ height: seal.height, term: seal.term, hash: id, prev: toHex(seal.previous), body: bytes }))`,
   },
   {
     why: 'drops entries that it has called pending: they are never put on disk',
@@ -133,7 +128,7 @@ export const MUTANTS: readonly Mutant[] = [
     why: 'proposes events that stand in a block under way',
     file: 'node/core/proposer.ts',
     find: 'unapplied.overlaps(tail, entry)',
-    replace: 'unapplied.holds(tail, entry.id)',
+    replace: 'unapplied.overlaps(tail, { ...entry, claims: [] })',
   },
   {
     why: 'calls an entry final as soon as it is ordered',
@@ -152,5 +147,11 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'node/store/ledger-store.ts',
     find: '...(fresh ? [] : [records.recoveringWrite({ without: [] })]),',
     replace: '...(fresh || !fresh ? [] : [records.recoveringWrite({ without: [] })]),',
+  },
+  {
+    why: 'keeps in the pool what a write that had seemed to fail has applied',
+    file: 'node/core/replica.ts',
+    find: 'if (leaf !== undefined) pool.remove(entry.id)',
+    replace: 'if (leaf !== undefined) continue',
   },
 ]

@@ -112,6 +112,7 @@ export class SimNode implements Judged {
   }
 
   get raft(): Judged['raft'] {
+    this.#watchProposals()
     return this.ledger?.replica.driver.raft
   }
 

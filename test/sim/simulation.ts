@@ -19,7 +19,7 @@ import { sha256, standInSuite, synchronousSuite } from './suite.ts'
 import { Timeline } from './timeline.ts'
 import { Transcript } from './transcript.ts'
 
-const FAULTS_MS_MAX = 20_000
+const FAULTS_MS_MAX = 16_000
 /** From the last fault to agreement: elections of up to 3 s each, and a request that nobody answers, 10 s. */
 const RECOVERY_MS_MAX = 60_000
 /** After the last fault a cluster with liars goes on for so long. */
@@ -50,10 +50,12 @@ export async function simulate(seed: number, options: SimOptions = {}): Promise<
   const simulation = new Simulation(seed, plan, cast, random)
   // What no code catches ends a real process.
   const unheard = (reason: unknown) =>
-    simulation.fail(`nobody hears: ${reason instanceof Error ? reason.stack : reason}`)
+    simulation.fail(`nobody catches: ${reason instanceof Error ? reason.stack : reason}`)
   process.on('unhandledRejection', unheard)
   try {
     await simulation.run()
+  } catch (error) {
+    unheard(error)
   } finally {
     process.off('unhandledRejection', unheard)
   }
