@@ -1,10 +1,4 @@
-/**
- * Does the simulator bite? `npm run sim:mutants [-- --seeds N --start S --only TEXT --json]` makes each mistake of
- * test/sim/mutants.ts in a copy of the sources and simulates until a seed notices it.
- *
- * Prints a line for each on standard error and one JSON line at the end. Exit code 1 if a mutant survives or does
- * not apply.
- */
+/** Does the simulator bite? Makes mistakes on purpose in a copy of the sources: `npm run sim:mutants -- --help`. */
 import { execFile } from 'node:child_process'
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -17,8 +11,21 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const COPIED = ['src', 'consensus', 'node', 'test', 'scripts', 'package.json', 'tsconfig.json']
 const TIMEOUT_MS = 600_000
 
+const USAGE = `Usage: npm run sim:mutants -- [options]
+
+Makes each mistake of test/sim/mutants.ts in a copy of the sources, and simulates until a seed notices it.
+
+  --seeds N      how many seeds each mistake gets at most (200)
+  --start S      the first seed (0)
+  --only TEXT    only mistakes whose description or file has this text
+  --json         on standard error only what survives
+
+One JSON line at the end. Exit code 1 if a mistake goes unnoticed or cannot be made.
+`
+
 const { values } = parseArgs({
   options: {
+    help: { type: 'boolean', short: 'h', default: false },
     seeds: { type: 'string', default: '200' },
     start: { type: 'string', default: '0' },
     only: { type: 'string', default: '' },
@@ -26,6 +33,10 @@ const { values } = parseArgs({
   },
 })
 
+if (values.help) {
+  process.stdout.write(USAGE)
+  process.exit()
+}
 const chosen = MUTANTS.filter(({ why, file }) => `${why} ${file}`.includes(values.only))
 let caught = 0
 for (const mutant of chosen) {
