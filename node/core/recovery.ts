@@ -68,14 +68,32 @@ export class Recovery {
       .filter((other) => other !== name && !without.includes(other) && !this.#answers.has(other))
   }
 
+  /** What keeps the node from taking part, for its operator. */
+  get note(): string {
+    const { missing, ahead } = this
+    const why = 'This store may have forgotten promises.'
+    if (missing.length > 0)
+      return `${why} Before the node votes again it must hear from ${missing.join(', ')}.`
+    const what = ahead.map(({ name, height }) => `${name}'s (block ${height})`).join(' and ')
+    return `${why} Before the node votes again its log must catch up${what && ` with ${what}`}.`
+  }
+
+  /** Those whose log this node's own has not caught up with, and the last block of each. */
+  get ahead(): { readonly name: string; readonly height: number }[] {
+    const { tail } = this.#ports.own()
+    return [...this.#answers]
+      .filter(([, answer]) => !isUpToDate(tail, answer.tail))
+      .map(([name, answer]) => ({ name, height: answer.tail.height }))
+  }
+
   /** Asks who has not answered; the state to go on with if all have, and this log is up to date; else undefined. */
   async attempt(): Promise<HardState | undefined> {
     await Promise.all(this.missing.map((peer) => this.#ask(peer)))
     if (this.missing.length > 0) return undefined
     const { name, own } = this.#ports
     const { term, tail } = own()
+    if (this.ahead.length > 0) return undefined
     const answers = [...this.#answers.values()]
-    if (!answers.every((answer) => isUpToDate(tail, answer.tail))) return undefined
     return { term: Math.max(term, tail.term, ...answers.map((answer) => answer.term)), votedFor: name }
   }
 

@@ -36,6 +36,7 @@ import { Puller } from './puller.ts'
 import { answerRead, isReadRequest, Reads } from './reads.ts'
 import { encodePromises, isPromisesRequest, Recovery } from './recovery.ts'
 import { type Standing, standingOf } from './standing.ts'
+import { Standstill } from './standstill.ts'
 import { answerSync, decodeSyncRequest, encodeSyncAnswer } from './sync.ts'
 import { configurationOf, Unapplied } from './unapplied.ts'
 
@@ -90,6 +91,7 @@ export class Replica {
   readonly driver: Driver
   readonly gossip: Gossip
   readonly reads: Reads
+  readonly standstill: Standstill
   readonly #ports: ReplicaPorts
   readonly #unapplied: Unapplied
   readonly #admission: Admission
@@ -135,7 +137,10 @@ export class Replica {
       store,
       clock,
       refuse: (entry, error) => this.#drop(entry, error),
-      onFatal,
+      onFatal: (error) => {
+        // What it was about to propose may not fit any more to what the next replica has applied.
+        if (!this.#stopped) onFatal(error)
+      },
     })
     this.#puller = new Puller({
       network,
@@ -170,6 +175,15 @@ export class Replica {
       clock,
       leader: () => this.#leader,
       height: () => store.tip.height,
+    })
+    this.standstill = new Standstill({
+      name,
+      certifier,
+      network,
+      clock,
+      logger,
+      leader: () => this.#leader,
+      voters: () => this.driver.raft.configuration.voters,
     })
     this.recovery =
       parts.without &&
@@ -208,6 +222,7 @@ export class Replica {
       evidence,
       logger,
       now: clock.now,
+      elapsed: clock.elapsed,
       publish: (note) => void network.publish('cosignatures', utf8(note)).catch(() => {}),
       onCertificate: (size) => replica?.onCertificate(size),
       onCosigned: () => metrics.cosignatures.inc(),
@@ -257,6 +272,7 @@ export class Replica {
     this.#timers = [
       clock.every(TICK_MS, () => this.driver.tick()),
       clock.every(ANNOUNCE_MS, () => this.#announce()),
+      clock.every(ANNOUNCE_MS, () => this.standstill.look()),
       clock.every(ANNOUNCE_MS / 2, () => this.#forwarding.resend()),
       // A round that lost a message is repeated, so that an idle cluster still ends with everything final.
       clock.every(ANNOUNCE_MS / 2, () => {
