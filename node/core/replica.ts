@@ -98,8 +98,6 @@ export class Replica {
   readonly #forwarding: Forwarding
   readonly #proposer: Proposer
   readonly #puller: Puller
-  /** Ids of pool entries that are on disk as acknowledged pending. */
-  readonly #spooled = new Set<string>()
   #sequence: number
   #stopped = false
   #logEnd: number
@@ -352,13 +350,12 @@ export class Replica {
 
   /** Puts an entry of the pool on disk, so that it may be called pending: a crash of this node will not lose it. */
   async keep(id: string): Promise<void> {
-    const { store } = this.#ports
-    const entry = this.#ports.pool.get(id)
-    if (!entry || this.#spooled.has(id)) return
+    const { store, pool } = this.#ports
+    const entry = pool.get(id)
+    if (!entry || pool.isKept(id)) return
     await store.addPending([entry])
     // It may have been ordered while the disk was busy.
-    if (this.#ports.pool.get(id)) this.#spooled.add(id)
-    else await store.removePending([entry.hash])
+    if (!pool.markKept(id)) await store.removePending([entry.hash])
   }
 
   #onward(entry: Entry): void {
@@ -395,17 +392,15 @@ export class Replica {
     await store.apply(applied)
     end()
     this.#unapplied.prune()
-    const spooled: Uint8Array[] = []
+    const kept: Uint8Array[] = []
     for (const { entries } of applied) {
       for (const entry of entries) {
-        this.#ports.pool.remove(entry.id)
-        if (this.#spooled.delete(entry.id)) spooled.push(entry.hash)
-        for (const rival of this.#dropRivals(entry))
-          if (this.#spooled.delete(rival.id)) spooled.push(rival.hash)
+        if (this.#ports.pool.remove(entry.id)) kept.push(entry.hash)
+        kept.push(...this.#dropRivals(entry))
       }
       metrics.entriesApplied.inc(entries.length)
     }
-    if (spooled.length > 0) await store.removePending(spooled)
+    if (kept.length > 0) await store.removePending(kept)
     if (store.members.newest !== newest) this.#sift()
     metrics.blocksApplied.inc(applied.length)
     metrics.height.set(store.tip.height)
@@ -435,17 +430,19 @@ export class Replica {
     }
   }
 
-  /** A CloudEvent is recorded once: what waits under the same source and id will never be ordered. */
-  #dropRivals(recorded: Entry): Entry[] {
-    const rivals: Entry[] = []
+  /**
+   * A CloudEvent is recorded once: what waits under the same source and id will never be ordered. Returns the
+   * hashes of those that are to be removed from the disk as well.
+   */
+  #dropRivals(recorded: Entry): Uint8Array[] {
+    const kept: Uint8Array[] = []
     for (const { source, id } of recorded.claims) {
       const rival = id === undefined ? undefined : this.#ports.pool.withEvent(source, id)
       if (!rival) continue
-      this.#ports.pool.remove(rival.id)
+      if (this.#ports.pool.remove(rival.id)) kept.push(rival.hash)
       this.#ports.onRefused(rival.id, rivalError(rival, recorded))
-      rivals.push(rival)
     }
-    return rivals
+    return kept
   }
 
   #onSoftState({ role, leader }: SoftState): void {
@@ -533,8 +530,7 @@ export class Replica {
   /** An entry of the pool will never be ordered. */
   #drop(entry: Entry, error: QatError): void {
     const { pool, store, onRefused, onFatal } = this.#ports
-    pool.remove(entry.id)
-    if (this.#spooled.delete(entry.id)) store.removePending([entry.hash]).catch(onFatal)
+    if (pool.remove(entry.id)) store.removePending([entry.hash]).catch(onFatal)
     onRefused(entry.id, error)
   }
 
@@ -566,8 +562,7 @@ export class Replica {
       const entry = decodeEntry(bytes)
       try {
         await this.#admission.admit(entry)
-        if (this.#ports.pool.get(entry.id)) this.#spooled.add(entry.id)
-        else await store.removePending([entry.hash])
+        if (!this.#ports.pool.markKept(entry.id)) await store.removePending([entry.hash])
       } catch (error) {
         logger.error(
           { id: entry.id, code: errorCode(error) },
