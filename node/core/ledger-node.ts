@@ -135,7 +135,7 @@ export class LedgerNode implements LedgerService {
     const { network } = this.#ports
     await network.start({
       frame: (from, kind, bytes) => this.replica.frame(from, kind, bytes),
-      request: (_, bytes) => this.replica.request(bytes),
+      request: (from, bytes) => this.replica.request(from, bytes),
       gossip: (from, topic, bytes) => this.replica.hear(from, topic, bytes),
       connected: () => this.#ports.metrics.peers.set(network.peers().length),
     })

@@ -497,9 +497,12 @@ export class Replica {
     }
   }
 
-  async request(bytes: Uint8Array): Promise<Uint8Array> {
-    if (isReadRequest(bytes)) return answerRead(this.driver)
-    if (isPromisesRequest(bytes)) return encodePromises(this.driver.raft)
+  /** Answers a node; one that is no member any more learns what is final, and nothing else. */
+  async request(from: string, bytes: Uint8Array): Promise<Uint8Array> {
+    if (this.membership.nodeByName.has(from)) {
+      if (isReadRequest(bytes)) return answerRead(this.driver)
+      if (isPromisesRequest(bytes)) return encodePromises(this.driver.raft)
+    }
     const answer = await answerSync(this.#ports.store, this.certifier.note, decodeSyncRequest(bytes))
     return encodeSyncAnswer(answer)
   }
