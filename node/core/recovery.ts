@@ -6,6 +6,7 @@
  * when its own log is as up to date as any of them (Raft section 5.4.1), with the highest of the terms, in which
  * it votes for nobody else. Whoever cannot answer any more must be waived by name, by the operator.
  */
+import { TERM_LEAP_MAX } from '../../consensus/config.ts'
 import type { BlockRef, HardState } from '../../consensus/types.ts'
 import { utf8 } from '../../src/bytes.ts'
 import { errorMessage } from '../../src/errors.ts'
@@ -100,7 +101,16 @@ export class Recovery {
   async #ask(peer: string): Promise<void> {
     const { network, logger } = this.#ports
     try {
-      this.#answers.set(peer, decodePromises(await network.request(peer, QUESTION, REQUEST_TIMEOUT_MS)))
+      const answer = decodePromises(await network.request(peer, QUESTION, REQUEST_TIMEOUT_MS))
+      // Taking over such a term would leave this node none to take part in.
+      if (answer.term - this.#ports.own().term > TERM_LEAP_MAX) {
+        logger.warn(
+          { peer, term: answer.term },
+          'names a term that no election can have come to; asking again',
+        )
+        return
+      }
+      this.#answers.set(peer, answer)
     } catch (error) {
       logger.debug({ peer, error: errorMessage(error) }, 'has not said yet what binds it')
     }
