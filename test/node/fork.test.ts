@@ -74,6 +74,7 @@ describe('a node that has applied another chain than the certified one', functio
       evidence,
       logger,
       now: () => TIME,
+      elapsed: () => 0,
       publish() {},
       onCertificate() {},
       onCosigned() {},
