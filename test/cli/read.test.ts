@@ -109,28 +109,27 @@ describe('a command that asks a node', () => {
     assert.deepEqual(json(), [server.service.cluster()])
   })
 
-  it('status says why nothing goes on, and what the asked node says of itself', async () => {
-    const server = await serve({
-      cluster: () => {
-        const progress = { kind: 'validator', height: 2, size: 9, finalSize: 9, pending: 0 } as const
-        return {
-          ...{ ledger: LEDGER, term: 1, cosigners: 3, sequence: 0, evidence: [] },
-          nodes: [
-            { ...progress, name: 'alpha', role: 'recovering', online: true },
-            { ...progress, name: 'bravo', role: 'follower', online: true },
-            { ...progress, name: 'carol', role: 'follower', online: false },
-          ],
-          note: 'This store may have forgotten promises.',
-        }
-      },
-    })
+  it('status says why nothing goes on, or what the asked node says of itself', async () => {
+    const progress = { kind: 'validator', height: 2, size: 9, finalSize: 9, pending: 0 } as const
+    const cluster = {
+      ...{ ledger: LEDGER, term: 1, cosigners: 3, sequence: 0, evidence: [] },
+      nodes: [
+        { ...progress, name: 'alpha', role: 'follower', online: true },
+        { ...progress, name: 'bravo', role: 'recovering', online: true },
+        { ...progress, name: 'carol', role: 'follower', online: false },
+      ],
+    }
+    const server = await serve({ cluster: () => cluster })
     const { stdout } = await qat(['status', '--rpc', server.url])
     assert.match(stdout, /^Leader +none$/m)
-    assert.match(stdout, /^Note +This store may have forgotten promises\.$/m)
     assert.match(
       stdout,
-      /^Note +Nothing can be ordered: that takes 2, and of 3 validators 1 can take part: alpha is recovering, carol is offline\.$/m,
+      /^Note +Nothing can be ordered: that takes 2, and of 3 validators 1 can take part: bravo is recovering, carol is offline\.$/m,
     )
+    const apart = await serve({ cluster: () => ({ ...cluster, note: 'The disk is nearly full.' }) })
+    const said = (await qat(['status', '--rpc', apart.url])).stdout
+    assert.match(said, /^Note +The disk is nearly full\.$/m)
+    assert.doesNotMatch(said, /Nothing can be ordered/)
   })
 
   it('get says in words what a change of the members changes', async () => {

@@ -43,7 +43,11 @@ function clusterText(reply: Json): string {
   const leader = cluster.leader === undefined ? undefined : shortText(cluster.leader, '"leader"')
   const cosigners = count(cluster.cosigners, '"cosigners"')
   const validators = nodes.filter(({ kind }) => kind === 'validator').length
-  const own = cluster.note === undefined ? [] : [text(cluster.note, '"note"', NOTE_BYTES_MAX)]
+  // A node that stands apart does not hear all that the others say: its view is no reason to alarm anyone.
+  const notes =
+    cluster.note === undefined
+      ? obstacles(nodes, leader, cosigners)
+      : [text(cluster.note, '"note"', NOTE_BYTES_MAX), 'Of the others it may know little: ask another node.']
   const facts = factSheet([
     ['Ledger', shortText(cluster.ledger, '"ledger"')],
     ['Leader', leader ?? 'none'],
@@ -51,7 +55,7 @@ function clusterText(reply: Json): string {
     ['Cosigners', `${cosigners} of ${counted(validators, 'validator')}`],
     ['Changes', count(cluster.sequence, '"sequence"')],
     ['Evidence', evidenceText(cluster.evidence)],
-    ...[...own, ...obstacles(nodes, leader, cosigners)].map((note) => ['Note', note] as const),
+    ...notes.map((note) => ['Note', note] as const),
   ])
   const rows = nodes.map(({ name, kind, role, online, rest }) => [
     name,
