@@ -13,13 +13,14 @@ import type { BlockRef, HardState, Block as RaftBlock, SoftState } from '../../c
 import { decodeMessage, encodeMessage } from '../../consensus/wire.ts'
 import { toHex, utf8 } from '../../src/bytes.ts'
 import { keyId } from '../../src/crypto/keys.ts'
-import type { SignatureSuite, Signer } from '../../src/crypto/suite.ts'
+import type { Signer } from '../../src/crypto/suite.ts'
 import { errorCode, FormatError, invariant, type QatError, RefusedError } from '../../src/errors.ts'
 import { checkEntry } from '../../src/ledger/chain.ts'
 import { decodeEntry, type Entry } from '../../src/ledger/entry.ts'
 import type { Membership } from '../../src/ledger/membership.ts'
 import { decodeEntryBundle } from '../../src/merkle/tiles.ts'
 import type { Clock } from '../clock.ts'
+import type { VerifyLanes } from '../crypto/verify-queue.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import { FRAME, type FrameKind, type Network, type Topic, type Verdict } from '../net/network.ts'
@@ -57,8 +58,7 @@ export interface ReplicaPorts {
   readonly clock: Clock
   /** Uniform in [0, 1): election timeouts. */
   readonly random: () => number
-  /** For what ordering waits for, and for the rest. */
-  readonly suites: { readonly urgent: SignatureSuite; readonly ordinary: SignatureSuite }
+  readonly suites: VerifyLanes
   readonly nodeKey: Signer
   readonly cosigner: Signer
   /** Entries admitted and not applied; it outlives the replica. */
@@ -228,7 +228,7 @@ export class Replica {
       onFatal,
     })
     const log = await store.logFrom(Math.max(0, store.tip.height - DEFAULT_LIMITS.memoryBlocks))
-    const unapplied = new Unapplied(store, pool, suites.urgent, evidence, clock)
+    const unapplied = new Unapplied(store, pool, suites, evidence, clock)
     const blocks: RaftBlock[] = []
     for (const block of log) {
       const { height, previous } = block.seal

@@ -85,7 +85,7 @@ describe('a node that has applied another chain than the certified one', functio
       network: { peers: () => ['bob'], request: answer, misbehaved() {} },
       driver: { raft: { commit: 1 } } as unknown as Driver,
       store,
-      unapplied: new Unapplied(store, new Pool(), suite, evidence, systemClock),
+      unapplied: new Unapplied(store, new Pool(), { urgent: suite, past: suite }, evidence, systemClock),
       certifier,
       evidence,
       clock: systemClock,

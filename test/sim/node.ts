@@ -170,7 +170,7 @@ export class SimNode implements Judged {
       network: this.#liar?.network(port) ?? port,
       clock: life,
       random: random.next,
-      suites: { urgent: suite, ordinary: suite },
+      suites: { urgent: suite, ordinary: suite, past: suite },
       nodeKey: this.#keys.node,
       cosigner: this.#keys.cosigner,
       gateway: this.#keys.gateway,
