@@ -123,6 +123,8 @@ export interface ClusterStatus {
     readonly online: boolean
     readonly seenMs?: number
   })[]
+  /** Why this node does not take part, in a sentence, if so. */
+  readonly note?: string
   /** The evidence that this node keeps, by the SHA-256 of each piece. */
   readonly evidence: readonly {
     readonly kind: EvidenceKind

@@ -69,6 +69,7 @@ export class Certifier {
   #proposed = { size: 0, at: 0 }
   #policy: { readonly sequence: number; readonly policy: Policy } | undefined
   #working: Promise<unknown> = Promise.resolve()
+  #stopped = false
 
   private constructor(ports: CertifierPorts, cosigned: Checkpointed | undefined) {
     this.#ports = ports
@@ -200,14 +201,20 @@ export class Certifier {
     return checkpoint
   }
 
-  /** Waits for the work at hand, for an orderly stop. */
+  /** From now on nothing is signed, written or published: another certifier may take over the store. */
+  stop(): void {
+    this.#stopped = true
+  }
+
+  /** Waits for the work at hand. */
   async idle(): Promise<void> {
     await this.#working
   }
 
   /** One piece of work at a time: what was signed last must be known before the next is signed. */
   #enqueue(work: () => Promise<void>): void {
-    this.#working = this.#working.then(work).catch((error: unknown) => {
+    const unlessStopped = () => (this.#stopped ? undefined : work())
+    this.#working = this.#working.then(unlessStopped).catch((error: unknown) => {
       if (error instanceof InvariantError || error instanceof StoreError) this.#ports.onFatal(error)
       else
         this.#ports.logger.error({ err: error }, 'certifying failed; will try again with the next checkpoint')
@@ -307,7 +314,7 @@ export class Certifier {
     // Not a validator for this size, or one with another key: the signature would not count.
     if (!own || !signer || !equalBytes(own.bytes, signer.publicKey.bytes)) return
     const last = this.#cosigned
-    if (last && size < last.size) return
+    if (this.#stopped || (last && size < last.size)) return
     if (last && size === last.size) {
       invariant(equalBytes(root, last.root), 'This node has cosigned another root of the same size.', {
         size,
@@ -319,6 +326,7 @@ export class Certifier {
     const timestamp = Math.floor(now() / 1000)
     const names = asLog ? [origin, cosignerName(origin, name)] : [cosignerName(origin, name)]
     const lines = await Promise.all(names.map((key) => signCosignature(signer, key, checkpoint, timestamp)))
+    if (this.#stopped) return
     for (const line of lines) this.#place(checkpoint, line)
     this.#ports.onCosigned()
     this.#ports.publish(printNote({ text: printCheckpoint(checkpoint), signatures: lines }))

@@ -13,6 +13,7 @@ import { count, fields, parseJson } from '../../src/json.ts'
 import type { Membership } from '../../src/ledger/membership.ts'
 import type { Logger } from '../logger.ts'
 import type { Network } from '../net/network.ts'
+import type { LedgerStore } from '../store/ledger-store.ts'
 
 const REQUEST_TIMEOUT_MS = 5_000
 const BYTES_MAX = 1024
@@ -86,6 +87,18 @@ export class Recovery {
       logger.debug({ peer, error: errorMessage(error) }, 'has not said yet what binds it')
     }
   }
+}
+
+/** Writes down what binds the node from now on. Nothing else may write to the store meanwhile. */
+export async function endRecovery(store: LedgerStore, found: HardState, logger: Logger): Promise<void> {
+  // A leader may have been heard of since, in a newer term.
+  const { term } = await store.hardState()
+  const hardState = term > found.term ? { ...found, term } : found
+  // Whatever it had cosigned is below: it was committed, and all that is committed it holds by now.
+  const { size, root } = store.tip
+  if (size > ((await store.cosigned())?.size ?? 0)) await store.setCosigned({ size, root })
+  await store.clearRecovering(hardState)
+  logger.info({ term: hardState.term }, 'this node knows again what binds it, and takes part')
 }
 
 function isUpToDate(own: Promises['tail'], other: Promises['tail']): boolean {

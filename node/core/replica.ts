@@ -9,7 +9,7 @@
 import { DEFAULT_LIMITS } from '../../consensus/config.ts'
 import { Driver, type Write } from '../../consensus/driver.ts'
 import { Raft } from '../../consensus/raft.ts'
-import type { BlockRef, Block as RaftBlock, SoftState } from '../../consensus/types.ts'
+import type { BlockRef, HardState, Block as RaftBlock, SoftState } from '../../consensus/types.ts'
 import { decodeMessage, encodeMessage } from '../../consensus/wire.ts'
 import { toHex, utf8 } from '../../src/bytes.ts'
 import { keyId } from '../../src/crypto/keys.ts'
@@ -76,8 +76,8 @@ export interface ReplicaPorts {
   readonly onLeftOut: () => void
   /** The store does not know what this node has vouched for: it is to be marked, and the replica opened anew. */
   readonly onForgotten: () => void
-  /** The node knows again what binds it: the replica is to be opened anew, and takes part. */
-  readonly onRecovered: () => void
+  /** The node knows again what binds it: with that on disk, the replica is to be opened anew, and takes part. */
+  readonly onRecovered: (hardState: HardState) => void
   /** The node must stop: a broken invariant or an unusable disk. */
   readonly onFatal: (error: unknown) => void
 }
@@ -215,7 +215,7 @@ export class Replica {
       onFatal,
     })
     const log = await store.logFrom(Math.max(0, store.tip.height - DEFAULT_LIMITS.memoryBlocks))
-    const unapplied = new Unapplied(store, pool, suites.urgent, evidence)
+    const unapplied = new Unapplied(store, pool, suites.urgent, evidence, clock)
     const blocks: RaftBlock[] = []
     for (const block of log) {
       const { height, previous } = block.seal
@@ -275,21 +275,12 @@ export class Replica {
   }
 
   async #recover(): Promise<void> {
-    const { store, logger, onFatal, onRecovered } = this.#ports
+    const { onFatal, onRecovered } = this.#ports
     if (this.#recovering || this.#stopped) return
     this.#recovering = true
     try {
       const hardState = await this.recovery?.attempt()
-      if (hardState && !this.#stopped) {
-        this.halt()
-        await this.driver.stop()
-        // Whatever it had cosigned is below: it was committed, and all that is committed it holds by now.
-        const { size, root } = store.tip
-        if (size > ((await store.cosigned())?.size ?? 0)) await store.setCosigned({ size, root })
-        await store.clearRecovering(hardState)
-        logger.info({ term: hardState.term }, 'this node knows again what binds it, and takes part')
-        onRecovered()
-      }
+      if (hardState && !this.#stopped) onRecovered(hardState)
     } catch (error) {
       onFatal(error)
     }
@@ -311,16 +302,23 @@ export class Replica {
       }
     }
     this.halt()
-    await this.driver.stop()
-    await this.certifier.idle()
+    await this.ended()
     await this.#ports.evidence.idle()
   }
 
-  /** Does nothing from now on, and answers only what the disk holds. */
+  /** From now on nothing is signed, sent or begun; only what the disk holds is answered. */
   halt(): void {
     this.#stopped = true
     for (const cancel of this.#timers) cancel()
     this.#puller.stop()
+    this.certifier.stop()
+    this.#forwarding.follow(undefined)
+  }
+
+  /** After `halt`: resolves when nothing is being written any more. */
+  async ended(): Promise<void> {
+    await this.driver.stop()
+    await this.certifier.idle()
   }
 
   /** The leader as far as this node knows. */
@@ -398,6 +396,7 @@ export class Replica {
     metrics.treeSize.set(store.tip.size)
     metrics.pending.set(this.#ports.pool.size)
     this.reads.applied()
+    this.#puller.applied()
     onOrdered(applied)
     this.certifier.applied()
     if (this.driver.raft.role === 'leader') {

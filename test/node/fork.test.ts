@@ -84,7 +84,7 @@ describe('a node that has applied another chain than the certified one', functio
       network: { peers: () => ['bob'], request: answer, misbehaved() {} },
       driver: { raft: { commit: 1 } } as unknown as Driver,
       store,
-      unapplied: new Unapplied(store, new Pool(), suite, evidence),
+      unapplied: new Unapplied(store, new Pool(), suite, evidence, systemClock),
       certifier,
       evidence,
       clock: systemClock,

@@ -109,8 +109,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     why: 'takes pulled blocks without checking them',
     file: 'node/core/puller.ts',
-    find: 'driver.install(await unapplied.check(parent, blocks.map(toRaftBlock), Number.POSITIVE_INFINITY))',
-    replace: 'driver.install(blocks.map(toRaftBlock))',
+    find: 'await unapplied.checkProven(parent, blocks)',
+    replace: `blocks.map(({ block: { id, bytes, seal } }) =>
+      ({ height: seal.height, term: seal.term, hash: id, prev: toHex(seal.previous), body: bytes }))`,
   },
   {
     why: 'installs pulled blocks without the proof that the certificate covers them',
@@ -186,7 +187,7 @@ export const MUTANTS: readonly Mutant[] = [
     why: 'proposes events that stand in a block under way',
     file: 'node/core/proposer.ts',
     find: 'unapplied.overlaps(tail, entry)',
-    replace: 'unapplied.holds(tail, entry.id)',
+    replace: 'unapplied.overlaps(tail, { ...entry, claims: [] })',
   },
   {
     why: 'calls an entry final as soon as it is ordered',
