@@ -1,7 +1,7 @@
 /** The LedgerService of a running node: submissions and their progress, questions, subscriptions. */
 import { toBase64 } from '../../src/bytes.ts'
 import type { Signer } from '../../src/crypto/suite.ts'
-import { errorCode, QatError } from '../../src/errors.ts'
+import { errorCode, errorMessage, QatError } from '../../src/errors.ts'
 import type { JsonObject } from '../../src/json.ts'
 import type { Entry } from '../../src/ledger/entry.ts'
 import { memberToJson } from '../../src/ledger/member.ts'
@@ -135,7 +135,7 @@ export class LedgerNode implements LedgerService {
     const { network } = this.#ports
     await network.start({
       frame: (from, kind, bytes) => this.replica.frame(from, kind, bytes),
-      request: (_, bytes) => this.replica.request(bytes),
+      request: (from, bytes) => this.replica.request(from, bytes),
       gossip: (from, topic, bytes) => this.replica.hear(from, topic, bytes),
       connected: () => this.#ports.metrics.peers.set(network.peers().length),
     })
@@ -411,18 +411,14 @@ export class LedgerNode implements LedgerService {
     return this.#standingIn(this.replica.membership) === 'learner' ? 'learner' : driver.raft.role
   }
 
-  /** Why this node does not take part, for its operator. */
+  /** Why this node does not take part, or why the ledger stands still, for its operator. */
   get #note(): string | undefined {
     const { standing, recovery } = this.replica
     if (this.#lifecycle.suspended) return this.#lifecycle.suspended.message
     if (standing === 'outside') {
       return 'The membership does not have this node under its keys; it follows what is final and waits.'
     }
-    if (!recovery) return undefined
-    const { missing } = recovery
-    return missing.length > 0
-      ? `This store may have forgotten promises. Before the node votes again it must hear from ${missing.join(', ')}.`
-      : 'This store may have forgotten promises. Before the node votes again its log must catch up.'
+    return recovery ? recovery.note : this.replica.standstill.note
   }
 
   cluster(): ClusterStatus {
@@ -466,7 +462,7 @@ export class LedgerNode implements LedgerService {
       for (const [i, { id }] of entries.entries())
         this.#waiters.ordered(id, { index: firstIndex + i, height })
     }
-    if (this.#listeners.size > 0) void this.#tellOrdered(blocks)
+    if (this.#listeners.size > 0) this.#tellOrdered(blocks).catch((error) => this.#notTold(error))
   }
 
   async #tellOrdered(blocks: readonly AppliedBlock[]): Promise<void> {
@@ -483,8 +479,16 @@ export class LedgerNode implements LedgerService {
   onFinal(size: number): void {
     this.#waiters.final(size)
     if (this.#listeners.size > 0) {
-      void this.#reader.checkpoint().then((checkpoint) => this.#tell({ topic: 'checkpoints', checkpoint }))
+      this.#reader
+        .checkpoint()
+        .then((checkpoint) => this.#tell({ topic: 'checkpoints', checkpoint }))
+        .catch((error) => this.#notTold(error))
     }
+  }
+
+  /** The disk could not be read, or was closed meanwhile. Whoever needs every event asks for what it missed. */
+  #notTold(error: unknown): void {
+    this.#ports.logger.warn({ error: errorMessage(error) }, 'subscribers were not told of an event')
   }
 
   #tell(event: LedgerEvent): void {

@@ -6,6 +6,7 @@
  * when its own log is as up to date as any of them (Raft section 5.4.1), with the highest of the terms, in which
  * it votes for nobody else. Whoever cannot answer any more must be waived by name, by the operator.
  */
+import { TERM_LEAP_MAX } from '../../consensus/config.ts'
 import type { BlockRef, HardState } from '../../consensus/types.ts'
 import { utf8 } from '../../src/bytes.ts'
 import { errorMessage } from '../../src/errors.ts'
@@ -68,21 +69,48 @@ export class Recovery {
       .filter((other) => other !== name && !without.includes(other) && !this.#answers.has(other))
   }
 
+  /** What keeps the node from taking part, for its operator. */
+  get note(): string {
+    const { missing, ahead } = this
+    const why = 'This store may have forgotten promises.'
+    if (missing.length > 0)
+      return `${why} Before the node votes again it must hear from ${missing.join(', ')}.`
+    const what = ahead.map(({ name, height }) => `${name}'s (block ${height})`).join(' and ')
+    return `${why} Before the node votes again its log must catch up${what && ` with ${what}`}.`
+  }
+
+  /** Those whose log this node's own has not caught up with, and the last block of each. */
+  get ahead(): { readonly name: string; readonly height: number }[] {
+    const { tail } = this.#ports.own()
+    return [...this.#answers]
+      .filter(([, answer]) => !isUpToDate(tail, answer.tail))
+      .map(([name, answer]) => ({ name, height: answer.tail.height }))
+  }
+
   /** Asks who has not answered; the state to go on with if all have, and this log is up to date; else undefined. */
   async attempt(): Promise<HardState | undefined> {
     await Promise.all(this.missing.map((peer) => this.#ask(peer)))
     if (this.missing.length > 0) return undefined
     const { name, own } = this.#ports
     const { term, tail } = own()
+    if (this.ahead.length > 0) return undefined
     const answers = [...this.#answers.values()]
-    if (!answers.every((answer) => isUpToDate(tail, answer.tail))) return undefined
     return { term: Math.max(term, tail.term, ...answers.map((answer) => answer.term)), votedFor: name }
   }
 
   async #ask(peer: string): Promise<void> {
     const { network, logger } = this.#ports
     try {
-      this.#answers.set(peer, decodePromises(await network.request(peer, QUESTION, REQUEST_TIMEOUT_MS)))
+      const answer = decodePromises(await network.request(peer, QUESTION, REQUEST_TIMEOUT_MS))
+      // Taking over such a term would leave this node none to take part in.
+      if (answer.term - this.#ports.own().term > TERM_LEAP_MAX) {
+        logger.warn(
+          { peer, term: answer.term },
+          'names a term that no election can have come to; asking again',
+        )
+        return
+      }
+      this.#answers.set(peer, answer)
     } catch (error) {
       logger.debug({ peer, error: errorMessage(error) }, 'has not said yet what binds it')
     }

@@ -11,6 +11,7 @@ import { type ChainState, checkBlock, extend } from '../../src/ledger/chain.ts'
 import { decodeEntry, type Entry, verifyAll } from '../../src/ledger/entry.ts'
 import type { Membership } from '../../src/ledger/membership.ts'
 import type { Clock } from '../clock.ts'
+import type { VerifyLanes } from '../crypto/verify-queue.ts'
 import { type AppliedBlock, type LedgerStore, toRaftBlock } from '../store/ledger-store.ts'
 import type { EvidenceCollector } from './evidence.ts'
 import { eventNames, type Pool } from './pool.ts'
@@ -34,7 +35,7 @@ const READ_AT_ONCE = 8
 export class Unapplied {
   readonly #store: LedgerStore
   readonly #pool: Pool
-  readonly #suite: SignatureSuite
+  readonly #suites: Pick<VerifyLanes, 'urgent' | 'past'>
   readonly #evidence: Pick<EvidenceCollector, 'sawSeal'>
   readonly #clock: Pick<Clock, 'soon'>
   /** By block hash. Branches of former leaders may stand side by side; applying a height drops them all. */
@@ -43,13 +44,13 @@ export class Unapplied {
   constructor(
     store: LedgerStore,
     pool: Pool,
-    suite: SignatureSuite,
+    suites: Pick<VerifyLanes, 'urgent' | 'past'>,
     evidence: Pick<EvidenceCollector, 'sawSeal'>,
     clock: Pick<Clock, 'soon'>,
   ) {
     this.#store = store
     this.#pool = pool
-    this.#suite = suite
+    this.#suites = suites
     this.#evidence = evidence
     this.#clock = clock
   }
@@ -93,12 +94,12 @@ export class Unapplied {
     const base = this.#base(parent)
     const read: AppliedBlock[] = []
     for (const block of blocks) read.push(await this.read(decodeMatching(block)))
-    return this.#check(base, read, now)
+    return this.#check(base, read, now, this.#suites.urgent)
   }
 
   /** As `check`, of blocks that `read` has read and a certificate has proven committed. */
   async checkProven(parent: string, blocks: readonly AppliedBlock[]): Promise<RaftBlock[]> {
-    return this.#check(this.#base(parent), blocks, Number.POSITIVE_INFINITY)
+    return this.#check(this.#base(parent), blocks, Number.POSITIVE_INFINITY, this.#suites.past)
   }
 
   /** Reads the entries of a block a few at a time, so that verification and the network get on meanwhile. */
@@ -111,7 +112,12 @@ export class Unapplied {
     return { block, entries }
   }
 
-  async #check(base: Base, blocks: readonly AppliedBlock[], now: number): Promise<RaftBlock[]> {
+  async #check(
+    base: Base,
+    blocks: readonly AppliedBlock[],
+    now: number,
+    suite: SignatureSuite,
+  ): Promise<RaftBlock[]> {
     let { state } = base
     const seen = new Set([...base.ids, ...(await this.#recorded(blocks))])
     const passed: Known[] = []
@@ -138,7 +144,7 @@ export class Unapplied {
       for (const id of next.ids) seen.add(id)
       passed.push(next)
     }
-    if (!(await verifyAll(this.#suite, signatures))) {
+    if (!(await verifyAll(suite, signatures))) {
       throw new RefusedError('bad-signature', 'A block holds a signature that does not verify.')
     }
     for (const [i, { block }] of passed.entries()) {

@@ -37,7 +37,13 @@ describe('catching up', () => {
   beforeEach(async () => {
     const genesis = await exampleGenesis()
     store = await LedgerStore.open(memoryKv(), genesis.block.bytes, { fresh: true })
-    unapplied = new Unapplied(store, new Pool(), opensslSuite, evidence, systemClock)
+    unapplied = new Unapplied(
+      store,
+      new Pool(),
+      { urgent: opensslSuite, past: opensslSuite },
+      evidence,
+      systemClock,
+    )
     entry = await exampleEntry()
     const start = genesisState(genesis)
     first = await blockOn(start, [entry], {}, nodeSigner)

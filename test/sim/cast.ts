@@ -14,6 +14,9 @@ export interface Cast {
   readonly genesis: Uint8Array
   readonly keys: ReadonlyMap<string, NodeKeys>
   readonly clients: readonly Signer[]
+  /** A submitter that may log from few sources only, and whose key the liars have. */
+  readonly narrow: Signer
+  readonly admins: readonly Signer[]
   readonly suite: SignatureSuite
 }
 
@@ -35,7 +38,7 @@ export function castOf(size: number, suite: SignatureSuite, real: boolean): Prom
 
 async function makeCast(size: number, suite: SignatureSuite): Promise<Cast> {
   const names = NAMES.slice(0, size)
-  const admin = suite.signer('ML-DSA-65', digestSeed('admin'))
+  const admin = replayableSigner(suite, 'ML-DSA-65', digestSeed('admin'))
   const members: Member[] = [{ kind: 'admin', name: 'admin', team: 'sim', key: admin.publicKey }]
   const keys = new Map<string, NodeKeys>()
   for (const name of names) {
@@ -61,6 +64,8 @@ async function makeCast(size: number, suite: SignatureSuite): Promise<Cast> {
     replayableSigner(suite, 'ML-DSA-65', digestSeed(`client ${i}`)),
   )
   for (const [i, client] of clients.entries()) members.push(submitter(`client-${i}`, client))
+  const narrow = replayableSigner(suite, 'ML-DSA-65', digestSeed('narrow'))
+  members.push({ ...submitter('narrow', narrow), sources: ['/narrow/*'] })
   const parameters = {
     ledger: LEDGER,
     time: EPOCH - 1_000,
@@ -69,7 +74,7 @@ async function makeCast(size: number, suite: SignatureSuite): Promise<Cast> {
     limits: DEFAULT_LIMITS,
   }
   const genesis = await createGenesis(parameters, members, [admin])
-  return { names, genesis: genesis.block.bytes, keys, clients, suite }
+  return { names, genesis: genesis.block.bytes, keys, clients, narrow, admins: [admin], suite }
 }
 
 function submitter(name: string, { publicKey }: Signer): Submitter {

@@ -47,6 +47,8 @@ export class LedgerJudge {
   readonly #applied = new Map<string, Applied[]>()
   readonly #cosigned = new Map<string, { size: number; root: string }>()
   readonly #notes = new Set<string>()
+  /** By block hash: the honest nodes that have cosigned the tree that ends with the block. */
+  readonly #vouched = new Map<string, Set<string>>()
   #newest: Pick<Applied, 'size' | 'hash'>
 
   constructor(nodes: () => readonly Judged[], blocks: Blocks, rules: Rules, fail: Report) {
@@ -77,6 +79,30 @@ export class LedgerJudge {
       else if (equalBytes(key, META.certificate) && value !== undefined)
         this.#certificate(node, fromUtf8(value))
     }
+  }
+
+  /** The node does not know any more what it has applied and cosigned. */
+  forgets(name: string): void {
+    this.#applied.delete(name)
+    this.#cosigned.delete(name)
+  }
+
+  /** The size of the tree that a node has applied. */
+  sizeOf({ name }: Judged): number {
+    return this.#applied.get(name)?.at(-1)?.size ?? 0
+  }
+
+  /** What is pulled must stand in a tree that enough have cosigned, whatever the liars among them have. */
+  installs(node: Judged, hash: string): void {
+    const liars = this.#nodes().filter(({ honest }) => !honest).length
+    const block = this.#blocks.get(hash)
+    const vouched = [...this.#vouched].some(
+      ([tip, by]) =>
+        new Set([...by, node.name]).size >= this.#rules.parameters.cosigners - liars &&
+        block !== undefined &&
+        this.#blocks.ancestor(tip, block.seal.height)?.id === hash,
+    )
+    if (!vouched) this.#fail(`${node.name} installs a block that no certificate covers`)
   }
 
   /** No write touches a block that the ledger has applied. */
@@ -183,8 +209,12 @@ export class LedgerJudge {
       this.#fail(`${name} cosigns size ${size} before that is on its disk`)
     }
     const applied = this.#applied.get(name)?.find((each) => each.size === size)
-    if (applied?.root !== hex)
+    if (applied?.root !== hex) {
       this.#fail(`${name} cosigns a root of size ${size} that its tree does not have`)
+      return
+    }
+    const vouched = this.#vouched.get(applied.hash) ?? new Set<string>()
+    this.#vouched.set(applied.hash, vouched.add(name))
   }
 
   /** At the end: the whole tree of a node by the plain definition, which checks the twin too. */

@@ -46,6 +46,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'consensus/follower.ts',
     find: 'if (!log.has(prev)) {',
     replace: 'if (log.at(prev.height) === undefined) {',
+    flags: ['--liars', '1'],
   },
   {
     why: 'truncates what it already has, committed blocks included',
@@ -111,6 +112,64 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'await unapplied.checkProven(parent, blocks)',
     replace: `blocks.map(({ block: { id, bytes, seal } }) =>
       ({ height: seal.height, term: seal.term, hash: id, prev: toHex(seal.previous), body: bytes }))`,
+  },
+  {
+    why: 'installs pulled blocks without the proof that the certificate covers them',
+    file: 'node/core/sync.ts',
+    find: `  const last = blocks.at(-1)
+  if (last) {`,
+    replace: `  const last = blocks.at(-1)
+  if (last && checkpoint.size < 0) {`,
+    flags: ['--liars', '1'],
+  },
+  {
+    why: 'believes a certificate that a peer sends',
+    file: 'node/core/certifier.ts',
+    find: 'const { checkpoint } = await verifyCertificate(suite, this.policyAt(size), note)',
+    replace: 'const checkpoint = suite && this.policyAt(size) && parseCheckpoint(parseNote(note).text)',
+    flags: ['--liars', '1'],
+  },
+  {
+    why: 'takes blocks whose signatures do not verify',
+    file: 'node/core/unapplied.ts',
+    find: 'if (!(await verifyAll(this.#suite, signatures))) {',
+    replace: 'if (!(await verifyAll(this.#suite, signatures)) && signatures.length === 0) {',
+    flags: ['--liars', '1'],
+  },
+  {
+    why: 'does not ask whether a submitter may log what it logs',
+    file: 'src/ledger/chain.ts',
+    find: 'if (!may) {',
+    replace: 'if (!may && source === type) {',
+    flags: ['--liars', '1'],
+  },
+  {
+    why: 'takes the same entry twice',
+    file: 'src/ledger/chain.ts',
+    find: 'if (ids.has(id) || seen(id))',
+    replace: 'if (ids.has(id) && seen(id))',
+    flags: ['--liars', '1'],
+  },
+  {
+    why: 'takes blocks from the future',
+    file: 'src/ledger/chain.ts',
+    find: 'if (seal.time > now + limits.clockSkewMs) {',
+    replace: 'if (seal.time > now + 1_000 * limits.clockSkewMs) {',
+    flags: ['--liars', '1'],
+  },
+  {
+    why: 'keeps no evidence of two cosignatures',
+    file: 'node/core/cosignature-watch.ts',
+    find: 'return [...(rival ? [twoCosignatures(key, rival, said)] : []), ...(await this.#prove(kept))]',
+    replace: 'return rival ? [] : []',
+    flags: ['--liars', '1'],
+  },
+  {
+    why: 'keeps no evidence of two seals',
+    file: 'node/core/seal-watch.ts',
+    find: 'if (!equalBytes(other.payload, said.payload)) return twoSeals(key, other, said)',
+    replace: 'if (other.payload.length === 0) return twoSeals(key, other, said)',
+    flags: ['--liars', '1'],
   },
   {
     why: 'drops entries that it has called pending: they are never put on disk',

@@ -231,7 +231,7 @@ export class SimNetwork {
         if (target === undefined || !target.members.has(relay.via)) return
         target.life.run(() => {
           void target.handlers.gossip(relay.via, topic, bytes.slice()).then((verdict) => {
-            judge.verdict(to, self, topic, verdict)
+            if (target.life.alive) judge.verdict(to, self, topic, bytes, verdict)
           })
         })
       })

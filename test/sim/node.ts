@@ -87,6 +87,9 @@ export class SimNode implements Judged {
     const liar = new Liar(this.name, {
       random,
       keys: this.#keys,
+      narrow: cast.narrow,
+      admins: cast.admins,
+      membership: () => this.ledger?.replica.membership,
       names: cast.names.filter((name) => name !== this.name),
       counts: lieCounts,
       now: () => this.clock.now(),
@@ -94,6 +97,11 @@ export class SimNode implements Judged {
     })
     transcript.note(this.name, () => liar.describe)
     return liar
+  }
+
+  /** Names of those whom the node has evidence against. */
+  get accused(): readonly string[] {
+    return this.#evidence.map(({ accused }) => accused)
   }
 
   get up(): boolean {
@@ -170,7 +178,7 @@ export class SimNode implements Judged {
       network: this.#liar?.network(port) ?? port,
       clock: life,
       random: random.next,
-      suites: { urgent: suite, ordinary: suite },
+      suites: { urgent: suite, ordinary: suite, past: suite },
       nodeKey: this.#keys.node,
       cosigner: this.#keys.cosigner,
       gateway: this.#keys.gateway,
@@ -206,6 +214,11 @@ export class SimNode implements Judged {
     driver.propose = (block) => {
       this.#world.judge.proposes(this.name, block.body)
       return propose(block)
+    }
+    const install = driver.install.bind(driver)
+    driver.install = (blocks) => {
+      this.#world.judge.installs(this.name, blocks)
+      install(blocks)
     }
   }
 
@@ -262,6 +275,7 @@ export class SimNode implements Judged {
     this.crash(true)
     this.disk.wipe()
     this.diskLost = true
+    this.#world.judge.forgets(this.name)
     this.#world.transcript.note(this.name, () => 'has lost its disk')
   }
 

@@ -12,6 +12,7 @@ import { diagram } from './diagram.ts'
 import { injectFault, type Stage } from './faults.ts'
 import { type Call, type FinalChain, History } from './history.ts'
 import { Judge } from './judge.ts'
+import { EPOCH } from './life.ts'
 import { FINE, SimNetwork } from './network.ts'
 import { SimNode, type World } from './node.ts'
 import { type Plan, planOf, type SimOptions } from './plan.ts'
@@ -83,7 +84,7 @@ class Simulation {
     this.#seed = seed
     this.#plan = plan
     const lies = plan.liars > 0
-    const judge = new Judge(cast.genesis, cast.suite, lies)
+    const judge = new Judge(cast.genesis, cast.suite, lies, () => EPOCH + this.#timeline.now)
     const shared = { timeline: this.#timeline, random, judge, transcript: this.#transcript }
     const network = new SimNetwork(cast.names, shared)
     const world: World = {
@@ -193,7 +194,10 @@ class Simulation {
 
   #judgeTheEnd(): void {
     const honest = this.#nodes.filter((node) => node.honest)
-    for (const node of honest) this.#judge.ledger.checkTree(node)
+    for (const node of honest) {
+      this.#judge.ledger.checkTree(node)
+      this.#judge.judgeEvidence(node.name, node.accused)
+    }
     const lies = honest.length < this.#nodes.length
     const finals = ({ node, answer }: Call) =>
       answer?.status === 'final' && honest.some(({ name }) => name === node)
