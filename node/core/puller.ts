@@ -134,16 +134,17 @@ export class Puller {
    * certificate newer than every boundary it knows.
    */
   async #run(height: number): Promise<boolean> {
-    const { store, certifier } = this.#ports
+    const { store, certifier, driver } = this.#ports
+    // What an earlier run has handed to Raft is not asked for again.
+    await this.#appliedTo(driver.raft.commit)
     const { boundaryDue } = certifier
     let part = await this.#fetch(this.#nextPeer(), store.tip.height + 1)
     if (part?.blocks.length === 0) return !boundaryDue && store.tip.size >= part.checkpoint.size
-    for (let last = lastHeight(part); part && last !== undefined; last = lastHeight(part)) {
+    for (let last = lastHeight(part); part && last !== undefined && !this.#stopped; last = lastHeight(part)) {
       const next = last < height ? this.#fetch(this.#nextPeer(), last + 1) : undefined
       next?.catch(() => {}) // heard below, unless this part fails first
       await this.#take(part)
       part = await next
-      if (lastHeight(part) === undefined) await this.#appliedTo(last)
     }
     // A part that was fetched ahead cannot say that there is no more: it was asked for with an older certificate.
     return false
@@ -182,10 +183,10 @@ export class Puller {
     if (seal.height === store.tip.height + 1 && parent !== store.tip.hash) await this.#stop(peer, certificate)
     const checked = await unapplied.checkProven(parent, blocks)
     await this.#appliedTo(seal.height - 1)
-    driver.install(checked)
+    if (!this.#stopped) driver.install(checked)
   }
 
-  /** Waits until this block is applied, or the node stops: then nothing is installed any more. */
+  /** Waits until this block is applied, or the node stops. */
   async #appliedTo(height: number): Promise<void> {
     while (!this.#stopped && this.#ports.store.tip.height < height) {
       await new Promise<void>((resolve) => {
