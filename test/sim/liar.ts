@@ -11,6 +11,7 @@
  *   overstates       commit heights, as leader and as follower
  *   answers falsely  whoever asks it for blocks, or for what binds it: see `false-answers.ts`
  *   sends garbage    as frames, and by gossip
+ *   seizes           leadership, saying that the leader has handed it over
  */
 
 import type { Append, Message } from '../../consensus/messages.ts'
@@ -41,6 +42,7 @@ export const LIES = [
   'overstates',
   'answers falsely',
   'sends garbage',
+  'seizes',
 ] as const
 export type Lie = (typeof LIES)[number]
 
@@ -72,7 +74,7 @@ export class Liar {
     const { random, names } = tools
     this.#name = name
     this.#tools = tools
-    const chosen = LIES.filter(() => random.chance(0.4))
+    const chosen = LIES.filter((lie) => random.chance(lie === 'seizes' ? 0.7 : 0.4))
     this.#lies = chosen.length > 0 ? chosen : [random.pick(LIES)]
     this.#fooled = new Set(names.filter(() => random.chance(0.5)))
   }
@@ -105,6 +107,11 @@ export class Liar {
         if (this.#tells('sends garbage', 0.1)) await port.publish(topic, garbage(this.#tools.random))
       },
     }
+  }
+
+  /** Whether it tries to lead now. */
+  seizes(): boolean {
+    return this.#tells('seizes', 0.5)
   }
 
   #tells(lie: Lie, probability: number): boolean {
