@@ -3,8 +3,8 @@ import { Worker } from 'node:worker_threads'
 import type { SimOptions } from './plan.ts'
 import type { Outcome } from './simulation.ts'
 
-/** Room for new objects of each thread: four times what V8 gives by itself, and a tenth less work. */
-const YOUNG_MB = 64
+/** Room for new objects of each thread: twice what V8 gives by itself. */
+const YOUNG_MB = 32
 
 export interface Order {
   readonly seed: number

@@ -11,6 +11,7 @@
  *   overstates       commit heights, as leader and as follower
  *   answers falsely  whoever asks it for blocks, or for what binds it: see `false-answers.ts`
  *   sends garbage    as frames, and by gossip
+ *   seizes           leadership, saying that the leader has handed it over
  */
 
 import type { Append, Message } from '../../consensus/messages.ts'
@@ -41,6 +42,7 @@ export const LIES = [
   'overstates',
   'answers falsely',
   'sends garbage',
+  'seizes',
 ] as const
 export type Lie = (typeof LIES)[number]
 
@@ -55,8 +57,8 @@ export interface LiarTools extends Forge {
 }
 
 const OLD_FRAMES_MAX = 200
-/** How often a liar shows someone the other chain of two than before. */
-const WAVERS = 0.15
+/** How often a liar that shows two chains confuses who is to see which. */
+const WAVERS = 0.3
 
 export class Liar {
   readonly #name: string
@@ -72,7 +74,7 @@ export class Liar {
     const { random, names } = tools
     this.#name = name
     this.#tools = tools
-    const chosen = LIES.filter(() => random.chance(0.4))
+    const chosen = LIES.filter((lie) => random.chance(lie === 'seizes' ? 0.7 : 0.4))
     this.#lies = chosen.length > 0 ? chosen : [random.pick(LIES)]
     this.#fooled = new Set(names.filter(() => random.chance(0.5)))
   }
@@ -107,6 +109,11 @@ export class Liar {
     }
   }
 
+  /** Whether it tries to lead now. */
+  seizes(): boolean {
+    return this.#tells('seizes', 0.5)
+  }
+
   #tells(lie: Lie, probability: number): boolean {
     const { random, counts } = this.#tools
     const told = this.#lies.includes(lie) && random.chance(probability)
@@ -129,10 +136,12 @@ export class Liar {
       case 'heartbeat-reply':
         return [this.#tells('overstates', 0.2) ? { ...message, commit: message.commit + 1 } : message]
       case 'append': {
-        const wavers = this.#lies.includes('equivocates') && this.#tools.random.chance(WAVERS)
-        const chain = this.#fooled.has(to) !== wavers ? await this.#other(message) : message
-        const shown = await this.#spoilt(chain)
-        return [this.#tells('overstates', 0.3) ? { ...shown, commit: shown.commit + 2 } : shown]
+        const chains = await this.#chainsFor(to, message)
+        const shown: Append[] = []
+        for (const chain of chains) shown.push(await this.#spoilt(chain))
+        return shown.map((append) =>
+          this.#tells('overstates', 0.3) ? { ...append, commit: append.commit + 2 } : append,
+        )
       }
       default:
         return [message]
@@ -144,6 +153,16 @@ export class Liar {
     const { random, keys, now } = this.#tools
     if (!this.#tells('answers falsely', 0.6)) return truth
     return falseAnswer({ name: this.#name, random, keys, now }, request, truth)
+  }
+
+  /** The chain that a peer is to believe in; sometimes the other one, and sometimes one after the other. */
+  async #chainsFor(to: string, append: Append): Promise<Append[]> {
+    const fooled = this.#fooled.has(to)
+    if (!this.#lies.includes('equivocates')) return [append]
+    const { random } = this.#tools
+    if (!random.chance(WAVERS)) return [fooled ? await this.#other(append) : append]
+    const other = await this.#other(append)
+    return random.pick([[append], [other], [append, other], [other, append]])
   }
 
   /** The append with a flaw in its last block, if that is of the liar's own making. */

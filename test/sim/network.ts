@@ -320,6 +320,14 @@ function link(from: string, to: string): string {
 }
 
 function describeFrame(kind: FrameKind, bytes: Uint8Array): string {
+  try {
+    return describe(kind, bytes)
+  } catch {
+    return 'garbage'
+  }
+}
+
+function describe(kind: FrameKind, bytes: Uint8Array): string {
   return kind === FRAME.raft
     ? describeRaft(bytes)
     : kind === FRAME.forward

@@ -48,6 +48,9 @@ export type Point = (typeof POINTS)[number]
 /** What a node may complain of without a finding: its disk fails on purpose. */
 const DISK_CODES: ReadonlySet<string> = new Set(['disk-full', 'store-failed', 'store-damaged'])
 
+/** How often a liar may try to lead. */
+const SEIZE_MS = 1_500
+
 /** A supervisor starts a dead process again after this time, at most. */
 const RESTART_MS_MAX = 3_000
 
@@ -194,7 +197,17 @@ export class SimNode implements Judged {
       onOut: (why) => this.#out(life, why),
     })
     await ledger.start()
-    if (life.alive) this.ledger = ledger
+    if (!life.alive) return
+    this.ledger = ledger
+    if (!this.honest) life.every(SEIZE_MS, () => this.#seize())
+  }
+
+  /** A liar that would rather lead says that the leader has asked it to stand. */
+  #seize(): void {
+    const replica = this.ledger?.replica
+    const { leader, driver } = replica ?? {}
+    if (leader === undefined || leader === this.name || !this.#liar?.seizes()) return
+    driver?.deliver(leader, { kind: 'timeout-now', term: driver.raft.term })
   }
 
   /** The membership has this node no more: it stops, and nothing is wrong. */
