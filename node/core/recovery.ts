@@ -4,7 +4,8 @@
  * the term, and every acknowledged block is known to the leader that sent it; so this node asks every other
  * validator for its term and for the end of its log, listens to the leader in the meantime, and takes part again
  * when its own log is as up to date as any of them (Raft section 5.4.1), with the highest of the terms, in which
- * it votes for nobody else. Whoever cannot answer any more must be waived by name, by the operator.
+ * it votes for nobody else. Whoever cannot answer any more, or has forgotten as well, must be waived by name, by
+ * the operator.
  */
 import { TERM_LEAP_MAX } from '../../consensus/config.ts'
 import type { BlockRef, HardState } from '../../consensus/types.ts'
@@ -23,6 +24,8 @@ const BYTES_MAX = 1024
 export interface Promises {
   readonly term: number
   readonly tail: { readonly height: number; readonly term: number }
+  /** It may have forgotten promises itself: its word does not stand for what it had promised. */
+  readonly recovering: boolean
 }
 
 /** Told apart from a sync request by its field. */
@@ -32,14 +35,16 @@ export function isPromisesRequest(bytes: Uint8Array): boolean {
   return bytes.length === QUESTION.length && bytes.every((byte, i) => byte === QUESTION[i])
 }
 
-export function encodePromises({ term, tail }: Promises): Uint8Array {
-  return utf8(JSON.stringify({ term, tailHeight: tail.height, tailTerm: tail.term }))
+export function encodePromises({ term, tail, recovering }: Promises): Uint8Array {
+  return utf8(JSON.stringify({ term, tailHeight: tail.height, tailTerm: tail.term, recovering }))
 }
 
 export function decodePromises(bytes: Uint8Array): Promises {
-  const found = fields(parseJson(bytes, BYTES_MAX), 'The answer', ['term', 'tailHeight', 'tailTerm'])
+  const names = ['term', 'tailHeight', 'tailTerm', 'recovering']
+  const found = fields(parseJson(bytes, BYTES_MAX), 'The answer', names)
   const tail = { height: count(found.tailHeight, '"tailHeight"'), term: count(found.tailTerm, '"tailTerm"') }
-  return { term: count(found.term, '"term"'), tail }
+  // Whatever is not plainly false is taken for a yes: then nothing is built on the answer.
+  return { term: count(found.term, '"term"'), tail, recovering: found.recovering !== false }
 }
 
 export interface RecoveryPorts {
@@ -56,6 +61,8 @@ export interface RecoveryPorts {
 export class Recovery {
   readonly #ports: RecoveryPorts
   readonly #answers = new Map<string, Promises>()
+  /** Who has said that it may have forgotten as well. */
+  readonly #forgetful = new Set<string>()
 
   constructor(ports: RecoveryPorts) {
     this.#ports = ports
@@ -73,8 +80,12 @@ export class Recovery {
   get note(): string {
     const { missing, ahead } = this
     const why = 'This store may have forgotten promises.'
-    if (missing.length > 0)
-      return `${why} Before the node votes again it must hear from ${missing.join(', ')}.`
+    if (missing.length > 0) {
+      const forgetful = missing.filter((name) => this.#forgetful.has(name))
+      const advice = 'if its memory is lost for good, say so by "qat restore --without"'
+      const also = forgetful.length > 0 ? ` ${forgetful.join(', ')} may have forgotten too: ${advice}.` : ''
+      return `${why} Before the node votes again it must hear from ${missing.join(', ')}.${also}`
+    }
     const what = ahead.map(({ name, height }) => `${name}'s (block ${height})`).join(' and ')
     return `${why} Before the node votes again its log must catch up${what && ` with ${what}`}.`
   }
@@ -110,6 +121,11 @@ export class Recovery {
         )
         return
       }
+      if (answer.recovering) {
+        this.#forgetful.add(peer)
+        return
+      }
+      this.#forgetful.delete(peer)
       this.#answers.set(peer, answer)
     } catch (error) {
       logger.debug({ peer, error: errorMessage(error) }, 'has not said yet what binds it')

@@ -502,7 +502,10 @@ export class Replica {
   async request(from: string, bytes: Uint8Array): Promise<Uint8Array> {
     if (this.membership.nodeByName.has(from)) {
       if (isReadRequest(bytes)) return answerRead(this.driver)
-      if (isPromisesRequest(bytes)) return encodePromises(this.driver.raft)
+      if (isPromisesRequest(bytes)) {
+        const { term, tail } = this.driver.raft
+        return encodePromises({ term, tail, recovering: this.recovery !== undefined })
+      }
     }
     const answer = await answerSync(this.#ports.store, this.certifier.note, decodeSyncRequest(bytes))
     return encodeSyncAnswer(answer)

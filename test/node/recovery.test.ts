@@ -25,8 +25,8 @@ describe('a recovering node', () => {
   }
 
   it('says whose log it has to catch up with', async () => {
-    const bob = { term: 4, tail: { height: 7, term: 3 } }
-    const cleo = { term: 4, tail: { height: 9, term: 4 } }
+    const bob = { term: 4, tail: { height: 7, term: 3 }, recovering: false }
+    const cleo = { term: 4, tail: { height: 9, term: 4 }, recovering: false }
     const { recovery, own } = recovering({ bob, cleo })
     assert.equal(await recovery.attempt(), undefined)
     assert.match(recovery.note, /must catch up with cleo's \(block 9\)\.$/)
@@ -35,11 +35,18 @@ describe('a recovering node', () => {
   })
 
   it('believes in no term that would leave it none to take part in, and names who says so', async () => {
-    const bob = { term: 4, tail: { height: 7, term: 3 } }
-    const liar = { term: Number.MAX_SAFE_INTEGER, tail: { height: 1, term: 1 } }
+    const bob = { term: 4, tail: { height: 7, term: 3 }, recovering: false }
+    const liar = { term: Number.MAX_SAFE_INTEGER, tail: { height: 1, term: 1 }, recovering: false }
     const { recovery } = recovering({ bob, liar })
     assert.equal(await recovery.attempt(), undefined)
     assert.match(recovery.note, /must hear from liar\.$/)
+  })
+
+  it('builds nothing on the word of a node that may have forgotten too', async () => {
+    const bob = { term: 4, tail: { height: 7, term: 3 }, recovering: false }
+    const { recovery } = recovering({ bob, cleo: { ...bob, recovering: true } })
+    assert.equal(await recovery.attempt(), undefined)
+    assert.match(recovery.note, /must hear from cleo\. cleo may have forgotten too/)
   })
 
   it('keeps a newer term that it has heard of since it was answered', async () => {

@@ -35,7 +35,7 @@ export async function falseAnswer(
       [0, 0],
       [random.int(1, 9), random.int(0, 99)],
     ] as const)
-    return encodePromises({ term, tail: { height, term } })
+    return encodePromises({ term, tail: { height, term }, recovering: false })
   }
   if (isReadRequest(request)) return utf8(JSON.stringify({ height: random.pick([0, 1_000_000]) }))
   if (random.chance(0.15)) return garbage(random)
