@@ -14,6 +14,13 @@ export const DEFAULT_LIMITS: RaftLimits = {
   memoryBytes: 64 * 1024 * 1024,
 }
 
+/**
+ * How far one message can move a server's term: years of elections. Terms are finite and durable, so a single lie
+ * about the term could otherwise leave the cluster none to elect a leader in, for ever. Entering a higher term
+ * promises nothing, so a server that is truly behind gets there in several messages.
+ */
+export const TERM_LEAP_MAX = 2 ** 24
+
 /** Throws an InvariantError for a configuration that could not work: it is our own code that builds it. */
 export function checkConfig(config: RaftConfig): void {
   const { electionTicks, heartbeatTicks, limits, log, hardState } = config

@@ -4,6 +4,7 @@
  * give the same results. Not re-entrant; every call is synchronous. See README.md for the order owed.
  */
 import { invariant, RefusedError } from '../src/errors.ts'
+import { TERM_LEAP_MAX } from './config.ts'
 import { Core } from './core.ts'
 import {
   countOwnVote,
@@ -111,6 +112,10 @@ export class Raft {
       const transfer = message.kind === 'vote' && message.transfer
       if (asksForVote && !transfer && core.leaderIsLive) return
       const ofFuture = message.kind === 'pre-vote' || (message.kind === 'pre-vote-reply' && message.granted)
+      if (!ofFuture && message.term - core.term > TERM_LEAP_MAX) {
+        core.becomeFollower(core.term + TERM_LEAP_MAX, undefined)
+        return
+      }
       if (!ofFuture) core.becomeFollower(message.term, undefined)
     }
     if (message.term < core.term) this.#answerStale(from, message)

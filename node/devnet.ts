@@ -16,8 +16,8 @@ export interface DevnetOptions extends LayoutOptions {
   readonly restart?: boolean
   /** The command through which a node is run, such as one that enters its network namespace. */
   readonly through?: (name: string) => readonly string[]
-  /** Told of every node that ended without being asked to. */
-  readonly onExit?: (name: string, exit: Exit) => void
+  /** Told of every node that ended without being asked to; `removed` if it did because it is no member any more. */
+  readonly onExit?: (name: string, exit: Exit, removed: boolean) => void
 }
 
 export interface DevnetNode {
@@ -70,15 +70,18 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
   try {
     for (const each of members) each.start()
     await untilAll(members, isUp, readyMs)
-    await untilAll(members, canFinalize, readyMs)
-    await writePolicy(policyPath, members[0]!.rpc)
+    const names = new Set(members.map(({ name }) => name))
+    await untilAll(members, (node) => canFinalize(node, names), readyMs)
+    const first = members.find((each) => !each.process.removed)
+    if (!first) throw noMembers(options.dir)
+    await writePolicy(policyPath, first.rpc)
   } catch (error) {
     await stop()
     throw error
   }
   return {
     dir: options.dir,
-    nodes: members,
+    nodes: members.filter((each) => !each.process.removed),
     token: layout.token,
     policyPath,
     keyPath: join(options.dir, `${DEVNET_SUBMITTER}.key`),
@@ -143,12 +146,17 @@ class Member implements DevnetNode {
   }
 
   #lost(exit: Exit): void {
-    this.#options.onExit?.(this.name, exit)
-    if (!this.#options.restart) return
+    const { removed } = this.process
+    this.#options.onExit?.(this.name, exit, removed)
+    if (!this.#options.restart || removed) return
     setTimeout(() => {
       if (this.#wanted) this.start()
     }, RESTART_DELAY_MS)
   }
+}
+
+function noMembers(dir: string): DevnetError {
+  return new DevnetError('devnet-folder', `No node in ${dir} is a member of its ledger any more.`, { dir })
 }
 
 /** The policy as the nodes give it; whole or not at all, for others read it while we run. */

@@ -103,7 +103,7 @@ export interface NodeStatus {
   readonly peers: readonly string[]
   /** How many changes of membership are in force here. */
   readonly sequence: number
-  /** Why the node does not take part, in a sentence, if so. */
+  /** Why the node does not take part, or why nothing is ordered or becomes final, in a sentence, if so. */
   readonly note?: string
 }
 
@@ -123,6 +123,8 @@ export interface ClusterStatus {
     readonly online: boolean
     readonly seenMs?: number
   })[]
+  /** Why this node does not take part, in a sentence, if so. */
+  readonly note?: string
   /** The evidence that this node keeps, by the SHA-256 of each piece. */
   readonly evidence: readonly {
     readonly kind: EvidenceKind

@@ -86,10 +86,16 @@ async function startOnce(
   const logger = createLogger(name, options.logLevel ?? 'info')
   const metrics = createMetrics({ node: name, ledger: genesis.parameters.ledger })
   const closers: (() => Promise<void>)[] = []
-  const stop = async () => {
-    for (const close of closers.splice(0).reverse()) {
+  let stopping: Promise<void> | undefined
+  const closeAll = async () => {
+    for (let close = closers.pop(); close; close = closers.pop()) {
       await close().catch((error: unknown) => logger.error({ error: errorMessage(error) }, 'stopping'))
     }
+  }
+  // Whoever asks second, such as the operator after a failure, waits for the same end.
+  const stop = () => {
+    stopping ??= closeAll()
+    return stopping
   }
   const evidenceDir = join(dir, FILES.evidence)
   const onFatal = async (error: unknown) => {
@@ -162,6 +168,11 @@ async function startOnce(
     })
     closers.push(() => server.close())
     const rpcUrl = await server.listen(config.rpc)
+    if (stopping) {
+      // It had to stop before it was up: what was built since then is closed, too.
+      await stopping
+      await closeAll()
+    }
     logger.info({ rpcUrl, height: store.tip.height, genesis: genesis.block.id }, 'the node is up')
     return { rpcUrl, status: () => node.status(), stop }
   } catch (error) {

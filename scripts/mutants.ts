@@ -1,47 +1,63 @@
-/**
- * Does the simulator bite? `npm run sim:mutants [-- --seeds N --start S --only TEXT --json]` makes each mistake of
- * test/sim/mutants.ts in a copy of the sources and simulates until a seed notices it.
- *
- * Prints a line for each on standard error and one JSON line at the end. Exit code 1 if a mutant survives or does
- * not apply.
- */
+/** Does the simulator bite? Makes mistakes on purpose in a copy of the sources: `npm run sim:mutants -- --help`. */
 import { execFile } from 'node:child_process'
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { parseDecimal } from '../src/bytes.ts'
 import { MUTANTS, type Mutant } from '../test/sim/mutants.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const COPIED = ['src', 'consensus', 'node', 'test', 'scripts', 'package.json', 'tsconfig.json']
-const TIMEOUT_MS = 600_000
+const TIMEOUT_MS = 120_000
+
+const USAGE = `Usage: npm run sim:mutants -- [options]
+
+Makes each mistake of test/sim/mutants.ts in a copy of the sources, and simulates until a seed notices it.
+
+  --seeds N      how many seeds each mistake gets at most (100)
+  --start S      the first seed (0)
+  --only TEXT    only mistakes whose description or file has this text
+  --jobs N       how many mistakes at a time (2)
+  --json         on standard error only what survives
+
+One JSON line at the end. Exit code 1 if a mistake goes unnoticed or cannot be made.
+`
 
 const { values } = parseArgs({
   options: {
-    seeds: { type: 'string', default: '200' },
+    help: { type: 'boolean', short: 'h', default: false },
+    seeds: { type: 'string', default: '100' },
     start: { type: 'string', default: '0' },
     only: { type: 'string', default: '' },
+    jobs: { type: 'string', default: '2' },
     json: { type: 'boolean', default: false },
   },
 })
 
-const chosen = MUTANTS.filter(({ why, file }) => `${why} ${file}`.includes(values.only))
-let caught = 0
-for (const mutant of chosen) {
-  const how = await run(mutant)
-  if (how.caught) caught++
-  if (!values.json || !how.caught) {
-    const { caught: found, text } = how
-    process.stderr.write(
-      `${found ? 'caught  ' : 'SURVIVED'} ${mutant.why} (${mutant.file})\n         ${text}\n`,
-    )
-  }
+if (values.help) {
+  process.stdout.write(USAGE)
+  process.exit()
 }
+const chosen = MUTANTS.filter(({ why, file }) => `${why} ${file}`.includes(values.only))
+const waiting = [...chosen]
+let caught = 0
+await Promise.all(Array.from({ length: parseDecimal(values.jobs) }, work))
 process.stdout.write(
   `${JSON.stringify({ mutants: chosen.length, caught, survived: chosen.length - caught })}\n`,
 )
 process.exitCode = caught === chosen.length ? 0 : 1
+
+async function work(): Promise<void> {
+  for (let mutant = waiting.shift(); mutant !== undefined; mutant = waiting.shift()) {
+    const { caught: found, text } = await run(mutant)
+    if (found) caught++
+    if (values.json && found) continue
+    const verdict = found ? 'caught  ' : 'SURVIVED'
+    process.stderr.write(`${verdict} ${mutant.why} (${mutant.file})\n         ${text}\n`)
+  }
+}
 
 async function run({ file, find, replace, flags = [] }: Mutant): Promise<{ caught: boolean; text: string }> {
   const copy = await mkdtemp(join(tmpdir(), 'qat-mutant-'))
@@ -62,11 +78,11 @@ async function run({ file, find, replace, flags = [] }: Mutant): Promise<{ caugh
 function simulated(copy: string, flags: readonly string[]): Promise<{ caught: boolean; text: string }> {
   const { seeds, start } = values
   const script = join(copy, 'scripts', 'sim.ts')
-  const args = [script, '--seeds', seeds, '--start', start, '--until-violation', '--json', ...flags]
+  const args = [script, '--seeds', seeds, '--start', start, '--until-violation', '--json', '--threads', '1']
   return new Promise((resolve) => {
     execFile(
       process.execPath,
-      args,
+      [...args, ...flags],
       { cwd: copy, timeout: TIMEOUT_MS, maxBuffer: 1 << 26 },
       (error, out, err) => {
         const found = /^seed \d+: .*$/m.exec(err)?.[0]

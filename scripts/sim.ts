@@ -1,9 +1,7 @@
 /**
- * Simulates whole clusters by seed: `npm run sim -- --seeds N --start S [--json] [--threads 2]`, and to fix what a
- * seed would decide: `[--nodes N] [--liars N] [--admins N] [--oldCopies 0|1] [--signatures real|stand-in]`.
- *
- * `--until-violation` stops at the first. Prints progress on standard error and one JSON line at the end. Exit code 1 if a promise was broken; a violation
- * is printed with the end of its transcript as a sequence diagram, the commit, and the command that replays it.
+ * Simulates whole clusters by seed: `npm run sim -- --help`. Prints progress on standard error and one JSON line at
+ * the end; a violation is printed with the end of its transcript as a sequence diagram, the commit, and the command
+ * that replays it.
  */
 import { execFileSync } from 'node:child_process'
 import { parseArgs } from 'node:util'
@@ -11,8 +9,24 @@ import { parseDecimal } from '../src/bytes.ts'
 import { orders, replayCommand, runFleet } from '../test/sim/fleet.ts'
 import type { SimOptions } from '../test/sim/plan.ts'
 
+const USAGE = `Usage: npm run sim -- [options]
+
+Whole clusters of production nodes under seeded faults (test/README.md).
+
+  --seeds N            how many clusters (1000)
+  --start S            the first seed (0)
+  --threads N          at a time (2)
+  --until-violation    stop at the first broken promise
+  --json               nothing but the JSON line at the end
+  --nodes N, --liars N, --admins N, --oldCopies 0|1, --signatures real|stand-in
+                       fix what each seed would decide
+
+Exit code 1 if a promise was broken.
+`
+
 const { values } = parseArgs({
   options: {
+    help: { type: 'boolean', short: 'h', default: false },
     seeds: { type: 'string', default: '1000' },
     start: { type: 'string', default: '0' },
     threads: { type: 'string', default: '2' },
@@ -25,6 +39,10 @@ const { values } = parseArgs({
     signatures: { type: 'string' },
   },
 })
+if (values.help) {
+  process.stdout.write(USAGE)
+  process.exit()
+}
 const seeds = parseDecimal(values.seeds)
 const options: SimOptions = {
   ...(values.nodes === undefined ? {} : { nodes: parseDecimal(values.nodes) }),

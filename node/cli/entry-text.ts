@@ -7,6 +7,7 @@ import { SUBMITTED } from '../../src/ledger/payload-types.ts'
 import { ENTRY_BYTES_MAX } from '../../src/limits.ts'
 import type { EntryView } from '../service.ts'
 import { counted, factSheet, printable } from './output.ts'
+import { type RecordText, recordText } from './record-text.ts'
 
 export interface EntrySummary {
   readonly payloadType: string
@@ -15,24 +16,25 @@ export interface EntrySummary {
   /** Empty for the ledger's own records: genesis, members, seals. */
   readonly claims: readonly Claim[]
   readonly payload: Json
+  /** What a record of the ledger's own says. */
+  readonly record?: RecordText
 }
 
 export function summarizeJson(json: JsonObject): EntrySummary {
-  const { payloadType, payload, signatures } = envelopeFromJson(json)
+  const envelope = envelopeFromJson(json)
+  const { payloadType, payload, signatures } = envelope
+  const record = recordText(envelope)
   return {
     payloadType,
     keyids: signatures.map(({ keyid }) => keyid),
     claims: SUBMITTED.includes(payloadType) ? readClaims(payloadType, payload) : [],
     payload: parseJson(fromUtf8(payload), ENTRY_BYTES_MAX),
+    ...(record && { record }),
   }
 }
 
 /** What happened, one line for each event; several events are counted and the first ones shown. */
-export function claimLines(
-  { claims, payloadType }: Pick<EntrySummary, 'claims' | 'payloadType'>,
-  shown = 5,
-): string[] {
-  if (claims.length === 0) return [`a record of the ledger itself (${payloadType})`]
+export function claimLines({ claims }: Pick<EntrySummary, 'claims'>, shown = 5): string[] {
   const lines = claims.slice(0, shown).map(({ source, type, subject, id, time }) => {
     const when = time === undefined ? '' : `, at ${time} by its source's clock`
     return `${type} on ${subject}, from ${source}${id === undefined ? '' : ` (id ${id})`}${when}`
@@ -48,6 +50,7 @@ export function entryJson(view: EntryView): EntryView & { readonly payload: Json
 /** One entry for people. */
 export function entrySheet(view: EntryView): string {
   const summary = summarizeJson(view.entry)
+  const { record } = summary
   const sheet = factSheet([
     ['Entry', view.id],
     ['Status', view.status],
@@ -57,6 +60,8 @@ export function entrySheet(view: EntryView): string {
     ['Submitter', view.submitter],
     ['Key id', summary.keyids.join(', ')],
     ...claimLines(summary).map((line) => ['Event', line] as const),
+    ['Record', record?.line],
+    ...(record?.facts ?? []),
   ])
   const payload = JSON.stringify(summary.payload, undefined, 2).split('\n').map(printable).join('\n')
   return `${sheet}\n\n${payload}`

@@ -9,7 +9,7 @@ export const EXIT = {
   usage: 2,
   /** No answer, or not in time: trying again may help. */
   unreachable: 3,
-  /** `qat fsck` found damage that it did not repair. */
+  /** A store on this machine is damaged: `qat fsck` found it and did not repair it, or another command met it. */
   damaged: 4,
   /** A fault of ours (EX_SOFTWARE of sysexits). */
   internal: 70,
@@ -38,6 +38,6 @@ Exit codes:
   1   refused, not found, or the verification failed
   2   the command line is wrong
   3   the node cannot be reached or did not finish in time; trying again may help
-  4   the store is damaged (qat fsck)
+  4   the store on this machine is damaged; qat fsck says how, and repairs it
   70  a fault in qat itself
 `

@@ -2,6 +2,7 @@
 import { CommanderError } from 'commander'
 import { errorMessage, InvariantError, QatError } from '../../src/errors.ts'
 import { ClientError, RpcError } from '../rpc/client.ts'
+import { StoreError } from '../store/store-error.ts'
 import { CliError, EXIT } from './exit.ts'
 import { printable, printJson } from './output.ts'
 
@@ -53,6 +54,7 @@ function exitOf(error: QatError): number {
   if (error instanceof CliError) return error.exit
   if (error instanceof InvariantError) return EXIT.internal
   if (error instanceof ClientError) return EXIT.unreachable
+  if (error instanceof StoreError && error.code === 'store-damaged') return EXIT.damaged
   return error instanceof RpcError && TEMPORARY.has(error.code) ? EXIT.unreachable : EXIT.refused
 }
 

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { QatError } from '../../src/errors.ts'
 import type { Json } from '../../src/json.ts'
 import { createClient } from '../rpc/client.ts'
-import { WAIT_MS_MAX } from '../rpc/limits.ts'
+import { WAIT_MS_DEFAULT, WAIT_MS_MAX } from '../rpc/limits.ts'
 import { STAGES, type Stage, type Submission } from '../service.ts'
 import { readReply, submission } from './replies.ts'
 
@@ -15,6 +15,8 @@ export interface Target {
 /** A node that was asked to wait answers when the wait is over: this much later, the connection is dead. */
 const ANSWER_SLACK_MS = 2_000
 const QUESTION_MS = 10_000
+/** A linearizable read waits for a leader, as long as a node waits for anything unless told otherwise. */
+export const LINEARIZABLE_MS = WAIT_MS_DEFAULT + ANSWER_SLACK_MS
 const BACKOFF_MS_MIN = 100
 const BACKOFF_MS_MAX = 2_000
 

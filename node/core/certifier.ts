@@ -42,8 +42,10 @@ export interface CertifierPorts {
   readonly store: LedgerStore
   readonly evidence: EvidenceCollector
   readonly logger: Logger
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970, for what is signed. */
   readonly now: () => number
+  /** Milliseconds that only grow. */
+  readonly elapsed: () => number
   readonly publish: (note: string) => void
   /** A certificate for a tree this node holds; sizes only grow. */
   readonly onCertificate: (size: number, note: string) => void
@@ -52,6 +54,17 @@ export interface CertifierPorts {
   readonly onForgotten: (size: number) => void
   /** Whatever this node may not survive. */
   readonly onFatal: (error: Error) => void
+}
+
+/** A tree that this node has applied and that has no certificate yet. */
+export interface Uncertified {
+  readonly size: number
+  /** Whether the checkpoint is that of a change of membership: it is certified by the validators before it. */
+  readonly boundary: boolean
+  /** How many validators must cosign; who has, as far as this node knows, and who has not. */
+  readonly quorum: number
+  readonly signed: readonly string[]
+  readonly missing: readonly string[]
 }
 
 export class Certifier {
@@ -69,6 +82,7 @@ export class Certifier {
   #proposed = { size: 0, at: 0 }
   #policy: { readonly sequence: number; readonly policy: Policy } | undefined
   #working: Promise<unknown> = Promise.resolve()
+  #stopped = false
 
   private constructor(ports: CertifierPorts, cosigned: Checkpointed | undefined) {
     this.#ports = ports
@@ -123,19 +137,35 @@ export class Certifier {
     return this.#boundary <= this.#ports.store.tip.size
   }
 
+  /** What is applied and not certified, if anything: for saying what that takes. */
+  get uncertified(): Uncertified | undefined {
+    const { members, tip } = this.#ports.store
+    const size = Math.min(tip.size, this.#boundary)
+    if (size <= this.#size) return undefined
+    const signers = [...this.#rounds.values()]
+      .filter(({ checkpoint }) => checkpoint.size <= size)
+      .map((round) => this.#cosigners(round))
+    const { validators, cosigners: quorum } = members.at(size)
+    const names = validators.map(({ name }) => name)
+    const [signed, missing] = [true, false].map((has) =>
+      names.filter((name) => signers.some((cosigners) => cosigners.has(name)) === has),
+    ) as [string[], string[]]
+    return { size, boundary: this.boundaryDue, quorum, signed, missing }
+  }
+
   /**
    * The leader starts a round for its newest checkpoint: signs it as the log, and as a validator. While a
    * round is under way it waits for that one to end, so that under load one certificate covers many blocks.
    */
   propose(): void {
     this.#enqueue(async () => {
-      const { origin, store, now } = this.#ports
+      const { origin, store, elapsed } = this.#ports
       const size = this.newestToSign
-      const underWay = this.#proposed.size > this.#size && now() - this.#proposed.at < ROUND_MS
+      const underWay = this.#proposed.size > this.#size && elapsed() - this.#proposed.at < ROUND_MS
       if (size <= this.#size || underWay) return
       const facts = await store.factsAtSize(size)
       invariant(facts, 'No block ends at the boundary of a change.', { size })
-      this.#proposed = { size, at: now() }
+      this.#proposed = { size, at: elapsed() }
       await this.#cosign({ origin, size, root: facts.root }, true)
     })
   }
@@ -205,14 +235,20 @@ export class Certifier {
     return checkpoint
   }
 
-  /** Waits for the work at hand, for an orderly stop. */
+  /** From now on nothing is signed, written or published: another certifier may take over the store. */
+  stop(): void {
+    this.#stopped = true
+  }
+
+  /** Waits for the work at hand. */
   async idle(): Promise<void> {
     await this.#working
   }
 
   /** One piece of work at a time: what was signed last must be known before the next is signed. */
   #enqueue(work: () => Promise<void>): void {
-    this.#working = this.#working.then(work).catch((error: unknown) => {
+    const unlessStopped = () => (this.#stopped ? undefined : work())
+    this.#working = this.#working.then(unlessStopped).catch((error: unknown) => {
       if (error instanceof InvariantError || error instanceof StoreError) this.#ports.onFatal(error)
       else
         this.#ports.logger.error({ err: error }, 'certifying failed; will try again with the next checkpoint')
@@ -312,6 +348,7 @@ export class Certifier {
     // Not a validator for this size, or one with another key: the signature would not count.
     if (!own || !signer || !equalBytes(own.bytes, signer.publicKey.bytes)) return
     const last = this.#cosigned
+    if (this.#stopped) return
     if (last && size < last.size) {
       // A node that has recovered counts all that it holds as signed. If a boundary below still waits for its
       // certificate, the others may need this node for it; and it is a part of the same tree.
@@ -327,6 +364,7 @@ export class Certifier {
     const timestamp = Math.floor(now() / 1000)
     const names = asLog ? [origin, cosignerName(origin, name)] : [cosignerName(origin, name)]
     const lines = await Promise.all(names.map((key) => signCosignature(signer, key, checkpoint, timestamp)))
+    if (this.#stopped) return
     for (const line of lines) this.#place(checkpoint, line)
     this.#ports.onCosigned()
     this.#ports.publish(printNote({ text: printCheckpoint(checkpoint), signatures: lines }))

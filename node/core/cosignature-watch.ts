@@ -4,6 +4,7 @@
  * fitting one at their size or above, this node's tree proves that the two exclude each other.
  */
 import { equalBytes, toHex } from '../../src/bytes.ts'
+import { sha256 } from '../../src/crypto/hash.ts'
 import type { PublicKey } from '../../src/crypto/suite.ts'
 import { type Cosigned, type TwoCosignatures, twoCosignatures } from '../../src/ledger/evidence.ts'
 import type { Checkpoint } from '../../src/notes/checkpoint.ts'
@@ -32,7 +33,7 @@ type Tree = Pick<TreeStore, 'size' | 'root' | 'consistencyPath'>
 
 export class CosignatureWatch {
   readonly #tree: Tree
-  /** By public key; there are as many as validators. */
+  /** By the SHA-256 of the public key; there are as many as validators. */
   readonly #kept = new Map<string, Kept>()
   readonly #roots = new Map<number, Uint8Array>()
 
@@ -47,7 +48,7 @@ export class CosignatureWatch {
 
   /** Takes a cosignature that is verified to be by `key`, and answers what it contradicts. */
   async see(key: PublicKey, said: Cosigned): Promise<TwoCosignatures[]> {
-    const name = toHex(key.bytes)
+    const name = toHex(sha256(key.bytes))
     const kept = this.#kept.get(name) ?? { key, ahead: [], against: [] }
     this.#kept.set(name, kept)
     // Two roots of one size contradict each other whatever anyone's tree is.

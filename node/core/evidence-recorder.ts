@@ -50,9 +50,10 @@ export class EvidenceRecorder {
   async #record(accusation: Accusation): Promise<void> {
     const { clock, logger } = this.#ports
     const { accused, hash } = accusation
-    const entry = await this.#entry(accusation)
+    let entry: Entry | undefined
     while (!this.#stopped) {
       try {
+        entry ??= await this.#entry(accusation)
         if (await this.#isOrdered(entry)) {
           logger.warn({ accused, hash, id: entry.id }, 'the evidence is recorded in the ledger')
           return

@@ -31,8 +31,9 @@ export class Forwarding {
   readonly #pool: Pool
   readonly #network: Pick<Network, 'send'>
   readonly #clock: Clock
-  /** Ids of pool entries not sent to the present leader yet, or to be sent again: when they were last sent. */
+  /** When pool entries were last sent to the present leader, by id. */
   readonly #sent = new Map<string, number>()
+  /** Ids of those not sent to it yet, or to be sent again. */
   readonly #waiting = new Set<string>()
   #leader: string | undefined
   #flushing = false
@@ -60,16 +61,14 @@ export class Forwarding {
     this.#flushSoon()
   }
 
-  /** Called now and then: what was sent long ago and is still in the pool goes again. */
+  /** Called now and then: what was sent long ago, or never, and is still in the pool goes to the leader. */
   resend(): void {
     if (this.#leader === undefined) return
     const now = this.#clock.elapsed()
-    for (const [id, at] of this.#sent) {
-      if (!this.#pool.get(id)) this.#sent.delete(id)
-      else if (now - at >= RESEND_MS) {
-        this.#sent.delete(id)
-        this.#waiting.add(id)
-      }
+    for (const id of this.#sent.keys()) if (!this.#pool.get(id)) this.#sent.delete(id)
+    // Not only what was added here: an entry may have come into the pool while this node had no part to play.
+    for (const { id } of this.#pool.values()) {
+      if (now - (this.#sent.get(id) ?? Number.NEGATIVE_INFINITY) >= RESEND_MS) this.#waiting.add(id)
     }
     this.#flushSoon()
   }

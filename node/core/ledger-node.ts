@@ -32,8 +32,10 @@ import type { Admitted } from './admission.ts'
 import { type Accusation, EvidenceCollector, type EvidencePorts } from './evidence.ts'
 import { EvidenceRecorder } from './evidence-recorder.ts'
 import { signForPrincipal } from './gateway.ts'
+import { DISK_CHECK_MS, Lifecycle } from './lifecycle.ts'
 import { Pool } from './pool.ts'
 import { blockView, LedgerReader, notFound } from './reader.ts'
+import { endRecovery } from './recovery.ts'
 import { Replica, type ReplicaPorts } from './replica.ts'
 import { standingOf } from './standing.ts'
 import { answerFrom, encodeSyncAnswer } from './sync.ts'
@@ -41,8 +43,6 @@ import { isAtLeast, type Progress, Waiters } from './waiters.ts'
 
 /** A node that announced itself within this time counts as online. */
 const ONLINE_MS = 6_000
-/** How often the room on the disk is looked at, and whether a disk that failed works again. */
-const DISK_CHECK_MS = 2_000
 
 type Internal =
   | 'pool'
@@ -71,14 +71,8 @@ export class LedgerNode implements LedgerService {
   readonly #ports: LedgerNodePorts
   readonly #pool = new Pool()
   readonly #waiters: Waiters
-  #replica!: Replica
+  readonly #lifecycle: Lifecycle<Replica>
   #reader!: LedgerReader
-  #timers: (() => void)[] = []
-  /** Why the node writes nothing for the time being. */
-  #suspended: StoreError | undefined
-  /** The replica is being replaced: one at a time. */
-  #replacing = false
-  #stopped = false
   readonly #recorder: EvidenceRecorder
   #evidence!: EvidenceCollector
   readonly #listeners = new Set<(event: LedgerEvent) => void>()
@@ -86,7 +80,8 @@ export class LedgerNode implements LedgerService {
   private constructor(ports: LedgerNodePorts) {
     this.#ports = ports
     this.#waiters = new Waiters(ports.clock)
-    const { name, store, gateway, clock, logger } = ports
+    const { name, store, gateway, clock, logger, onFatal } = ports
+    this.#lifecycle = new Lifecycle({ store, clock, logger, open: () => this.#openReplica(), onFatal })
     const ledger = store.genesis.parameters.ledger
     this.#recorder = new EvidenceRecorder({ name, ledger, gateway, clock, logger, service: this })
   }
@@ -102,7 +97,7 @@ export class LedgerNode implements LedgerService {
       known: knownEvidence,
       onEvidence: (accusation) => node.#onEvidence(accusation),
     })
-    await node.#openReplica()
+    await node.#lifecycle.open()
     return node
   }
 
@@ -111,9 +106,10 @@ export class LedgerNode implements LedgerService {
     await this.#ports.onEvidence(accusation)
   }
 
-  async #openReplica(): Promise<void> {
-    const { store } = this.#ports
-    this.#replica = await Replica.open({
+  async #openReplica(): Promise<Replica> {
+    const { store, logger } = this.#ports
+    const lifecycle = this.#lifecycle
+    const replica = await Replica.open({
       ...this.#ports,
       pool: this.#pool,
       evidence: this.#evidence,
@@ -122,69 +118,49 @@ export class LedgerNode implements LedgerService {
       onRefused: (id, error) => this.#waiters.refused(id, error),
       onMembership: (membership) => this.#onMembership(membership),
       onLeftOut: () => this.#onLeftOut(),
-      onForgotten: () => void this.#replaceReplica(() => store.setRecovering({ without: [] })),
-      onRecovered: () => void this.#replaceReplica(),
-      onFatal: (error) => this.#onFatal(error),
+      onForgotten: () => lifecycle.replace(() => store.setRecovering({ without: [] })),
+      onRecovered: (hardState) => lifecycle.replace(() => endRecovery(store, hardState, logger)),
+      onFatal: (error) => lifecycle.failed(error),
     })
-    this.#reader = new LedgerReader(store, this.#replica.certifier)
-    this.#tellPeers(this.#replica.membership)
+    this.#reader = new LedgerReader(store, replica.certifier)
+    this.#tellPeers(replica.membership)
+    return replica
   }
 
   get replica(): Replica {
-    return this.#replica
+    return this.#lifecycle.replica
   }
 
   async start(): Promise<void> {
-    const { network, clock } = this.#ports
+    const { network } = this.#ports
     await network.start({
-      frame: (from, kind, bytes) => this.#replica.frame(from, kind, bytes),
-      request: (_, bytes) => this.#replica.request(bytes),
-      gossip: (from, topic, bytes) => this.#replica.hear(from, topic, bytes),
+      frame: (from, kind, bytes) => this.replica.frame(from, kind, bytes),
+      request: (from, bytes) => this.replica.request(from, bytes),
+      gossip: (from, topic, bytes) => this.replica.hear(from, topic, bytes),
       connected: () => this.#ports.metrics.peers.set(network.peers().length),
     })
-    this.#replica.start()
+    this.#lifecycle.start()
     for (const accusation of this.#evidence.accusations) this.#recorder.record(accusation)
-    this.#timers = [clock.every(DISK_CHECK_MS, () => void this.#checkDisk())]
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true
     this.#recorder.stop()
-    for (const cancel of this.#timers) cancel()
     this.#waiters.releaseAll()
-    await this.#replica.stop()
+    await this.#lifecycle.stop()
     await this.#ports.network.stop()
   }
 
   /** Whether this node can serve now: it knows a leader, so entries can be ordered. */
   get ready(): boolean {
-    return this.#suspended === undefined && this.#replica.leader !== undefined
+    return this.#lifecycle.suspended === undefined && this.replica.leader !== undefined
   }
 
   // ---- what changes a node's part
 
-  /** Ends the replica and opens another from the store; `prepare` runs while there is none. */
-  async #replaceReplica(prepare: () => Promise<void> = async () => {}): Promise<void> {
-    if (this.#replacing || this.#stopped) return
-    this.#replacing = true
-    try {
-      this.#replica.halt()
-      await this.#replica.driver.stop()
-      await this.#replica.certifier.idle()
-      await prepare()
-      await this.#openReplica()
-      if (!this.#stopped) this.#replica.start()
-    } catch (error) {
-      this.#replacing = false
-      this.#onFatal(error)
-    }
-    this.#replacing = false
-  }
-
   #onMembership(membership: Membership): void {
     this.#tellPeers(membership)
     const outside = this.#standingIn(membership) === 'outside'
-    if (outside !== (this.#replica.standing === 'outside')) void this.#replaceReplica()
+    if (outside !== (this.replica.standing === 'outside')) this.#lifecycle.replace()
   }
 
   #standingIn(membership: Membership) {
@@ -205,7 +181,7 @@ export class LedgerNode implements LedgerService {
     const { newest } = store.members
     if (this.#standingIn(newest) !== 'outside') return
     if (!store.members.some((membership) => this.#standingIn(membership) !== 'outside')) return
-    this.#replica.halt()
+    this.replica.halt()
     const replaced = newest.nodeByName.has(name)
     const facts = { sequence: newest.sequence, size: store.tip.size }
     if (replaced) logger.warn(facts, 'the membership names other keys for this node')
@@ -213,61 +189,20 @@ export class LedgerNode implements LedgerService {
     onOut(replaced ? 'keys-replaced' : 'removed')
   }
 
-  #onFatal(error: unknown): void {
-    const { logger, onFatal } = this.#ports
-    const retryable =
-      error instanceof StoreError && (error.code === 'disk-full' || error.code === 'store-failed')
-    if (!retryable) {
-      onFatal(error)
-      return
-    }
-    if (this.#suspended === undefined) {
-      logger.error(
-        { code: error.code, error: error.message },
-        'the node steps down until its disk works again',
-      )
-    }
-    this.#suspended = error
-    this.#replica.halt()
-  }
-
-  /** Steps down before the disk is full, and takes part again when there is room. */
-  async #checkDisk(): Promise<void> {
-    const { store, logger } = this.#ports
-    if (this.#replacing || this.#stopped) return
-    try {
-      const low = await store.lowOnSpace()
-      if (low && !this.#suspended) {
-        // Leadership is handed over first, since everything still works.
-        const message = 'The disk is nearly full. Make room; the node then takes part again by itself.'
-        this.#suspended = new StoreError('disk-full', message)
-        logger.error({}, message)
-        await this.#replica.stop()
-      } else if (!low && this.#suspended) {
-        await this.#replaceReplica(async () => {
-          await store.reopen()
-          this.#suspended = undefined
-          logger.info({}, 'the disk works again, and the node takes part')
-        })
-      }
-    } catch (error) {
-      logger.warn({ error: errorMessage(error) }, 'the disk does not work yet')
-    }
-  }
-
   // ---- submissions
 
   async submit(entry: Entry, stage: Stage, timeoutMs: number): Promise<Submission> {
     const { submissions } = this.#ports.metrics
     try {
-      if (this.#suspended) throw unavailable(this.#suspended)
+      const { suspended } = this.#lifecycle
+      if (suspended) throw unavailable(suspended)
       const submission = await this.#submit(entry, stage, timeoutMs)
       submissions.inc({ outcome: 'ok' })
       return submission
     } catch (error) {
       submissions.inc({ outcome: errorCode(error) })
       if (!(error instanceof StoreError)) throw error
-      this.#onFatal(error)
+      this.#lifecycle.failed(error)
       throw unavailable(error)
     }
   }
@@ -382,7 +317,7 @@ export class LedgerNode implements LedgerService {
   // ---- questions
 
   barrier(timeoutMs: number): Promise<void> {
-    return this.#replica.reads.barrier(timeoutMs)
+    return this.replica.reads.barrier(timeoutMs)
   }
 
   async entry(by: { readonly id: string } | { readonly index: number }): Promise<EntryView> {
@@ -469,25 +404,21 @@ export class LedgerNode implements LedgerService {
   }
 
   get #role(): string {
-    const { standing, recovery, driver } = this.#replica
-    if (this.#suspended) return 'suspended'
+    const { standing, recovery, driver } = this.replica
+    if (this.#lifecycle.suspended) return 'suspended'
     if (standing === 'outside') return 'outside'
     if (recovery) return 'recovering'
-    return this.#standingIn(this.#replica.membership) === 'learner' ? 'learner' : driver.raft.role
+    return this.#standingIn(this.replica.membership) === 'learner' ? 'learner' : driver.raft.role
   }
 
-  /** Why this node does not take part, for its operator. */
+  /** Why this node does not take part, or why the ledger stands still, for its operator. */
   get #note(): string | undefined {
-    const { standing, recovery } = this.#replica
-    if (this.#suspended) return this.#suspended.message
+    const { standing, recovery } = this.replica
+    if (this.#lifecycle.suspended) return this.#lifecycle.suspended.message
     if (standing === 'outside') {
       return 'The membership does not have this node under its keys; it follows what is final and waits.'
     }
-    if (!recovery) return undefined
-    const { missing } = recovery
-    return missing.length > 0
-      ? `This store may have forgotten promises. Before the node votes again it must hear from ${missing.join(', ')}.`
-      : 'This store may have forgotten promises. Before the node votes again its log must catch up.'
+    return recovery ? recovery.note : this.replica.standstill.note
   }
 
   cluster(): ClusterStatus {
@@ -495,7 +426,7 @@ export class LedgerNode implements LedgerService {
     const own = this.status()
     const connected = network.peers()
     const said = new Map(this.replica.gossip.announcements().map((item) => [item.said.name, item]))
-    const { membership } = this.#replica
+    const { membership } = this.replica
     const nodes = [...membership.nodeByName.values()].map(({ name, kind }) => {
       if (name === own.name) return { ...pick(own), kind, online: true }
       const heard = said.get(name)
@@ -511,6 +442,7 @@ export class LedgerNode implements LedgerService {
       cosigners: membership.cosigners,
       sequence: membership.sequence,
       nodes,
+      ...(own.note === undefined ? {} : { note: own.note }),
       evidence: this.#evidence.accusations.map(({ evidence: { kind }, accused, hash }) => {
         return { kind, accused, hash }
       }),
@@ -530,7 +462,7 @@ export class LedgerNode implements LedgerService {
       for (const [i, { id }] of entries.entries())
         this.#waiters.ordered(id, { index: firstIndex + i, height })
     }
-    if (this.#listeners.size > 0) void this.#tellOrdered(blocks)
+    if (this.#listeners.size > 0) this.#tellOrdered(blocks).catch((error) => this.#notTold(error))
   }
 
   async #tellOrdered(blocks: readonly AppliedBlock[]): Promise<void> {
@@ -547,8 +479,16 @@ export class LedgerNode implements LedgerService {
   onFinal(size: number): void {
     this.#waiters.final(size)
     if (this.#listeners.size > 0) {
-      void this.#reader.checkpoint().then((checkpoint) => this.#tell({ topic: 'checkpoints', checkpoint }))
+      this.#reader
+        .checkpoint()
+        .then((checkpoint) => this.#tell({ topic: 'checkpoints', checkpoint }))
+        .catch((error) => this.#notTold(error))
     }
+  }
+
+  /** The disk could not be read, or was closed meanwhile. Whoever needs every event asks for what it missed. */
+  #notTold(error: unknown): void {
+    this.#ports.logger.warn({ error: errorMessage(error) }, 'subscribers were not told of an event')
   }
 
   #tell(event: LedgerEvent): void {

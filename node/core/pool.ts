@@ -8,6 +8,8 @@ export const POOL_BYTES_MAX = 64 * 1024 * 1024
 export class Pool {
   readonly #entries = new Map<string, Entry>()
   readonly #events = new Map<string, string>()
+  /** Ids of entries that are on disk, too, because they were acknowledged as pending. */
+  readonly #kept = new Set<string>()
   #bytes = 0
 
   get size(): number {
@@ -37,12 +39,25 @@ export class Pool {
     return true
   }
 
-  remove(id: string): void {
+  /** True if the entry is on disk, from where it is to be removed as well. */
+  remove(id: string): boolean {
     const entry = this.#entries.get(id)
-    if (!entry) return
+    if (!entry) return false
     this.#entries.delete(id)
     this.#bytes -= entry.bytes.length
     for (const name of eventNames(entry)) this.#events.delete(name)
+    return this.#kept.delete(id)
+  }
+
+  isKept(id: string): boolean {
+    return this.#kept.has(id)
+  }
+
+  /** An entry is on disk now; false if it has left the pool meanwhile. */
+  markKept(id: string): boolean {
+    const here = this.#entries.has(id)
+    if (here) this.#kept.add(id)
+    return here
   }
 
   /** The oldest entries that `skip` does not name, up to a count and a sum of bytes. */

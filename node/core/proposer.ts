@@ -127,7 +127,8 @@ export class Proposer {
     const chosen = pool.oldest(blockEntries, blockBytes - ENTRY_BYTES_MAX, inFlight)
     // An entry can come back into the pool, from a peer that has not seen its block, after it was applied.
     const recorded = await store.hasLeaves(chosen.map(({ hash }) => hash))
-    for (const [i, entry] of chosen.entries()) if (recorded[i]) pool.remove(entry.id)
+    const kept = chosen.filter((entry, i) => recorded[i] && pool.remove(entry.id))
+    if (kept.length > 0) await store.removePending(kept.map(({ hash }) => hash))
     let changes = 0
     return chosen.filter((entry, i) => {
       if (recorded[i]) return false

@@ -1,12 +1,13 @@
 /** Pulls committed blocks when this node has fallen behind, from one peer after another, until it has caught up. */
 import type { Driver } from '../../consensus/driver.ts'
 import { toHex } from '../../src/bytes.ts'
-import { errorMessage, InvariantError } from '../../src/errors.ts'
+import { errorMessage, InvariantError, ProofError } from '../../src/errors.ts'
 import { decodeBlock } from '../../src/ledger/block.ts'
+import type { Checkpoint } from '../../src/notes/checkpoint.ts'
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../logger.ts'
 import type { Network } from '../net/network.ts'
-import { type LedgerStore, toRaftBlock } from '../store/ledger-store.ts'
+import type { AppliedBlock, LedgerStore } from '../store/ledger-store.ts'
 import type { Certifier } from './certifier.ts'
 import { type EvidenceCollector, forked } from './evidence.ts'
 import { decodeSyncAnswer, encodeSyncRequest, proveCommitted } from './sync.ts'
@@ -31,10 +32,23 @@ export interface PullerPorts {
   readonly onFatal: (error: unknown) => void
 }
 
+/** Blocks that a peer has proven committed, read and not yet checked. */
+interface Part {
+  readonly peer: string
+  readonly certificate: string
+  readonly checkpoint: Checkpoint
+  readonly blocks: readonly AppliedBlock[]
+}
+
+function lastHeight(part: Part | undefined): number | undefined {
+  return part?.blocks.at(-1)?.block.seal.height
+}
+
 export class Puller {
   readonly #ports: PullerPorts
   #target = 0
   #pulling = false
+  #refreshing = false
   #stopped = false
   #turn = 0
 
@@ -50,24 +64,27 @@ export class Puller {
 
   /** Asks one peer for its certificate alone: this node holds the blocks but missed the cosignatures. */
   async refreshCertificate(peer: string): Promise<void> {
+    // Whoever says often that it has one is asked no more often for that.
+    if (this.#refreshing || this.#stopped) return
+    this.#refreshing = true
     try {
-      await this.#ask(peer)
+      await this.#fetch(peer, Number.MAX_SAFE_INTEGER)
     } catch (error) {
-      this.#ports.logger.debug({ peer, error: errorMessage(error) }, 'no newer certificate')
+      if (error instanceof InvariantError) this.#ports.onFatal(error)
+      else this.#ports.logger.debug({ peer, error: errorMessage(error) }, 'no newer certificate')
     }
+    this.#refreshing = false
   }
 
   /**
-   * Asks one peer after another for what is final, without having heard of anything: how a node outside of the
-   * membership follows. True if this node now holds all that the peer has.
+   * Pulls whatever is final, without having heard of anything: how a node outside of the membership follows. True
+   * if this node now holds all that a peer has.
    */
   async follow(): Promise<boolean> {
     if (this.#pulling || this.#stopped) return false
     this.#pulling = true
     try {
-      const peers = this.#ports.network.peers()
-      const peer = peers[this.#turn++ % Math.max(peers.length, 1)]
-      return peer === undefined ? false : await this.#ask(peer)
+      return await this.#run(Number.POSITIVE_INFINITY)
     } catch (error) {
       if (error instanceof InvariantError) this.#ports.onFatal(error)
       else this.#ports.logger.debug({ error: errorMessage(error) }, 'following failed with this peer')
@@ -77,8 +94,14 @@ export class Puller {
     }
   }
 
+  /** The tree has grown: the next part may be handed to Raft. */
+  applied(): void {
+    this.#wake()
+  }
+
   stop(): void {
     this.#stopped = true
+    this.#wake()
   }
 
   async #pull(): Promise<void> {
@@ -86,24 +109,17 @@ export class Puller {
     this.#pulling = true
     try {
       for (let idle = 0; !this.#stopped && driver.raft.commit < this.#target; idle++) {
-        const peers = network.peers()
-        const peer = peers[this.#turn++ % Math.max(peers.length, 1)]
         const before = driver.raft.commit
-        if (peer !== undefined) {
-          await this.#ask(peer).catch((error: unknown) => {
-            if (error instanceof InvariantError) throw error
-            logger.info(
-              { peer, error: errorMessage(error) },
-              'catching up failed with this peer; trying another',
-            )
-          })
-        }
+        await this.#run(this.#target).catch((error: unknown) => {
+          if (error instanceof InvariantError) throw error
+          logger.info({ error: errorMessage(error) }, 'catching up failed with this peer; trying another')
+        })
         if (driver.raft.commit > before) {
           idle = 0
           continue
         }
         // Nobody could bring it: the height was a lie, or its certificate is yet to come and then we hear of it.
-        if (idle >= ROUNDS_MAX * peers.length) this.#target = driver.raft.commit
+        if (idle >= ROUNDS_MAX * network.peers().length) this.#target = driver.raft.commit
         else await new Promise<void>((resolve) => clock.after(RETRY_MS, resolve))
       }
     } catch (error) {
@@ -113,38 +129,76 @@ export class Puller {
   }
 
   /**
-   * One question and answer: verify the certificate, prove and check the blocks, hand them to Raft, wait. True if
-   * there was nothing beyond what this node holds then, by a certificate newer than every boundary it knows.
+   * Pulls up to `height` or until a peer has no more: while the signatures of one part are being verified the next
+   * is fetched and read, and the one before is applied. True if there was nothing beyond what this node holds, by a
+   * certificate newer than every boundary it knows.
    */
-  async #ask(peer: string): Promise<boolean> {
-    const { network, driver, store, unapplied, certifier, clock } = this.#ports
-    const from = store.tip.height + 1
+  async #run(height: number): Promise<boolean> {
+    const { store, certifier, driver } = this.#ports
+    // What an earlier run has handed to Raft is not asked for again.
+    await this.#appliedTo(driver.raft.commit)
     const { boundaryDue, size: certified } = certifier
-    const answer = decodeSyncAnswer(
-      await network.request(peer, encodeSyncRequest({ from, certified: certifier.size }), REQUEST_TIMEOUT_MS),
-    )
-    if (answer.certificate === '') return false
-    const checkpoint = await certifier.receiveCertificate(answer.certificate)
-    const blocks = proveCommitted(answer, checkpoint).filter(({ seal }) => seal.height > store.tip.height)
-    const first = blocks[0]
-    const last = blocks.at(-1)
-    if (!first || !last) {
+    let part = await this.#fetch(this.#nextPeer(), store.tip.height + 1)
+    if (part?.blocks.length === 0) {
       // A boundary may wait for this very node, under the keys that it names: then no more will come.
-      return checkpoint.size <= certified || (!boundaryDue && store.tip.size >= checkpoint.size)
+      const { size } = part.checkpoint
+      return size <= certified || (!boundaryDue && store.tip.size >= size)
     }
-    const parent = toHex(first.seal.previous)
-    // What stands on this node's disk below is committed too, so proven blocks that do not follow it are a fork.
-    if (first.seal.height === store.tip.height + 1 && parent !== store.tip.hash) {
-      await this.#stop(peer, answer.certificate)
+    for (let last = lastHeight(part); part && last !== undefined && !this.#stopped; last = lastHeight(part)) {
+      const next = last < height ? this.#fetch(this.#nextPeer(), last + 1) : undefined
+      next?.catch(() => {}) // heard below, unless this part fails first
+      await this.#take(part)
+      part = await next
     }
-    driver.install(await unapplied.check(parent, blocks.map(toRaftBlock), Number.POSITIVE_INFINITY))
-    for (let waited = 0; store.tip.height < last.seal.height && waited < REQUEST_TIMEOUT_MS; waited += 5) {
-      await new Promise<void>((resolve) => clock.after(5, resolve))
-    }
-    return !boundaryDue && store.members.boundaryAbove(certifier.size) === undefined
-      ? store.tip.size >= checkpoint.size
-      : false
+    // A part that was fetched ahead cannot say that there is no more: it was asked for with an older certificate.
+    return false
   }
+
+  #nextPeer(): string | undefined {
+    const peers = this.#ports.network.peers()
+    return peers[this.#turn++ % Math.max(peers.length, 1)]
+  }
+
+  /** One question and answer: the certificate verified, the blocks proven committed, their entries read. */
+  async #fetch(peer: string | undefined, from: number): Promise<Part | undefined> {
+    if (peer === undefined) return undefined
+    const { network, certifier, unapplied } = this.#ports
+    const request = encodeSyncRequest({ from, certified: certifier.size })
+    const answer = decodeSyncAnswer(await network.request(peer, request, REQUEST_TIMEOUT_MS))
+    if (answer.certificate === '') return undefined
+    const checkpoint = await certifier.receiveCertificate(answer.certificate)
+    const proven = proveCommitted(answer, checkpoint)
+    if ((proven[0]?.seal.height ?? from) > from) {
+      throw new ProofError('bad-inclusion', 'The answer leaves out the first block that was asked for.')
+    }
+    const blocks: AppliedBlock[] = []
+    for (const block of proven) blocks.push(await unapplied.read(block))
+    return { peer, certificate: answer.certificate, checkpoint, blocks }
+  }
+
+  /** Checks the blocks, signatures included, and hands them to Raft when the part before is applied. */
+  async #take({ peer, certificate, blocks: all }: Part): Promise<void> {
+    const { driver, store, unapplied } = this.#ports
+    const blocks = all.filter(({ block }) => block.seal.height > store.tip.height)
+    const seal = blocks[0]?.block.seal
+    if (!seal) return
+    const parent = toHex(seal.previous)
+    // What stands on this node's disk below is committed too, so proven blocks that do not follow it are a fork.
+    if (seal.height === store.tip.height + 1 && parent !== store.tip.hash) await this.#stop(peer, certificate)
+    const checked = await unapplied.checkProven(parent, blocks)
+    await this.#appliedTo(seal.height - 1)
+    if (!this.#stopped) driver.install(checked)
+  }
+
+  /** Waits until this block is applied, or the node stops. */
+  async #appliedTo(height: number): Promise<void> {
+    while (!this.#stopped && this.#ports.store.tip.height < height) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
+  }
+  #wake: () => void = () => {}
 
   /** The quorum has certified another chain than this node has applied: finds who sealed both, and stops the node. */
   async #stop(peer: string, certificate: string): Promise<never> {

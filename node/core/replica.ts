@@ -9,17 +9,18 @@
 import { DEFAULT_LIMITS } from '../../consensus/config.ts'
 import { Driver, type Write } from '../../consensus/driver.ts'
 import { Raft } from '../../consensus/raft.ts'
-import type { BlockRef, Block as RaftBlock, SoftState } from '../../consensus/types.ts'
+import type { BlockRef, HardState, Block as RaftBlock, SoftState } from '../../consensus/types.ts'
 import { decodeMessage, encodeMessage } from '../../consensus/wire.ts'
 import { toHex, utf8 } from '../../src/bytes.ts'
 import { keyId } from '../../src/crypto/keys.ts'
-import type { SignatureSuite, Signer } from '../../src/crypto/suite.ts'
+import type { Signer } from '../../src/crypto/suite.ts'
 import { errorCode, FormatError, invariant, type QatError, RefusedError } from '../../src/errors.ts'
 import { checkEntry } from '../../src/ledger/chain.ts'
 import { decodeEntry, type Entry } from '../../src/ledger/entry.ts'
 import type { Membership } from '../../src/ledger/membership.ts'
 import { decodeEntryBundle } from '../../src/merkle/tiles.ts'
 import type { Clock } from '../clock.ts'
+import type { VerifyLanes } from '../crypto/verify-queue.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import { FRAME, type FrameKind, type Network, type Topic, type Verdict } from '../net/network.ts'
@@ -36,6 +37,7 @@ import { Puller } from './puller.ts'
 import { answerRead, isReadRequest, Reads } from './reads.ts'
 import { encodePromises, isPromisesRequest, Recovery } from './recovery.ts'
 import { type Standing, standingOf } from './standing.ts'
+import { Standstill } from './standstill.ts'
 import { answerSync, decodeSyncRequest, encodeSyncAnswer } from './sync.ts'
 import { configurationOf, Unapplied } from './unapplied.ts'
 
@@ -56,8 +58,7 @@ export interface ReplicaPorts {
   readonly clock: Clock
   /** Uniform in [0, 1): election timeouts. */
   readonly random: () => number
-  /** For what ordering waits for, and for the rest. */
-  readonly suites: { readonly urgent: SignatureSuite; readonly ordinary: SignatureSuite }
+  readonly suites: VerifyLanes
   readonly nodeKey: Signer
   readonly cosigner: Signer
   /** Entries admitted and not applied; it outlives the replica. */
@@ -76,8 +77,8 @@ export interface ReplicaPorts {
   readonly onLeftOut: () => void
   /** The store does not know what this node has vouched for: it is to be marked, and the replica opened anew. */
   readonly onForgotten: () => void
-  /** The node knows again what binds it: the replica is to be opened anew, and takes part. */
-  readonly onRecovered: () => void
+  /** The node knows again what binds it: with that on disk, the replica is to be opened anew, and takes part. */
+  readonly onRecovered: (hardState: HardState) => void
   /** The node must stop: a broken invariant or an unusable disk. */
   readonly onFatal: (error: unknown) => void
 }
@@ -90,14 +91,13 @@ export class Replica {
   readonly driver: Driver
   readonly gossip: Gossip
   readonly reads: Reads
+  readonly standstill: Standstill
   readonly #ports: ReplicaPorts
   readonly #unapplied: Unapplied
   readonly #admission: Admission
   readonly #forwarding: Forwarding
   readonly #proposer: Proposer
   readonly #puller: Puller
-  /** Ids of pool entries that are on disk as acknowledged pending. */
-  readonly #spooled = new Set<string>()
   #sequence: number
   #stopped = false
   #logEnd: number
@@ -135,7 +135,10 @@ export class Replica {
       store,
       clock,
       refuse: (entry, error) => this.#drop(entry, error),
-      onFatal,
+      onFatal: (error) => {
+        // What it was about to propose may not fit any more to what the next replica has applied.
+        if (!this.#stopped) onFatal(error)
+      },
     })
     this.#puller = new Puller({
       network,
@@ -170,6 +173,15 @@ export class Replica {
       clock,
       leader: () => this.#leader,
       height: () => store.tip.height,
+    })
+    this.standstill = new Standstill({
+      name,
+      certifier,
+      network,
+      clock,
+      logger,
+      leader: () => this.#leader,
+      voters: () => this.driver.raft.configuration.voters,
     })
     this.recovery =
       parts.without &&
@@ -208,6 +220,7 @@ export class Replica {
       evidence,
       logger,
       now: clock.now,
+      elapsed: clock.elapsed,
       publish: (note) => void network.publish('cosignatures', utf8(note)).catch(() => {}),
       onCertificate: (size) => replica?.onCertificate(size),
       onCosigned: () => metrics.cosignatures.inc(),
@@ -215,7 +228,7 @@ export class Replica {
       onFatal,
     })
     const log = await store.logFrom(Math.max(0, store.tip.height - DEFAULT_LIMITS.memoryBlocks))
-    const unapplied = new Unapplied(store, pool, suites.urgent, evidence)
+    const unapplied = new Unapplied(store, pool, suites, evidence, clock)
     const blocks: RaftBlock[] = []
     for (const block of log) {
       const { height, previous } = block.seal
@@ -257,6 +270,7 @@ export class Replica {
     this.#timers = [
       clock.every(TICK_MS, () => this.driver.tick()),
       clock.every(ANNOUNCE_MS, () => this.#announce()),
+      clock.every(ANNOUNCE_MS, () => this.standstill.look()),
       clock.every(ANNOUNCE_MS / 2, () => this.#forwarding.resend()),
       // A round that lost a message is repeated, so that an idle cluster still ends with everything final.
       clock.every(ANNOUNCE_MS / 2, () => {
@@ -272,21 +286,12 @@ export class Replica {
   }
 
   async #recover(): Promise<void> {
-    const { store, logger, onFatal, onRecovered } = this.#ports
+    const { onFatal, onRecovered } = this.#ports
     if (this.#recovering || this.#stopped) return
     this.#recovering = true
     try {
       const hardState = await this.recovery?.attempt()
-      if (hardState && !this.#stopped) {
-        this.halt()
-        await this.driver.stop()
-        // Whatever it had cosigned is below: it was committed, and all that is committed it holds by now.
-        const { size, root } = store.tip
-        if (size > ((await store.cosigned())?.size ?? 0)) await store.setCosigned({ size, root })
-        await store.clearRecovering(hardState)
-        logger.info({ term: hardState.term }, 'this node knows again what binds it, and takes part')
-        onRecovered()
-      }
+      if (hardState && !this.#stopped) onRecovered(hardState)
     } catch (error) {
       onFatal(error)
     }
@@ -308,16 +313,23 @@ export class Replica {
       }
     }
     this.halt()
-    await this.driver.stop()
-    await this.certifier.idle()
+    await this.ended()
     await this.#ports.evidence.idle()
   }
 
-  /** Does nothing from now on, and answers only what the disk holds. */
+  /** From now on nothing is signed, sent or begun; only what the disk holds is answered. */
   halt(): void {
     this.#stopped = true
     for (const cancel of this.#timers) cancel()
     this.#puller.stop()
+    this.certifier.stop()
+    this.#forwarding.follow(undefined)
+  }
+
+  /** After `halt`: resolves when nothing is being written any more. */
+  async ended(): Promise<void> {
+    await this.driver.stop()
+    await this.certifier.idle()
   }
 
   /** The leader as far as this node knows. */
@@ -335,13 +347,12 @@ export class Replica {
 
   /** Puts an entry of the pool on disk, so that it may be called pending: a crash of this node will not lose it. */
   async keep(id: string): Promise<void> {
-    const { store } = this.#ports
-    const entry = this.#ports.pool.get(id)
-    if (!entry || this.#spooled.has(id)) return
+    const { store, pool } = this.#ports
+    const entry = pool.get(id)
+    if (!entry || pool.isKept(id)) return
     await store.addPending([entry])
     // It may have been ordered while the disk was busy.
-    if (this.#ports.pool.get(id)) this.#spooled.add(id)
-    else await store.removePending([entry.hash])
+    if (!pool.markKept(id)) await store.removePending([entry.hash])
   }
 
   #onward(entry: Entry): void {
@@ -378,23 +389,22 @@ export class Replica {
     await store.apply(applied)
     end()
     this.#unapplied.prune()
-    const spooled: Uint8Array[] = []
+    const kept: Uint8Array[] = []
     for (const { entries } of applied) {
       for (const entry of entries) {
-        this.#ports.pool.remove(entry.id)
-        if (this.#spooled.delete(entry.id)) spooled.push(entry.hash)
-        for (const rival of this.#dropRivals(entry))
-          if (this.#spooled.delete(rival.id)) spooled.push(rival.hash)
+        if (this.#ports.pool.remove(entry.id)) kept.push(entry.hash)
+        kept.push(...this.#dropRivals(entry))
       }
       metrics.entriesApplied.inc(entries.length)
     }
-    if (spooled.length > 0) await store.removePending(spooled)
+    if (kept.length > 0) await store.removePending(kept)
     if (store.members.newest !== newest) this.#sift()
     metrics.blocksApplied.inc(applied.length)
     metrics.height.set(store.tip.height)
     metrics.treeSize.set(store.tip.size)
     metrics.pending.set(this.#ports.pool.size)
     this.reads.applied()
+    this.#puller.applied()
     onOrdered(applied)
     this.certifier.applied()
     if (this.driver.raft.role === 'leader') {
@@ -418,17 +428,19 @@ export class Replica {
     }
   }
 
-  /** A CloudEvent is recorded once: what waits under the same source and id will never be ordered. */
-  #dropRivals(recorded: Entry): Entry[] {
-    const rivals: Entry[] = []
+  /**
+   * A CloudEvent is recorded once: what waits under the same source and id will never be ordered. Returns the
+   * hashes of those that are to be removed from the disk as well.
+   */
+  #dropRivals(recorded: Entry): Uint8Array[] {
+    const kept: Uint8Array[] = []
     for (const { source, id } of recorded.claims) {
       const rival = id === undefined ? undefined : this.#ports.pool.withEvent(source, id)
       if (!rival) continue
-      this.#ports.pool.remove(rival.id)
+      if (this.#ports.pool.remove(rival.id)) kept.push(rival.hash)
       this.#ports.onRefused(rival.id, rivalError(rival, recorded))
-      rivals.push(rival)
     }
-    return rivals
+    return kept
   }
 
   #onSoftState({ role, leader }: SoftState): void {
@@ -483,9 +495,15 @@ export class Replica {
     }
   }
 
-  async request(bytes: Uint8Array): Promise<Uint8Array> {
-    if (isReadRequest(bytes)) return answerRead(this.driver)
-    if (isPromisesRequest(bytes)) return encodePromises(this.driver.raft)
+  /** Answers a node; one that is no member any more learns what is final, and nothing else. */
+  async request(from: string, bytes: Uint8Array): Promise<Uint8Array> {
+    if (this.membership.nodeByName.has(from)) {
+      if (isReadRequest(bytes)) return answerRead(this.driver)
+      if (isPromisesRequest(bytes)) {
+        const { term, tail } = this.driver.raft
+        return encodePromises({ term, tail, recovering: this.recovery !== undefined })
+      }
+    }
     const answer = await answerSync(this.#ports.store, this.certifier.note, decodeSyncRequest(bytes))
     return encodeSyncAnswer(answer)
   }
@@ -516,8 +534,7 @@ export class Replica {
   /** An entry of the pool will never be ordered. */
   #drop(entry: Entry, error: QatError): void {
     const { pool, store, onRefused, onFatal } = this.#ports
-    pool.remove(entry.id)
-    if (this.#spooled.delete(entry.id)) store.removePending([entry.hash]).catch(onFatal)
+    if (pool.remove(entry.id)) store.removePending([entry.hash]).catch(onFatal)
     onRefused(entry.id, error)
   }
 
@@ -553,8 +570,7 @@ export class Replica {
       const entry = decodeEntry(bytes)
       try {
         await this.#admission.admit(entry)
-        if (this.#ports.pool.get(entry.id)) this.#spooled.add(entry.id)
-        else await store.removePending([entry.hash])
+        if (!this.#ports.pool.markKept(entry.id)) await store.removePending([entry.hash])
       } catch (error) {
         logger.warn(
           { id: entry.id, code: errorCode(error) },

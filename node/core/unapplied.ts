@@ -10,6 +10,8 @@ import { type Block, decodeBlock } from '../../src/ledger/block.ts'
 import { type ChainState, checkBlock, extend } from '../../src/ledger/chain.ts'
 import { decodeEntry, type Entry, verifyAll } from '../../src/ledger/entry.ts'
 import type { Membership } from '../../src/ledger/membership.ts'
+import type { Clock } from '../clock.ts'
+import type { VerifyLanes } from '../crypto/verify-queue.ts'
 import { type AppliedBlock, type LedgerStore, toRaftBlock } from '../store/ledger-store.ts'
 import type { EvidenceCollector } from './evidence.ts'
 import { eventNames, type Pool } from './pool.ts'
@@ -21,24 +23,36 @@ interface Known extends AppliedBlock {
   readonly events: ReadonlySet<string>
 }
 
+/** The chain up to a block, and the ids of entries in its blocks that are not applied yet. */
+interface Base {
+  readonly state: ChainState
+  readonly ids: readonly string[]
+}
+
+/** Entries that are read before the event loop gets its turn; each takes about a tenth of a millisecond. */
+const READ_AT_ONCE = 8
+
 export class Unapplied {
   readonly #store: LedgerStore
   readonly #pool: Pool
-  readonly #suite: SignatureSuite
+  readonly #suites: Pick<VerifyLanes, 'urgent' | 'past'>
   readonly #evidence: Pick<EvidenceCollector, 'sawSeal'>
+  readonly #clock: Pick<Clock, 'soon'>
   /** By block hash. Branches of former leaders may stand side by side; applying a height drops them all. */
   readonly #known = new Map<string, Known>()
 
   constructor(
     store: LedgerStore,
     pool: Pool,
-    suite: SignatureSuite,
+    suites: Pick<VerifyLanes, 'urgent' | 'past'>,
     evidence: Pick<EvidenceCollector, 'sawSeal'>,
+    clock: Pick<Clock, 'soon'>,
   ) {
     this.#store = store
     this.#pool = pool
-    this.#suite = suite
+    this.#suites = suites
     this.#evidence = evidence
+    this.#clock = clock
   }
 
   /** The chain state after the block with this hash: the applied tip or a block known here. */
@@ -46,12 +60,18 @@ export class Unapplied {
     return this.#known.get(hash)?.state ?? (hash === this.#store.tip.hash ? this.#store.state : undefined)
   }
 
-  /** Whether an entry stands in a block of the unapplied branch that ends with `hash`. */
-  holds(hash: string, id: string): boolean {
+  /**
+   * What blocks on top of the one with this hash are checked against. It is taken before anything is waited for:
+   * of what is applied meanwhile, the ids stand here.
+   */
+  #base(hash: string): Base {
+    const state = this.stateAfter(hash)
+    if (!state) throw new RefusedError('bad-chain', 'The blocks do not follow anything this node holds.')
+    const ids: string[] = []
     for (let at = this.#known.get(hash); at; at = this.#known.get(toHex(at.block.seal.previous))) {
-      if (at.ids.has(id)) return true
+      ids.push(...at.ids)
     }
-    return false
+    return { state, ids }
   }
 
   /** Whether an entry, or one of its CloudEvents, stands in a block of the unapplied branch that ends with `hash`. */
@@ -71,23 +91,47 @@ export class Unapplied {
    * @param now this node's clock in ms; Infinity for blocks that a certificate has proven committed
    */
   async check(parent: string, blocks: readonly RaftBlock[], now: number): Promise<RaftBlock[]> {
-    let state = this.stateAfter(parent)
-    if (!state) throw new RefusedError('bad-chain', 'The blocks do not follow anything this node holds.')
-    const decoded = blocks.map((block) => decodeMatching(block))
-    const recorded = await this.#recorded(decoded)
+    const base = this.#base(parent)
+    const read: AppliedBlock[] = []
+    for (const block of blocks) read.push(await this.read(decodeMatching(block)))
+    return this.#check(base, read, now, this.#suites.urgent)
+  }
+
+  /** As `check`, of blocks that `read` has read and a certificate has proven committed. */
+  async checkProven(parent: string, blocks: readonly AppliedBlock[]): Promise<RaftBlock[]> {
+    return this.#check(this.#base(parent), blocks, Number.POSITIVE_INFINITY, this.#suites.past)
+  }
+
+  /** Reads the entries of a block a few at a time, so that verification and the network get on meanwhile. */
+  async read(block: Block): Promise<AppliedBlock> {
+    const entries: Entry[] = []
+    for (const [i, leaf] of block.leaves.slice(0, -1).entries()) {
+      if (i > 0 && i % READ_AT_ONCE === 0) await new Promise<void>((resolve) => this.#clock.soon(resolve))
+      entries.push(this.#pool.get(toHex(block.leafHashes[i]!)) ?? decodeEntry(leaf))
+    }
+    return { block, entries }
+  }
+
+  async #check(
+    base: Base,
+    blocks: readonly AppliedBlock[],
+    now: number,
+    suite: SignatureSuite,
+  ): Promise<RaftBlock[]> {
+    let { state } = base
+    const seen = new Set([...base.ids, ...(await this.#recorded(blocks))])
     const passed: Known[] = []
     const configured: RaftBlock[] = []
     const signatures = []
     const sealers: PublicKey[] = []
-    for (const block of decoded) {
-      const earlier = passed
-      const previous = toHex(block.seal.previous)
-      const { entries, sealSignature, entrySignatures } = checkBlock(
+    for (const { block, entries } of blocks) {
+      const byId = new Map(entries.map((entry) => [entry.id, entry]))
+      const { sealSignature, entrySignatures } = checkBlock(
         state,
         block,
         now,
-        (id) => recorded.has(id) || this.holds(previous, id) || earlier.some(({ ids }) => ids.has(id)),
-        (bytes, id) => this.#pool.get(id) ?? decodeEntry(bytes),
+        (id) => seen.has(id),
+        (_, id) => byId.get(id)!,
       )
       sealers.push(sealSignature.key)
       // What this node admitted itself it has verified already.
@@ -96,9 +140,11 @@ export class Unapplied {
       const { membership } = state
       state = extend(state, block, entries)
       configured.push(withConfiguration(block, membership, state.membership))
-      passed.push(known(block, entries, state))
+      const next = known(block, entries, state)
+      for (const id of next.ids) seen.add(id)
+      passed.push(next)
     }
-    if (!(await verifyAll(this.#suite, signatures))) {
+    if (!(await verifyAll(suite, signatures))) {
       throw new RefusedError('bad-signature', 'A block holds a signature that does not verify.')
     }
     for (const [i, { block }] of passed.entries()) {
@@ -133,11 +179,17 @@ export class Unapplied {
     }
   }
 
-  /** Ids of those leaves that stand in the applied chain already. */
-  async #recorded(blocks: readonly Block[]): Promise<Set<string>> {
-    const hashes = blocks.flatMap(({ leafHashes }) => leafHashes.slice(0, -1))
-    const found = await this.#store.hasLeaves(hashes)
-    return new Set(hashes.filter((_, i) => found[i]).map(toHex))
+  /**
+   * Ids of those entries that stand in the applied chain already, at another place than here: the same block may
+   * come from a leader and by catching up, and be applied while its second copy is being checked.
+   */
+  async #recorded(blocks: readonly AppliedBlock[]): Promise<string[]> {
+    const leaves = blocks.flatMap(({ block, entries }) =>
+      entries.map(({ hash }, i) => ({ hash, index: block.seal.firstIndex + i })),
+    )
+    const found = await this.#store.leafIndexes(leaves.map(({ hash }) => hash))
+    const elsewhere = leaves.filter(({ index }, i) => found[i] !== undefined && found[i] !== index)
+    return elsewhere.map(({ hash }) => toHex(hash))
   }
 }
 

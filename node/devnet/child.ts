@@ -24,6 +24,7 @@ export class NodeProcess {
   readonly exited: Promise<Exit>
   readonly #child: ChildProcess
   #answers = false
+  #removed = false
 
   /**
    * Starts `qat start --dir <dir>`, its output appended to <dir>/log.
@@ -42,8 +43,10 @@ export class NodeProcess {
     } finally {
       closeSync(log)
     }
-    this.#child.once('message', () => {
-      this.#answers = true
+    this.#child.on('message', (message) => {
+      const { event } = message as { readonly event?: string }
+      if (event === 'ready') this.#answers = true
+      if (event === 'removed') this.#removed = true
     })
     this.#child.channel?.unref()
     this.exited = new Promise((resolve) => {
@@ -63,6 +66,11 @@ export class NodeProcess {
   /** Whether this very process has said that it answers: another may answer on its port. */
   get answers(): boolean {
     return this.#answers && this.running
+  }
+
+  /** Whether it has ended because its node is no member of the ledger any more. */
+  get removed(): boolean {
+    return this.#removed && !this.running
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -16,7 +16,8 @@ export interface Watched {
 }
 
 /**
- * Waits until `probe` holds for every node. Throws DevnetError `devnet-not-ready` when one of them ends, with
+ * Waits until `probe` holds for every node that is still a member; whoever ends because it is none needs not be
+ * waited for. Throws DevnetError `devnet-not-ready` when one of them ends, with
  * its last words, or when `timeoutMs` is over.
  */
 export async function untilAll(
@@ -26,7 +27,7 @@ export async function untilAll(
 ): Promise<void> {
   const endMs = performance.now() + timeoutMs
   for (const node of nodes) {
-    while (!(await probe(node).catch(() => false))) {
+    while (!node.process.removed && !(await probe(node).catch(() => false))) {
       await refuseDead(nodes)
       if (performance.now() > endMs) {
         const seconds = Math.round(timeoutMs / 1_000)
@@ -46,17 +47,22 @@ export async function isUp({ rpc, process }: Watched): Promise<boolean> {
   return answer.ok
 }
 
-/** Whether, as this node sees it, there is a leader and a certificate on every node: entries become final. */
-export async function canFinalize({ rpc }: Watched): Promise<boolean> {
+/**
+ * Whether, as this node sees it, there is a leader, and a certificate on all nodes of those names that are members:
+ * entries become final. Members that run elsewhere are not waited for.
+ */
+export async function canFinalize({ rpc }: Watched, names: ReadonlySet<string>): Promise<boolean> {
   const client = createClient(rpc, { timeoutMs: ANSWER_MS })
   const cluster = object(await client.call('cluster.status', {}), 'The cluster')
   const nodes = array(cluster.nodes, '"nodes"', 1, VALIDATORS_MAX).map((node) => object(node, 'A node'))
   text(cluster.leader, '"leader"', 63)
-  return nodes.every((node) => node.online === true && count(node.finalSize, '"finalSize"') > 0)
+  return nodes
+    .filter((node) => names.has(text(node.name, '"name"', 63)))
+    .every((node) => node.online === true && count(node.finalSize, '"finalSize"') > 0)
 }
 
 async function refuseDead(nodes: readonly Watched[]): Promise<void> {
-  const dead = nodes.find(({ process }) => !process.running)
+  const dead = nodes.find(({ process }) => !process.running && !process.removed)
   if (dead === undefined) return
   const words = await dead.process.lastWords()
   throw new DevnetError('devnet-not-ready', `${dead.name} ended while starting: ${words}`, {

@@ -14,7 +14,7 @@ import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { lpStream } from '@libp2p/utils'
 import { yamux } from '@libp2p/yamux'
-import { multiaddr } from '@multiformats/multiaddr'
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import { sha256 } from '../../src/crypto/hash.ts'
 import { errorMessage, QatError } from '../../src/errors.ts'
@@ -68,8 +68,7 @@ const VERDICTS: Record<Verdict, TopicValidatorResult> = {
 export async function createNetwork(options: NetworkOptions): Promise<Network> {
   const { self, logger, metrics } = options
   const names = protocols(options.genesisId)
-  let others: readonly PeerRecord[] = []
-  let peerIds = new Map<string, PeerId>()
+  let others: ReadonlyMap<string, Peer> = new Map()
   let nameByPeerId: ReadonlyMap<string, string> = new Map()
   let former: ReadonlyMap<string, string> = new Map()
   const nameOf = (peer: PeerId) => nameByPeerId.get(peer.toString())
@@ -126,8 +125,8 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
   const missingSince = new Map<string, number>()
 
   const connectionTo = (name: string): Connection | undefined => {
-    const peer = peerIds.get(name)
-    return peer && libp2p.getConnections(peer).find(({ status }) => status === 'open')
+    const peer = others.get(name)
+    return peer && libp2p.getConnections(peer.id).find(({ status }) => status === 'open')
   }
   const openStream = async (name: string, protocol: string): Promise<Stream> => {
     const connection = connectionTo(name)
@@ -145,10 +144,10 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
   }
 
   const setPeers = (peers: Peers) => {
-    others = peers.nodes.filter(({ name }) => name !== self)
+    const nodes = peers.nodes.filter(({ name }) => name !== self).flatMap((node) => readPeer(node, logger))
     const before = nameByPeerId
-    nameByPeerId = new Map(others.map(({ name, peerId }) => [peerId, name]))
-    peerIds = new Map(others.map(({ name, peerId }) => [name, peerIdFromString(peerId)]))
+    others = new Map(nodes.map((node) => [node.name, node]))
+    nameByPeerId = new Map(nodes.map(({ name, id }) => [id.toString(), name]))
     former = peers.former
     for (const [peerId, name] of before) {
       if (nameByPeerId.get(peerId) === name) continue
@@ -163,7 +162,9 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
   const misbehaved = (name: string, code: string) => {
     metrics.misbehaviour.inc({ peer: name, code })
     logger.warn({ peer: name, code }, 'closed the connection of a peer that broke the protocol')
-    for (const connection of libp2p.getConnections(peerIds.get(name))) connection.abort(new Error(code))
+    const peer = others.get(name)
+    // It may have been removed since; asked for nobody's connections, libp2p answers with everyone's.
+    if (peer) for (const connection of libp2p.getConnections(peer.id)) connection.abort(new Error(code))
   }
 
   /** Reads frames until the peer closes; anything that is no frame ends the connection. */
@@ -206,17 +207,15 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
 
   const dialMissing = () => {
     const now = performance.now()
-    for (const { name, addresses } of others) {
+    for (const { name, targets } of others.values()) {
       if (connectionTo(name)) {
         missingSince.delete(name)
         continue
       }
       const since = missingSince.get(name) ?? now
       missingSince.set(name, since)
+      if (targets.length === 0) continue
       if (self < name || now - since >= SECOND_DIALLER_MS) {
-        const targets = addresses.map((address) =>
-          multiaddr(address).encapsulate(`/p2p/${peerIds.get(name)}`),
-        )
         libp2p.dial(targets, { signal: AbortSignal.timeout(DIAL_TIMEOUT_MS) }).catch((error) => {
           logger.debug({ peer: name, error: errorMessage(error) }, 'dialling failed; will try again')
         })
@@ -258,14 +257,15 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
       dialMissing()
       redial = setInterval(dialMissing, REDIAL_MS)
     },
-    peers: () => others.map(({ name }) => name).filter((name) => connectionTo(name) !== undefined),
+    peers: () => [...others.keys()].filter((name) => connectionTo(name) !== undefined),
     send(to: string, kind: FrameKind, bytes: Uint8Array) {
       const sent = connectionTo(to) !== undefined && linkTo(to).send(kind, bytes)
       if (!sent) metrics.droppedFrames.inc({ peer: to })
       return sent
     },
     async request(to, bytes, timeoutMs) {
-      const signal = AbortSignal.timeout(timeoutMs)
+      // Whole milliseconds: Node takes no others, and a clock that measures what is left has them.
+      const signal = AbortSignal.timeout(Math.ceil(timeoutMs))
       const stream = await openStream(to, names.request)
       try {
         const lp = lpStream(stream, { maxDataLength: FRAME_BYTES_MAX, maxBufferSize: 2 * FRAME_BYTES_MAX })
@@ -285,6 +285,31 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
       clearInterval(redial)
       await libp2p.stop()
     },
+  }
+}
+
+interface Peer {
+  readonly name: string
+  readonly id: PeerId
+  readonly targets: Multiaddr[]
+}
+
+/** The admins may have signed what is no peer id, or no address: that must not take the other nodes down. */
+function readPeer({ name, peerId, addresses }: PeerRecord, logger: Logger): Peer[] {
+  const [id] = orNothing(() => peerIdFromString(peerId))
+  const targets = addresses.flatMap((address) =>
+    orNothing(() => multiaddr(address).encapsulate(`/p2p/${peerId}`)),
+  )
+  if (!id || targets.length < addresses.length)
+    logger.warn({ peer: name, peerId, addresses }, 'the record of a member names no peer id, or no address')
+  return id ? [{ name, id, targets }] : []
+}
+
+function orNothing<T>(read: () => T): T[] {
+  try {
+    return [read()]
+  } catch {
+    return []
   }
 }
 

@@ -165,6 +165,8 @@ const progress = {
   pending: Index,
 }
 
+const Note = Type.String({ description: 'Why the answering node does not take part, in a sentence' })
+
 export const NodeStatus = Type.Object({
   ...progress,
   ledger: Type.String(),
@@ -173,6 +175,8 @@ export const NodeStatus = Type.Object({
   leader: Optional(Type.String()),
   term: Index,
   peers: Type.Array(Type.String()),
+  sequence: Index,
+  note: Optional(Note),
 })
 
 export const ClusterStatus = Type.Object({
@@ -189,6 +193,7 @@ export const ClusterStatus = Type.Object({
       seenMs: Optional(Type.Number({ minimum: 0 })),
     }),
   ),
+  note: Optional(Note),
   evidence: Type.Array(
     Type.Object({ kind: Type.Enum([...EVIDENCE_KINDS]), accused: Type.String(), hash: Hash }),
     { description: 'Kept by this node, in its folder: two statements by one key that exclude each other' },

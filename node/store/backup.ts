@@ -28,7 +28,7 @@ export interface BackupResult {
 
 /**
  * Writes a backup to `path`, verifying it as it goes. `source` answers, encoded, for a height; `target` is the
- * height at which its newest certificate stands, for the progress.
+ * height that its newest certificate covered at the beginning, or more.
  */
 export async function writeBackup(
   path: string,
@@ -43,17 +43,22 @@ export async function writeBackup(
   const writer = await BackupWriter.create(path, genesisBytes)
   try {
     let verified: Promise<void> = Promise.resolve()
-    do {
+    // A certificate of the tree so far is no end by itself: at a change of membership there is one, too.
+    const whole = () => walk.state.size === sync.certified?.size
+    while (!whole() || walk.state.height < target) {
       const blob = await source(walk.state.height + 1)
       const answer = decodeSyncAnswer(blob)
-      if (answer.blocks.length === 0) throw nothingFinal(walk.state.height)
+      if (answer.blocks.length === 0) {
+        if (whole()) break
+        throw nothingFinal(walk.state.height)
+      }
       const taken = await sync.take(answer)
       await writer.add(blob)
       // One answer is verified while the next is fetched.
       await verified
       verified = taken.verified
       onProgress(walk.state.height, Math.max(target, walk.state.height))
-    } while (walk.state.size !== sync.certified?.size)
+    }
     await verified
     await writer.finish()
   } catch (error) {

@@ -115,10 +115,10 @@ export class DerivedCheck {
       // Of an event that two entries carry, the record is counted with the later one.
       const moved = byte === 'E' && stored.is === 'there' && this.#namesLater(key, stored.value, value!)
       if (stored.is !== 'missing' && !moved) this.#present.set(byte, (this.#present.get(byte) ?? 0) + 1)
-      if (stored.is === 'missing') this.#findings.add('derived', where, 'a record is missing', true)
-      else if (stored.is === 'damaged') this.#findings.add('derived', where, 'a record is damaged')
+      if (stored.is === 'missing') this.#findings.add('derived', where, 'lacks a record', true)
+      else if (stored.is === 'damaged') this.#findings.add('derived', where, 'has a damaged record')
       else if (!moved && !equalBytes(stored.value, value!)) {
-        this.#findings.add('derived', where, 'a record says something else than the block', true)
+        this.#findings.add('derived', where, 'has a record that says something else than the block', true)
       }
     }
   }

@@ -293,6 +293,12 @@ export class LedgerStore {
     return bytes && fromU64(bytes)
   }
 
+  /** As `leafIndex`, of many in one reading. */
+  async leafIndexes(hashes: readonly Uint8Array[]): Promise<(number | undefined)[]> {
+    const found = await this.#kv.getMany(hashes.map(leafKey))
+    return found.map((bytes) => bytes && fromU64(bytes))
+  }
+
   async hasLeaves(hashes: readonly Uint8Array[]): Promise<boolean[]> {
     return this.#kv.hasMany(hashes.map(leafKey))
   }

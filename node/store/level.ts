@@ -128,6 +128,8 @@ function ioError(error: unknown): StoreError {
   if (isDiskFull(error)) return diskFull(error)
   const why = errorMessage(error)
   if (codeOf(error) === 'LEVEL_CORRUPTION') return damaged(`LevelDB found damage: ${why}.`, {}, error)
+  // So LevelDB calls it when a table ends before the place that its index names.
+  if (/\.ldb: invalid argument/i.test(why)) return damaged(`A table is cut off: ${why}.`, {}, error)
   return new StoreError('store-failed', `The disk failed: ${why}.`, {}, { cause: error })
 }
 

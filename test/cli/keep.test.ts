@@ -154,7 +154,7 @@ describe('qat backup, restore and fsck', function () {
     assert.match(found.stdout, /\.log has 200 bytes; it had \d+ when the store was closed/)
     assert.match(found.stdout, /What it means: .*\n +What to do: +--repair/)
     const started = await qat(['start', '--dir', dir, '--json'])
-    assert.deepEqual([started.code, started.errorCode()], [1, 'store-damaged'])
+    assert.deepEqual([started.code, started.errorCode()], [4, 'store-damaged'])
     const repaired = await qat(['fsck', dir, '--repair', '--rpc', cluster.url('alpha'), '--json'])
     assert.equal(repaired.code, 0, repaired.stdout)
     assert.equal((repaired.json()[0]!.repair as { recovering: boolean }).recovering, true)

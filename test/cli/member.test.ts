@@ -258,6 +258,7 @@ describe('qat member', function () {
   it('refuses in one sentence, before anything is signed', async () => {
     const ledger = await serve([ALICE, BELLA, ...FOUR, N5])
     const strict = await two()
+    const alone = await serve()
     await save({ ...N5, nodeKey: FOUR[0]!.nodeKey }, 'stolen.json')
     await save({ ...CI, name: 'n1' }, 'clash.json')
     await writeFile(path('not.json'), '{"kind":"validator"}')
@@ -276,6 +277,7 @@ describe('qat member', function () {
       [ledger, ['promote', 'n5', '--cosigners', '6'], /More cosigners are asked for than exist/],
       [ledger, ['remove', 'n1'], /is n1 itself, which will stop\. Give --rpc of another node/],
       [ledger, ['remove', 'zulu'], /No member has the name zulu/],
+      [alone, ['remove', 'alice'], /alice is the last admin\. Add another one first/],
       [
         strict,
         ['remove', 'bella'],
@@ -301,7 +303,7 @@ describe('qat member', function () {
     await Promise.all(all)
     const stranger = await member(ledger, 'remove', 'n2', '--admin-key', path('other.key'))
     assert.match(stranger.stderr, /other\.key is not the key of an admin of this ledger/)
-    assert.deepEqual([ledger.changes, strict.changes], [[], []])
+    assert.deepEqual([ledger.changes, strict.changes, alone.changes], [[], [], []])
   })
 
   it('passes on what the ledger refuses', async () => {

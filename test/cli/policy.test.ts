@@ -58,12 +58,12 @@ describe('qat policy', () => {
     assert.deepEqual([code, stderr], [0, ''])
     for (const line of [
       /^Policy +from change 0 to change 6$/m,
-      /^Change 1 +the validator ada changed its cosigner key \(certified in a tree of \d+\)$/m,
-      /^Change 2 +the learner lea came or got a new record /m,
-      /^Change 3 +lea became a validator /m,
-      /^Change 4 +the validator cyd got a new record, with its cosigner key /m,
-      /^Change 5 +the validator bob left /m,
-      /^Change 6 +carol, who was no validator, left /m,
+      /^Change 1 +gives the validator ada a new cosigner key \(certified in a tree of \d+\)$/m,
+      /^Change 2 +adds the learner lea, or replaces its record /m,
+      /^Change 3 +makes lea a validator; from then on 4 of 5 validators make a certificate /m,
+      /^Change 4 +replaces the record of the validator cyd, not its cosigner key /m,
+      /^Change 5 +removes the validator bob; from then on 3 of 4 validators make a certificate /m,
+      /^Change 6 +removes carol, no validator /m,
       /^Quorum +3 of 4 validators$/m,
     ]) {
       assert.match(stdout, line)
@@ -144,8 +144,8 @@ describe('qat policy', () => {
     assert.deepEqual(four.json()[0]!.files, Object.values(BUNDLE_FILES))
     const { code, stdout } = await verify('four')
     assert.equal(code, 0)
-    assert.match(stdout, /^Change 1 +the validator ada came or got a new record$/m)
-    assert.match(stdout, /^Change 5 +bob left$/m)
+    assert.match(stdout, /^Change 1 +adds the validator ada, or replaces its record$/m)
+    assert.match(stdout, /^Change 5 +removes bob$/m)
     assert.match(stdout, /each time the validators before certified it/)
     const [said] = (await verify('four', '--json')).json()
     assert.deepEqual([said!.policySequence, (said!.changes as object[]).length], [0, 6])

@@ -6,7 +6,11 @@ import { entryCells } from '../../node/cli/entry-text.ts'
 import { printable, table } from '../../node/cli/output.ts'
 import { type LedgerService, type QueryPage, ServiceError } from '../../node/service.ts'
 import { fromUtf8, utf8 } from '../../src/bytes.ts'
+import { encodeChange } from '../../src/ledger/change.ts'
+import { signEntry } from '../../src/ledger/entry.ts'
+import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import { BUNDLE_FILES, makeBundle } from '../../src/light/bundle.ts'
+import { LEDGER, signerOf } from '../ledger/fixture.ts'
 import { certified, entriesOf, policyOf, VALIDATORS } from '../notes/fixture.ts'
 import {
   BLOCK,
@@ -18,7 +22,7 @@ import {
   startServer,
   VIEW,
 } from '../rpc/fake-service.ts'
-import { until } from '../support/cluster.ts'
+import { envelopeJson, until } from '../support/cluster.ts'
 import { qat, scratch, untilPrinted } from './run-qat.ts'
 
 /** Without changes of the members, a proof has no fourth file. */
@@ -98,11 +102,45 @@ describe('a command that asks a node', () => {
     assert.equal(code, 0)
     assert.match(
       stdout,
-      /^Ledger +example\.org\/ledger\nLeader +north\nTerm +1\nCosigners +4\nChanges +0\n\nNODE +KIND +ROLE /,
+      /^Ledger +example\.org\/ledger\nLeader +north\nTerm +1\nCosigners +4 of 1 validator\nChanges +0\nEvidence +none\nNote +Nothing can become final: [^\n]+\n\nNODE +KIND +ROLE /,
     )
     assert.match(stdout, /\nnorth +validator +leader +yes +2 +9 +9 +0 +-\n$/)
     const { json } = await qat(['status', '--json', '--rpc', server.url])
     assert.deepEqual(json(), [server.service.cluster()])
+  })
+
+  it('status says why nothing goes on, or what the asked node says of itself', async () => {
+    const progress = { kind: 'validator', height: 2, size: 9, finalSize: 9, pending: 0 } as const
+    const cluster = {
+      ...{ ledger: LEDGER, term: 1, cosigners: 3, sequence: 0, evidence: [] },
+      nodes: [
+        { ...progress, name: 'alpha', role: 'follower', online: true },
+        { ...progress, name: 'bravo', role: 'recovering', online: true },
+        { ...progress, name: 'carol', role: 'follower', online: false },
+      ],
+    }
+    const server = await serve({ cluster: () => cluster })
+    const { stdout } = await qat(['status', '--rpc', server.url])
+    assert.match(stdout, /^Leader +none$/m)
+    assert.match(
+      stdout,
+      /^Note +Nothing can be ordered: that takes 2, and of 3 validators 1 can take part: bravo is recovering, carol is offline\.$/m,
+    )
+    const apart = await serve({ cluster: () => ({ ...cluster, note: 'The disk is nearly full.' }) })
+    const said = (await qat(['status', '--rpc', apart.url])).stdout
+    assert.match(said, /^Note +The disk is nearly full\.$/m)
+    assert.doesNotMatch(said, /Nothing can be ordered/)
+  })
+
+  it('get says in words what a change of the members changes', async () => {
+    const what = { remove: 'bravo' }
+    const payload = encodeChange({ ledger: LEDGER, sequence: 7, cosigners: 3, adminQuorum: 2, what })
+    const entry = await signEntry(PAYLOAD_TYPES.change, payload, signerOf('ML-DSA-65', 1))
+    const server = await serve({ entry: async () => ({ ...VIEW, entry: envelopeJson(entry) }) })
+    const { stdout } = await qat(['get', '7', '--rpc', server.url])
+    assert.match(stdout, /^Record +change 7 of the members: removes bravo$/m)
+    assert.match(stdout, /^Cosigners +3 validators make an entry final from then on$/m)
+    assert.match(stdout, /^Admins +2 must sign a change from then on$/m)
   })
 
   it('watch prints one line for each event until it is stopped', async () => {

@@ -1,4 +1,5 @@
 import { deepEqual, equal, notEqual, throws } from 'node:assert/strict'
+import { TERM_LEAP_MAX } from '../../consensus/config.ts'
 import type { Message } from '../../consensus/messages.ts'
 import { InvariantError, RefusedError } from '../../src/errors.ts'
 import { block, chain, GENESIS, LIMITS, leader, raft, settle } from './support.ts'
@@ -49,6 +50,27 @@ describe('a raft', () => {
       node.step('b', vote(node.term + 1, tail, true))
       deepEqual(settle(node), [{ to: 'b', message: { kind: 'vote-reply', term: node.term, granted: false } }])
     }
+  })
+
+  it('is not led to the end of all terms by one message', () => {
+    const node = raft('a')
+    const liars: Message[] = [
+      vote(Number.MAX_SAFE_INTEGER, { height: 9, term: 9 }, true),
+      { kind: 'heartbeat', term: Number.MAX_SAFE_INTEGER, round: 1 },
+      { kind: 'pre-vote-reply', term: Number.MAX_SAFE_INTEGER, granted: false },
+    ]
+    for (const [i, message] of liars.entries()) {
+      node.step('b', message)
+      deepEqual(settle(node), [])
+      equal(node.term, (i + 1) * TERM_LEAP_MAX)
+      equal(node.leader, undefined)
+    }
+    // Whoever truly is so far ahead is followed after a few messages.
+    const term = node.term + 2 * TERM_LEAP_MAX
+    node.step('c', { kind: 'heartbeat', term, round: 1 })
+    equal(node.leader, undefined)
+    node.step('c', { kind: 'heartbeat', term, round: 2 })
+    deepEqual([node.term, node.leader], [term, 'c'])
   })
 
   it('does not vote in a term that it knows to have a leader', () => {

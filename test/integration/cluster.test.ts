@@ -52,6 +52,17 @@ describe('four nodes', function () {
     }
   })
 
+  it('answer a linearizable read on every node, without waiting for what is not missing', async () => {
+    const entry = await signedEvent(cluster.submitter)
+    const { id } = await submit('alpha', { entry: envelopeJson(entry), wait: 'ordered' })
+    for (const name of cluster.names) {
+      const startedMs = performance.now()
+      const found = await cluster.call<EntryView>(name, 'entry.get', { id, linearizable: true })
+      assert.equal(found.id, id)
+      assert.ok(performance.now() - startedMs < 5_000, `${name} took too long`)
+    }
+  })
+
   it('answer a repeated entry with the one recorded', async () => {
     const entry = envelopeJson(await signedEvent(cluster.submitter))
     const first = await submit('alpha', { entry, wait: 'final' })

@@ -22,7 +22,7 @@ const SEEN_MS = 60_000
 describe('a cluster that changes under load', function () {
   this.timeout(240_000)
   const { path } = scratch()
-  const exits: [string, Exit][] = []
+  const exits: [string, Exit, boolean][] = []
   const final: string[] = []
   let devnet: Devnet
   let echo: NodeProcess
@@ -32,7 +32,7 @@ describe('a cluster that changes under load', function () {
 
   before(async () => {
     const options = { dir: path('net'), nodes: 4, port: await portRange(), logLevel: 'info' }
-    devnet = await startDevnet({ ...options, onExit: (name, exit) => exits.push([name, exit]) })
+    devnet = await startDevnet({ ...options, onExit: (...exit) => exits.push(exit) })
     await copyFile(devnet.policyPath, path('policy'))
     load = Promise.all(['alpha', 'charlie', 'delta'].map(submitTo))
   })
@@ -99,7 +99,7 @@ describe('a cluster that changes under load', function () {
   it('removes a node, which stops by itself and says why', async () => {
     await done('member', 'remove', 'bravo', ...admin())
     await until(() => exits.length > 0, SEEN_MS)
-    assert.deepEqual(exits, [['bravo', { code: 0, signal: null }]])
+    assert.deepEqual(exits, [['bravo', { code: 0, signal: null }, true]])
     assert.match(
       await readFile(path('net', 'bravo', 'log'), 'utf8'),
       /bravo is no member of the ledger any more/,
@@ -165,6 +165,20 @@ describe('a cluster that changes under load', function () {
       const verdict = await verifyBundle(opensslSuite, { entry: utf8(entry), proof: utf8(proof), policy })
       assert.ok(verdict.ok, JSON.stringify(verdict))
     }
+  })
+
+  it('starts again without the nodes that were removed, whose folders are still there', async () => {
+    await done('member', 'remove', 'delta', ...admin())
+    await until(() => exits.some(([name]) => name === 'delta'), SEEN_MS)
+    await devnet.stop()
+    const left: string[] = []
+    const onExit = (name: string, _: Exit, removed: boolean) => left.push(`${name} ${removed}`)
+    devnet = await startDevnet({ dir: path('net'), restart: true, onExit })
+    assert.deepEqual(
+      devnet.nodes.map(({ name }) => name),
+      ['alpha', 'bravo', 'charlie'],
+    )
+    assert.deepEqual(left, ['delta true'])
   })
 })
 

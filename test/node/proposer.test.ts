@@ -31,7 +31,13 @@ describe('a leader', () => {
     const tip = { hash: state.hash, height: 0 }
     const members = { newest: state.membership }
     const store = { state, tip, members, hasLeaves: async () => [] } as unknown as ProposerPorts['store']
-    const unapplied = new Unapplied(store, pool, { verify: async () => true } as never, {} as never)
+    const unapplied = new Unapplied(
+      store,
+      pool,
+      { verify: async () => true } as never,
+      {} as never,
+      {} as never,
+    )
     const block = await blockOn(state, inLog)
     unapplied.add(block, inLog)
     const raft = {

@@ -21,6 +21,8 @@ export interface Cast {
   readonly names: readonly string[]
   readonly genesis: Uint8Array
   readonly clients: readonly Signer[]
+  /** A submitter that may log from few sources only, and whose key the liars have. */
+  readonly narrow: Signer
   readonly admins: readonly Signer[]
   readonly suite: SignatureSuite
   /** The keys of a node: generation 0 until they are replaced, then 1, 2, and so on. */
@@ -68,6 +70,8 @@ async function makeCast(size: number, newcomers: number, suite: SignatureSuite):
     replayableSigner(suite, 'ML-DSA-65', digestSeed(`client ${i}`)),
   )
   for (const [i, client] of clients.entries()) members.push(submitter(`client-${i}`, client))
+  const narrow = replayableSigner(suite, 'ML-DSA-65', digestSeed('narrow'))
+  members.push({ ...submitter('narrow', narrow), sources: ['/narrow/*'] })
   const parameters = {
     ledger: LEDGER,
     time: EPOCH - 1_000,
@@ -76,7 +80,7 @@ async function makeCast(size: number, newcomers: number, suite: SignatureSuite):
     limits: DEFAULT_LIMITS,
   }
   const genesis = await createGenesis(parameters, members, admins)
-  return { founders, names, genesis: genesis.block.bytes, clients, admins, suite, keysOf }
+  return { founders, names, genesis: genesis.block.bytes, clients, narrow, admins, suite, keysOf }
 }
 
 /** Makes keys when they are first asked for: real ones cost time, and few are ever replaced. */

@@ -82,6 +82,10 @@ const FAULTS = {
   /** One disk is replaced by an empty one. Its node must not do again what it has forgotten. */
   lostDisks: (stage, node) => {
     if (stage.nodes.some((each) => each.recovering)) return
+    // A node that has forgotten can be made to contradict itself, as a liar does, so it counts as one among them.
+    const untrusted = stage.nodes.filter((each) => each === node || each.diskLost || !each.honest)
+    const lies = stage.nodes.some((each) => !each.honest)
+    if (lies && untrusted.length > Math.floor((stage.nodes.length - 1) / 3)) return
     node.loseDisk()
     stage.later(stage.random.int(100, 5_000), () => node.start())
   },

@@ -3,6 +3,9 @@ import { Worker } from 'node:worker_threads'
 import type { SimOptions } from './plan.ts'
 import type { Outcome } from './simulation.ts'
 
+/** Room for new objects of each thread: twice what V8 gives by itself. */
+const YOUNG_MB = 32
+
 export interface Order {
   readonly seed: number
   readonly options: SimOptions
@@ -22,7 +25,10 @@ export async function runFleet(
   const waiting = [...list]
   const thread = () =>
     new Promise<void>((resolve, reject) => {
-      const worker = new Worker(new URL('./worker.ts', import.meta.url))
+      const worker = new Worker(new URL('./worker.ts', import.meta.url), {
+        // Most of what a simulation makes is garbage a moment later.
+        resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
+      })
       let order: Order | undefined
       const next = () => {
         order = waiting.shift()

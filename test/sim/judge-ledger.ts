@@ -46,6 +46,8 @@ export class LedgerJudge {
   readonly #applied = new Map<string, Applied[]>()
   readonly #cosigned = new Map<string, { size: number; root: string }>()
   readonly #notes = new Set<string>()
+  /** By block hash: the honest nodes that have cosigned the tree that ends with the block. */
+  readonly #vouched = new Map<string, Set<string>>()
   #newest: Pick<Applied, 'size' | 'hash'>
 
   constructor(nodes: () => readonly Judged[], blocks: Blocks, rules: Rules, fail: Report) {
@@ -84,7 +86,7 @@ export class LedgerJudge {
     }
   }
 
-  /** An old copy of the node's disk was put back: what it did above that height, it does not know. */
+  /** The node does not know any more what it has applied above `height`, and what it has cosigned. */
   forgets(name: string, height: number): void {
     this.#applied.get(name)?.splice(height + 1)
     this.#cosigned.delete(name)
@@ -94,6 +96,24 @@ export class LedgerJudge {
   #boundary(node: Judged, size: number, note: string): void {
     const checkpoint = parseCheckpoint(parseNote(note).text)
     if (checkpoint.size !== size) this.#fail(`${node.name} keeps another certificate for boundary ${size}`)
+  }
+
+  /** The size of the tree that a node has applied. */
+  sizeOf({ name }: Judged): number {
+    return this.#applied.get(name)?.at(-1)?.size ?? 0
+  }
+
+  /** What is pulled must stand in a tree that enough have cosigned, whatever the liars among them have. */
+  installs(node: Judged, hash: string): void {
+    const liars = this.#nodes().filter(({ honest }) => !honest).length
+    const block = this.#blocks.get(hash)
+    const vouched = [...this.#vouched].some(
+      ([tip, by]) =>
+        new Set([...by, node.name]).size >= this.#rules.members.before(tip).cosigners - liars &&
+        block !== undefined &&
+        this.#blocks.ancestor(tip, block.seal.height)?.id === hash,
+    )
+    if (!vouched) this.#fail(`${node.name} installs a block that no certificate covers`)
   }
 
   /** No write touches a block that the ledger has applied. */
@@ -142,7 +162,7 @@ export class LedgerJudge {
   #certificate(node: Judged, note: string): void {
     if (this.#notes.has(note)) return
     this.#notes.add(note)
-    const { size, root } = parseCheckpoint(parseNote(note).text)
+    const { size, root } = parseCheckpoint(note.slice(0, note.indexOf('\n\n') + 1))
     const known = this.certified.get(size)
     if (known !== undefined && known !== toHex(root)) this.#fail(`two certificates of size ${size}`)
     this.certified.set(size, toHex(root))
@@ -214,6 +234,8 @@ export class LedgerJudge {
       this.#fail(`${name} cosigns a root of size ${size} that its tree does not have`)
       return
     }
+    const vouched = this.#vouched.get(applied.hash) ?? new Set<string>()
+    this.#vouched.set(applied.hash, vouched.add(name))
     // The way from policy to policy has no gap.
     for (const boundary of this.#rules.members.boundaries(applied.hash)) {
       if (boundary < size && disk.durable(boundaryKey(boundary)) === undefined) {
@@ -233,6 +255,7 @@ export class LedgerJudge {
   /** At the end: the whole tree of a node by the plain definition, which checks the twin too. */
   checkTree({ name, disk }: Judged): void {
     const applied = disk.peek(META.applied)
+    // Among liars it may end with an empty disk that nobody helps it to fill.
     if (applied === undefined) return
     const height = fromU64(applied)
     const facts = decodeFacts(height, disk.peek(factsKey(height))!)

@@ -7,12 +7,19 @@ import type { Raft } from '../../consensus/raft.ts'
 import { FRAME, type FrameKind, type Topic, type Verdict } from '../../node/net/network.ts'
 import { blockKey } from '../../node/store/keys.ts'
 import type { KvWrite } from '../../node/store/kv.ts'
-import { fromU64 } from '../../src/bytes.ts'
+import { fromU64, fromUtf8 } from '../../src/bytes.ts'
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
+import type { Block } from '../../src/ledger/block.ts'
+import { decodeEnvelope } from '../../src/ledger/dsse.ts'
 import { readGenesis } from '../../src/ledger/genesis.ts'
+import { decodeSeal, type Seal } from '../../src/ledger/seal.ts'
+import { BLOCK_ENTRIES_MAX } from '../../src/limits.ts'
+import { decodeEntryBundle } from '../../src/merkle/tiles.ts'
 import { Blocks } from './blocks.ts'
+import { ChainTwin } from './chain-twin.ts'
 import type { SimDisk } from './disk.ts'
 import { LedgerJudge } from './judge-ledger.ts'
+import { LiesJudge } from './judge-lies.ts'
 import { durableHeight, RaftJudge } from './judge-raft.ts'
 import { MembersTwin } from './members-twin.ts'
 
@@ -40,28 +47,39 @@ export class Judge {
   readonly raft: RaftJudge
   readonly ledger: LedgerJudge
   readonly #nodes = new Map<string, Judged>()
+  readonly #chain: ChainTwin
+  readonly #told: LiesJudge
   readonly #lies: boolean
 
-  /** With `lies`, some break the rules, or may unknowingly, and only what holds in spite of them is judged. */
-  constructor(genesis: Uint8Array, suite: SignatureSuite, lies: boolean) {
+  /**
+   * With `lies`, some break the rules, or may unknowingly, and only what holds in spite of them is judged.
+   * @param now milliseconds since 1970, by a clock that is right
+   */
+  constructor(genesis: Uint8Array, suite: SignatureSuite, lies: boolean, now: () => number) {
     this.#lies = lies
     const { block, parameters, membership } = readGenesis(genesis)
     this.blocks.read(genesis)
     const nodes = () => [...this.#nodes.values()]
     const fail: Report = (finding) => this.fail(finding)
-    this.members = new MembersTwin(this.blocks, block, membership, fail)
-    this.raft = new RaftJudge(nodes, this.blocks, this.members, block.id, fail)
-    const rules = { parameters, members: this.members, suite, genesis: block }
-    this.ledger = new LedgerJudge(nodes, this.blocks, rules, fail)
+    const members = new MembersTwin(this.blocks, block, membership, fail)
+    this.members = members
+    this.raft = new RaftJudge(nodes, this.blocks, members, block.id, fail)
+    this.ledger = new LedgerJudge(nodes, this.blocks, { parameters, members, suite, genesis: block }, fail)
+    const before = (hash: string) => members.before(hash)
+    this.#chain = new ChainTwin({ blocks: this.blocks, suite, now, membership: before, fail })
+    this.#told = new LiesJudge(fail)
   }
 
   enrol(node: Judged): void {
     this.#nodes.set(node.name, node)
   }
 
-  /** An old copy of a node's disk was put in the place of it. */
+  /**
+   * A node's disk was replaced by an empty one, or by an old copy of it. Among liars it may come to know another
+   * history than the one it has forgotten; without them the two must be the same.
+   */
   forgets(name: string): void {
-    this.ledger.forgets(name, durableHeight(this.#nodes.get(name)!))
+    if (this.#lies) this.ledger.forgets(name, durableHeight(this.#nodes.get(name)!))
   }
 
   fail(finding: string): void {
@@ -86,15 +104,36 @@ export class Judge {
   writes(name: string, batch: readonly KvWrite[]): void {
     const node = this.#nodes.get(name)!
     if (!node.honest) return
+    const written = new Map<number, Block>()
     for (const { key, value } of batch) {
       if (key[0] !== BLOCK || value === undefined) continue
       const block = this.blocks.read(value)
+      const { height } = block.seal
+      written.set(height, block)
+      if (height > 0)
+        this.#chain.follows(name, block, written.get(height - 1) ?? this.#stored(node, height - 1))
+      if (this.#lies) this.#told.sawSeal(node, block.seal)
       if (block.seal.height !== fromU64(key, 1)) this.fail(`${name} writes a block at a height not its own`)
       if (!this.#lies) this.raft.met(node, block)
     }
     // Applying may begin within the very step that commits: judge the commit first.
     this.observe(name)
     this.ledger.writes(node, batch, this.#lies ? undefined : this.raft.committed)
+  }
+
+  #stored({ disk }: Judged, height: number): Block | undefined {
+    const bytes = disk.peek(blockKey(height))
+    return bytes && this.blocks.read(bytes)
+  }
+
+  /** Blocks that a node has pulled go into its log as committed. */
+  installs(name: string, blocks: readonly { readonly hash: string; readonly body: Uint8Array }[]): void {
+    const node = this.#nodes.get(name)!
+    if (!node.honest) return
+    for (const { hash, body } of blocks) {
+      this.blocks.read(body)
+      this.ledger.installs(node, hash)
+    }
   }
 
   sends(name: string, to: string, kind: FrameKind, bytes: Uint8Array): void {
@@ -108,9 +147,25 @@ export class Judge {
   }
 
   /** What an honest node says is never rejected by an honest one. */
-  verdict(receiver: string, publisher: string, topic: Topic, verdict: Verdict): void {
+  verdict(receiver: string, publisher: string, topic: Topic, bytes: Uint8Array, verdict: Verdict): void {
+    if (verdict === 'accept') this.#accepted(receiver, publisher, topic, bytes)
     if (verdict !== 'reject' || !this.#bothHonest(receiver, publisher)) return
     this.fail(`${receiver} rejects what ${publisher} gossips about ${topic}`)
+  }
+
+  /** What an honest node has verified of a liar's. */
+  #accepted(receiver: string, publisher: string, topic: Topic, bytes: Uint8Array): void {
+    const node = this.#nodes.get(receiver)!
+    if (!node.honest || this.#nodes.get(publisher)!.honest) return
+    if (topic === 'blocks') this.#told.sawSeal(node, sealIn(bytes))
+    else if (topic === 'cosignatures')
+      this.#told.sawNote(node, publisher, fromUtf8(bytes), this.ledger.sizeOf(node))
+  }
+
+  /** At the end: what a node that is up must have evidence of. A disk that misreads may have hidden something. */
+  judgeEvidence(name: string, accused: readonly string[]): void {
+    const node = this.#nodes.get(name)!
+    if (node.raft !== undefined && node.disk.counts.bitFlips === 0) this.#told.judge(node, new Set(accused))
   }
 
   /** An honest node never gives an honest one reason to close a connection. */
@@ -121,13 +176,21 @@ export class Judge {
 
   /** Evidence convicts liars, and nobody else. */
   accuses(name: string, accused: string): void {
-    if (this.#nodes.get(accused)!.forgetful) return
+    // Whoever has lost its disk, or what was newest on it, may be made to contradict what it has forgotten.
+    const { diskLost, forgetful } = this.#nodes.get(accused)!
+    if (forgetful || (this.#lies && diskLost)) return
     if (this.#bothHonest(name, accused)) this.fail(`${name} accuses ${accused}, who is honest`)
   }
 
   #bothHonest(a: string, b: string): boolean {
     return this.#nodes.get(a)!.honest && this.#nodes.get(b)!.honest
   }
+}
+
+/** Of a gossiped block, or of its seal alone. */
+function sealIn(bytes: Uint8Array): Seal {
+  const leaves = decodeEntryBundle(bytes, BLOCK_ENTRIES_MAX + 1)
+  return decodeSeal(decodeEnvelope(leaves.at(-1)!).payload)
 }
 
 const BLOCK = blockKey(0)[0]

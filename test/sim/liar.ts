@@ -2,11 +2,16 @@
  * Validators that lie: the node of production, with its keys, behind a mouth that says other things. A liar signs
  * whatever it likes with its own keys; it holds nobody else's.
  *
- *   equivocates   as leader it seals two blocks for one height and term, and shows each half of the others one
- *   cosigns two   it cosigns, and as the log signs, a second root of the same size, and shows it to some
- *   withholds     cosignatures, or acknowledgements
- *   replays       frames of its own from the past
- *   overstates    commit heights, as leader and as follower
+ *   equivocates      as leader it seals two blocks for one height and term, and shows each half of the others one,
+ *                    but not always the same
+ *   proposes badly   as leader it proposes blocks that nobody may take: see `bad-blocks.ts`
+ *   cosigns two      it cosigns, and as the log signs, a second root of the same size, and shows it to some
+ *   withholds        cosignatures, or acknowledgements
+ *   replays          frames of its own from the past
+ *   overstates       commit heights, as leader and as follower
+ *   answers falsely  whoever asks it for blocks, or for what binds it: see `false-answers.ts`
+ *   sends garbage    as frames, and by gossip
+ *   seizes           leadership, saying that the leader has handed it over
  */
 
 import type { Append, Message } from '../../consensus/messages.ts'
@@ -14,22 +19,34 @@ import type { BlockRef, Block as RaftBlock } from '../../consensus/types.ts'
 import { decodeMessage, encodeMessage } from '../../consensus/wire.ts'
 import { FRAME, type Network, type Topic } from '../../node/net/network.ts'
 import { toRaftBlock } from '../../node/store/ledger-store.ts'
-import { fromHex, fromUtf8, utf8 } from '../../src/bytes.ts'
+import { fromHex, fromUtf8, toHex, utf8 } from '../../src/bytes.ts'
 import { keyId } from '../../src/crypto/keys.ts'
 import { decodeBlock, sealBlock } from '../../src/ledger/block.ts'
 import { cosignerName } from '../../src/ledger/membership.ts'
+import { BLOCK_ENTRIES_MAX } from '../../src/limits.ts'
+import { leafHash } from '../../src/merkle/hash.ts'
+import { decodeEntryBundle } from '../../src/merkle/tiles.ts'
 import { parseCheckpoint, printCheckpoint } from '../../src/notes/checkpoint.ts'
 import { signCosignature } from '../../src/notes/cosignature.ts'
 import { parseNote, printNote } from '../../src/notes/note.ts'
-import type { Random } from '../consensus/sim/random.ts'
-import { LEDGER, type NodeKeys } from './cast.ts'
+import { type Forge, spoil } from './bad-blocks.ts'
+import { LEDGER } from './cast.ts'
+import { falseAnswer, garbage } from './false-answers.ts'
 
-export const LIES = ['equivocates', 'cosigns two', 'withholds', 'replays', 'overstates'] as const
+export const LIES = [
+  'equivocates',
+  'proposes badly',
+  'cosigns two',
+  'withholds',
+  'replays',
+  'overstates',
+  'answers falsely',
+  'sends garbage',
+  'seizes',
+] as const
 export type Lie = (typeof LIES)[number]
 
-export interface LiarTools {
-  readonly random: Random
-  readonly keys: NodeKeys
+export interface LiarTools extends Forge {
   readonly names: readonly string[]
   /** How often each lie was told. */
   readonly counts: Record<string, number>
@@ -40,6 +57,8 @@ export interface LiarTools {
 }
 
 const OLD_FRAMES_MAX = 200
+/** How often a liar that shows two chains confuses who is to see which. */
+const WAVERS = 0.3
 
 export class Liar {
   readonly #name: string
@@ -55,7 +74,7 @@ export class Liar {
     const { random, names } = tools
     this.#name = name
     this.#tools = tools
-    const chosen = LIES.filter(() => random.chance(0.4))
+    const chosen = LIES.filter((lie) => random.chance(lie === 'seizes' ? 0.7 : 0.4))
     this.#lies = chosen.length > 0 ? chosen : [random.pick(LIES)]
     this.#fooled = new Set(names.filter(() => random.chance(0.5)))
   }
@@ -64,20 +83,35 @@ export class Liar {
   network(port: Network): Network {
     return {
       ...port,
+      start: (handlers) =>
+        port.start({
+          ...handlers,
+          request: async (from, bytes) => this.#answer(bytes, await handlers.request(from, bytes)),
+        }),
       send: (to, kind, bytes) => {
         if (kind !== FRAME.raft) return port.send(to, kind, bytes)
         void this.#say(to, decodeMessage(bytes)).then((messages) => {
           for (const message of messages) port.send(to, kind, encodeMessage(message))
         })
         this.#replay(port, to, bytes)
+        const { random } = this.#tools
+        if (this.#tells('sends garbage', 0.02))
+          port.send(to, random.pick(Object.values(FRAME)), garbage(random))
         return true
       },
       publish: async (topic, bytes) => {
         if (topic === 'cosignatures') await this.#cosignTwo(bytes)
         if (topic === 'cosignatures' && this.#tells('withholds', 0.5)) return
+        if (topic === 'blocks') await this.#showSecond(bytes)
         await port.publish(topic, bytes)
+        if (this.#tells('sends garbage', 0.1)) await port.publish(topic, garbage(this.#tools.random))
       },
     }
+  }
+
+  /** Whether it tries to lead now. */
+  seizes(): boolean {
+    return this.#tells('seizes', 0.5)
   }
 
   #tells(lie: Lie, probability: number): boolean {
@@ -102,12 +136,55 @@ export class Liar {
       case 'heartbeat-reply':
         return [this.#tells('overstates', 0.2) ? { ...message, commit: message.commit + 1 } : message]
       case 'append': {
-        const shown = this.#fooled.has(to) ? await this.#other(message) : message
-        return [this.#tells('overstates', 0.3) ? { ...shown, commit: shown.commit + 2 } : shown]
+        const chains = await this.#chainsFor(to, message)
+        const shown: Append[] = []
+        for (const chain of chains) shown.push(await this.#spoilt(chain))
+        return shown.map((append) =>
+          this.#tells('overstates', 0.3) ? { ...append, commit: append.commit + 2 } : append,
+        )
       }
       default:
         return [message]
     }
+  }
+
+  /** What it answers, given the true answer. */
+  async #answer(request: Uint8Array, truth: Uint8Array): Promise<Uint8Array> {
+    const { random, keys, now } = this.#tools
+    if (!this.#tells('answers falsely', 0.6)) return truth
+    return falseAnswer({ name: this.#name, random, keys, now }, request, truth)
+  }
+
+  /** The chain that a peer is to believe in; sometimes the other one, and sometimes one after the other. */
+  async #chainsFor(to: string, append: Append): Promise<Append[]> {
+    const fooled = this.#fooled.has(to)
+    if (!this.#lies.includes('equivocates')) return [append]
+    const { random } = this.#tools
+    if (!random.chance(WAVERS)) return [fooled ? await this.#other(append) : append]
+    const other = await this.#other(append)
+    return random.pick([[append], [other], [append, other], [other, append]])
+  }
+
+  /** The append with a flaw in its last block, if that is of the liar's own making. */
+  async #spoilt(append: Append): Promise<Append> {
+    const last = append.blocks.at(-1)
+    if (last === undefined || !this.#tells('proposes badly', 0.3)) return append
+    const block = decodeBlock(last.body)
+    if (block.seal.proposer !== this.#name) return append
+    return { ...append, blocks: [...append.blocks.slice(0, -1), await spoil(this.#tools, block)] }
+  }
+
+  /** The second block of a height, to some who may hold the first. */
+  async #showSecond(bytes: Uint8Array): Promise<void> {
+    const { random, names, whisper } = this.#tools
+    const leaves = decodeEntryBundle(bytes, BLOCK_ENTRIES_MAX + 1)
+    const second = this.#second.get(toHex(leafHash(leaves.at(-1)!)))
+    if (second === undefined) return
+    whisper(
+      names.filter(() => random.chance(0.5)),
+      'blocks',
+      second.body,
+    )
   }
 
   /** The append as those see it who are shown the second chain. */

@@ -46,6 +46,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'consensus/follower.ts',
     find: 'if (!log.has(prev)) {',
     replace: 'if (log.at(prev.height) === undefined) {',
+    flags: ['--liars', '1'],
   },
   {
     why: 'truncates what it already has, committed blocks included',
@@ -81,12 +82,6 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'if (batch.length > 0) await this.#kv.write(batch, blocks.length === 0)',
   },
   {
-    why: 'does not truncate on disk what a new leader replaced',
-    file: 'node/store/ledger-store.ts',
-    find: 'for (let height = truncate.from; height <= truncate.logEnd; height++)',
-    replace: 'for (let height = truncate.from; height < truncate.from; height++)',
-  },
-  {
     why: 'cosigns before the pair is on disk',
     file: 'node/core/certifier.ts',
     find: 'await store.setCosigned({ size, root })',
@@ -114,8 +109,67 @@ export const MUTANTS: readonly Mutant[] = [
   {
     why: 'takes pulled blocks without checking them',
     file: 'node/core/puller.ts',
-    find: 'driver.install(await unapplied.check(parent, blocks.map(toRaftBlock), Number.POSITIVE_INFINITY))',
-    replace: 'driver.install(blocks.map(toRaftBlock))',
+    find: 'await unapplied.checkProven(parent, blocks)',
+    replace: `blocks.map(({ block: { id, bytes, seal } }) =>
+      ({ height: seal.height, term: seal.term, hash: id, prev: toHex(seal.previous), body: bytes }))`,
+  },
+  {
+    why: 'installs pulled blocks without the proof that the certificate covers them',
+    file: 'node/core/sync.ts',
+    find: `  const last = blocks.at(-1)
+  if (last) {`,
+    replace: `  const last = blocks.at(-1)
+  if (last && checkpoint.size < 0) {`,
+    flags: ['--liars', '1'],
+  },
+  {
+    why: 'believes a certificate that a peer sends',
+    file: 'node/core/certifier.ts',
+    find: 'const { checkpoint } = await verifyCertificate(suite, this.policyAt(size), note)',
+    replace: 'const checkpoint = suite && this.policyAt(size) && parseCheckpoint(parseNote(note).text)',
+    flags: ['--liars', '1'],
+  },
+  {
+    why: 'takes blocks whose signatures do not verify',
+    file: 'node/core/unapplied.ts',
+    find: 'if (!(await verifyAll(this.#suite, signatures))) {',
+    replace: 'if (!(await verifyAll(this.#suite, signatures)) && signatures.length === 0) {',
+    flags: ['--liars', '1'],
+  },
+  {
+    why: 'does not ask whether a submitter may log what it logs',
+    file: 'src/ledger/chain.ts',
+    find: 'if (!may) {',
+    replace: 'if (!may && source === type) {',
+    flags: ['--liars', '1'],
+  },
+  {
+    why: 'takes the same entry twice',
+    file: 'src/ledger/chain.ts',
+    find: 'if (ids.has(id) || seen(id))',
+    replace: 'if (ids.has(id) && seen(id))',
+    flags: ['--liars', '1'],
+  },
+  {
+    why: 'takes blocks from the future',
+    file: 'src/ledger/chain.ts',
+    find: 'if (seal.time > now + limits.clockSkewMs) {',
+    replace: 'if (seal.time > now + 1_000 * limits.clockSkewMs) {',
+    flags: ['--liars', '1'],
+  },
+  {
+    why: 'keeps no evidence of two cosignatures',
+    file: 'node/core/cosignature-watch.ts',
+    find: 'return [...(rival ? [twoCosignatures(key, rival, said)] : []), ...(await this.#prove(kept))]',
+    replace: 'return rival ? [] : []',
+    flags: ['--liars', '1'],
+  },
+  {
+    why: 'keeps no evidence of two seals',
+    file: 'node/core/seal-watch.ts',
+    find: 'if (!equalBytes(other.payload, said.payload)) return twoSeals(key, other, said)',
+    replace: 'if (other.payload.length === 0) return twoSeals(key, other, said)',
+    flags: ['--liars', '1'],
   },
   {
     why: 'drops entries that it has called pending: they are never put on disk',
@@ -133,7 +187,7 @@ export const MUTANTS: readonly Mutant[] = [
     why: 'proposes events that stand in a block under way',
     file: 'node/core/proposer.ts',
     find: 'unapplied.overlaps(tail, entry)',
-    replace: 'unapplied.holds(tail, entry.id)',
+    replace: 'unapplied.overlaps(tail, { ...entry, claims: [] })',
   },
   {
     why: 'calls an entry final as soon as it is ordered',
@@ -234,5 +288,11 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'if (own && checkpoint.size > (this.#cosigned?.size ?? 0)) onForgotten(checkpoint.size)',
     replace: 'if (own && checkpoint.size < 0) onForgotten(checkpoint.size)',
     flags: ['--oldCopies', '1'],
+  },
+  {
+    why: 'keeps in the pool what a write that had seemed to fail has applied',
+    file: 'node/core/replica.ts',
+    find: 'if (leaf !== undefined) pool.remove(entry.id)',
+    replace: 'if (leaf !== undefined) continue',
   },
 ]

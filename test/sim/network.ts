@@ -244,7 +244,7 @@ export class SimNetwork {
         if (target === undefined || via === undefined || !isMember(target, via)) return
         target.life.run(() => {
           void target.handlers.gossip(relay.via, topic, bytes.slice()).then((verdict) => {
-            judge.verdict(to, self, topic, verdict)
+            if (target.life.alive) judge.verdict(to, self, topic, bytes, verdict)
           })
         })
       })
@@ -349,6 +349,14 @@ function link(from: string, to: string): string {
 }
 
 function describeFrame(kind: FrameKind, bytes: Uint8Array): string {
+  try {
+    return describe(kind, bytes)
+  } catch {
+    return 'garbage'
+  }
+}
+
+function describe(kind: FrameKind, bytes: Uint8Array): string {
   return kind === FRAME.raft
     ? describeRaft(bytes)
     : kind === FRAME.forward

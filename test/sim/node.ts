@@ -55,6 +55,9 @@ export type Point = (typeof POINTS)[number]
 /** What a node may complain of without a finding: its disk fails on purpose. */
 const DISK_CODES: ReadonlySet<string> = new Set(['disk-full', 'store-failed', 'store-damaged'])
 
+/** How often a liar may try to lead. */
+const SEIZE_MS = 1_500
+
 /** A supervisor starts a dead process again after this time, at most. */
 const RESTART_MS_MAX = 3_000
 
@@ -100,6 +103,9 @@ export class SimNode implements Judged {
     const liar = new Liar(this.name, {
       random,
       keys: this.keys,
+      narrow: cast.narrow,
+      admins: cast.admins,
+      membership: () => this.ledger?.replica.membership,
       names: cast.names.filter((name) => name !== this.name),
       counts: lieCounts,
       now: () => this.clock.now(),
@@ -112,6 +118,11 @@ export class SimNode implements Judged {
   /** The keys in place. */
   get keys(): NodeKeys {
     return this.#world.cast.keysOf(this.name, this.generation)
+  }
+
+  /** Names of those whom the node has evidence against. */
+  get accused(): readonly string[] {
+    return this.#evidence.map(({ accused }) => accused)
   }
 
   get up(): boolean {
@@ -130,6 +141,7 @@ export class SimNode implements Judged {
   }
 
   get raft(): Judged['raft'] {
+    this.#watchProposals()
     return this.ledger?.replica.driver.raft
   }
 
@@ -191,7 +203,7 @@ export class SimNode implements Judged {
       network: this.#liar?.network(port) ?? this.#memory?.network(port, life) ?? port,
       clock: life,
       random: random.next,
-      suites: { urgent: suite, ordinary: suite },
+      suites: { urgent: suite, ordinary: suite, past: suite },
       nodeKey: node,
       cosigner,
       gateway,
@@ -208,7 +220,17 @@ export class SimNode implements Judged {
       onOut: (why) => void ledger.stop().then(() => life.run(() => this.#out(why))),
     })
     await ledger.start()
-    if (life.alive) this.ledger = ledger
+    if (!life.alive) return
+    this.ledger = ledger
+    if (!this.honest) life.every(SEIZE_MS, () => this.#seize())
+  }
+
+  /** A liar that would rather lead says that the leader has asked it to stand. */
+  #seize(): void {
+    const replica = this.ledger?.replica
+    const { leader, driver } = replica ?? {}
+    if (leader === undefined || leader === this.name || !this.#liar?.seizes()) return
+    driver?.deliver(leader, { kind: 'timeout-now', term: driver.raft.term })
   }
 
   /** As node/start.ts: new keys move into place when the change that names them is certified. */
@@ -242,6 +264,11 @@ export class SimNode implements Judged {
     driver.propose = (block) => {
       this.#world.judge.proposes(this.name, block.body)
       return propose(block)
+    }
+    const install = driver.install.bind(driver)
+    driver.install = (blocks) => {
+      this.#world.judge.installs(this.name, blocks)
+      install(blocks)
     }
   }
 
@@ -298,6 +325,7 @@ export class SimNode implements Judged {
     this.crash(true)
     this.disk.wipe()
     this.diskLost = true
+    this.#world.judge.forgets(this.name)
     this.#world.transcript.note(this.name, () => 'has lost its disk')
   }
 

@@ -40,7 +40,7 @@ export function planOf(random: Random, options: SimOptions): Plan {
   const drawn = {
     nodes: random.int(4, 7),
     real: random.chance(0.05),
-    lies: random.chance(0.2),
+    lies: random.chance(0.15),
     share: random.next(),
   }
   const changing = random.chance(0.35)

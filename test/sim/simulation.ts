@@ -17,6 +17,7 @@ import { injectFault, putBackOldCopy, type Stage } from './faults.ts'
 import { type Call, type FinalChain, History } from './history.ts'
 import { Judge } from './judge.ts'
 import { checkLight } from './judge-light.ts'
+import { EPOCH } from './life.ts'
 import { FINE, SimNetwork } from './network.ts'
 import { SimNode, type World } from './node.ts'
 import { type Plan, planOf, type SimOptions } from './plan.ts'
@@ -24,7 +25,7 @@ import { sha256, standInSuite, synchronousSuite } from './suite.ts'
 import { Timeline } from './timeline.ts'
 import { Transcript } from './transcript.ts'
 
-const FAULTS_MS_MAX = 20_000
+const FAULTS_MS_MAX = 16_000
 /** From the last fault to agreement: elections of up to 3 s each, and a request that nobody answers, 10 s. */
 const RECOVERY_MS_MAX = 60_000
 /** After the last fault a cluster with liars goes on for so long. */
@@ -55,10 +56,12 @@ export async function simulate(seed: number, options: SimOptions = {}): Promise<
   const simulation = new Simulation(seed, plan, cast, random)
   // What no code catches ends a real process.
   const unheard = (reason: unknown) =>
-    simulation.fail(`nobody hears: ${reason instanceof Error ? reason.stack : reason}`)
+    simulation.fail(`nobody catches: ${reason instanceof Error ? reason.stack : reason}`)
   process.on('unhandledRejection', unheard)
   try {
     await simulation.run()
+  } catch (error) {
+    unheard(error)
   } finally {
     process.off('unhandledRejection', unheard)
   }
@@ -92,7 +95,7 @@ class Simulation {
     this.#suite = cast.suite
     this.#genesis = readGenesis(cast.genesis).block.id
     const lies = plan.liars > 0 || plan.oldCopy
-    const judge = new Judge(cast.genesis, cast.suite, lies)
+    const judge = new Judge(cast.genesis, cast.suite, lies, () => EPOCH + this.#timeline.now)
     const shared = { timeline: this.#timeline, random, judge, transcript: this.#transcript }
     const network = new SimNetwork(cast.names, shared)
     const world: World = {
@@ -250,7 +253,10 @@ class Simulation {
 
   async #judgeTheEnd(): Promise<void> {
     const honest = this.#nodes.filter((node) => node.honest)
-    for (const node of honest) this.#judge.ledger.checkTree(node)
+    for (const node of honest) {
+      this.#judge.ledger.checkTree(node)
+      this.#judge.judgeEvidence(node.name, node.accused)
+    }
     const lies = this.#plan.liars > 0 || this.#plan.oldCopy
     const finals = ({ node, answer }: Call) =>
       answer?.status === 'final' && honest.some(({ name }) => name === node)

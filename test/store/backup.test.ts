@@ -76,6 +76,20 @@ describe('backup files', function () {
     }
   })
 
+  it('end at the newest certificate, though blocks beyond it wait for theirs', async () => {
+    const path = join(dir, 'waiting')
+    const ahead = 7
+    const { height } = await writeBackup(
+      path,
+      chain.genesis.block.bytes,
+      answers(2),
+      opensslSuite,
+      ahead,
+      () => {},
+    )
+    assert.equal(height, 5)
+  })
+
   it('are refused with any bit changed, cut anywhere, or longer', async () => {
     await fc.assert(
       fc.asyncProperty(fc.nat(), fc.constantFrom('flip', 'cut', 'add'), async (at, how) => {
@@ -107,11 +121,13 @@ describe('backup files', function () {
     const newest = (await store.certificate())!
     const honest = async (from: number) => encodeSyncAnswer(await answerFrom(store, newest, from))
     const path = join(dir, 'changed')
-    await writeBackup(path, genesis, honest, opensslSuite, 5, () => {})
+    const { height } = await writeBackup(path, genesis, honest, opensslSuite, 5, () => {})
+    assert.equal(height, 5, 'the boundary at 3 has a certificate of its own, and is not the end')
     const reader = await BackupReader.open(path)
     const restored = await LedgerStore.open(memoryKv(), genesis, { fresh: true })
     await readBackup(reader, restored, opensslSuite, () => {})
     await reader.close()
+    assert.equal(restored.tip.hash, store.tip.hash)
     const boundary = restored.members.boundaryOf(1)!
     assert.equal(restored.members.newest.sequence, 1)
     assert.equal(await restored.boundaryCertificate(boundary), await store.boundaryCertificate(boundary))

@@ -23,7 +23,9 @@ Examples:
   qat devnet --dir .devnet
   qat devnet --dir .devnet --nodes 7 --port 9000 --restart
 
-The first run makes the ledger, later runs continue it. Each node logs to DIR/<name>/log. Ctrl-C stops all.
+The first run makes the ledger, later runs continue it. Each node logs to DIR/<name>/log. Ctrl-C stops all. A node
+that was removed from the ledger says so and stops; the others go on. Nodes that joined with a folder elsewhere are
+started by "qat start", as anywhere.
 `
 
 export function addDevnetCommand(program: Command): void {
@@ -65,7 +67,7 @@ async function devnet({
     ...(port !== undefined && { port }),
     ...(ledger !== undefined && { ledger }),
     ...(restart && { restart }),
-    onExit: (name, exit) => reportExit(name, exit, json === true),
+    onExit: (name, exit, removed) => reportExit(name, exit, removed, json === true),
   })
   const early = await Promise.race([starting, stopped])
   if (typeof early === 'string') {
@@ -104,7 +106,9 @@ function readyText({ nodes, token, policyPath, keyPath }: Devnet): string {
   return `${table(['NODE', 'JSON-RPC', 'PID', 'FOLDER'], rows)}\n\n${facts}\n\nTry:\n  ${example}\n\nCtrl-C stops it.`
 }
 
-function reportExit(name: string, { code, signal }: Exit, json: boolean): void {
-  if (json) printJson({ event: 'exit', name, code, signal })
+function reportExit(name: string, { code, signal }: Exit, removed: boolean, json: boolean): void {
+  if (json) printJson(removed ? { event: 'removed', name } : { event: 'exit', name, code, signal })
+  else if (removed)
+    printText(`${name} is no member of the ledger any more, and has stopped. Its folder is kept.`)
   else printText(`${name} ended by itself (${signal ?? `exit code ${code}`}).`)
 }

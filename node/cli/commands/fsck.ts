@@ -91,7 +91,13 @@ function textOf(dir: string, { findings, store, repair }: FolderReport): string 
   const kinds = (Object.keys(MEANINGS) as FindingKind[]).filter((kind) => findings.count(kind) > 0)
   const sections = kinds.map((kind) => {
     const kept = findings.kept.filter((finding) => finding.kind === kind)
-    const lines = kept.map(({ where, what }) => `  - ${printable(`${where} ${what}`)}`)
+    // One block has many records of a kind, and each may be damaged.
+    const times = new Map<string, number>()
+    for (const { where, what } of kept) {
+      const line = printable(`${where} ${what}`)
+      times.set(line, (times.get(line) ?? 0) + 1)
+    }
+    const lines = [...times].map(([line, count]) => `  - ${line}${count > 1 ? ` (${count} times)` : ''}`)
     const more = findings.count(kind) - kept.length
     if (more > 0) lines.push(`  and ${more} more of this kind`)
     const { means, mend } = MEANINGS[kind]

@@ -6,7 +6,7 @@ import { CliError } from '../exit.ts'
 import { linearizableOption, type RpcOptions, rpcOption } from '../options.ts'
 import { printJson, printText } from '../output.ts'
 import { entryView, isEntryId, readReply } from '../replies.ts'
-import { ask } from '../rpc.ts'
+import { ask, LINEARIZABLE_MS } from '../rpc.ts'
 
 interface Options extends RpcOptions {
   readonly linearizable?: true
@@ -32,8 +32,10 @@ export function addGetCommand(program: Command): void {
 }
 
 async function get(id: string, options: Options): Promise<void> {
-  const params = { ...entryName(id), ...(options.linearizable && { linearizable: true }) }
-  const view = readReply(await ask(options, 'entry.get', params), entryView)
+  const { linearizable } = options
+  const params = { ...entryName(id), ...(linearizable && { linearizable }) }
+  const reply = await ask(options, 'entry.get', params, linearizable ? LINEARIZABLE_MS : undefined)
+  const view = readReply(reply, entryView)
   if (options.json) printJson(entryJson(view))
   else printText(entrySheet(view))
 }

@@ -47,7 +47,7 @@ export function addJoinCommand(program: Command): void {
     .requiredOption('--host <host>', 'where others reach it')
     .requiredOption('--peer-port <port>', 'its port for peers', wholeNumber(1, 65_535))
     .requiredOption('--rpc-port <port>', 'its port for JSON-RPC', wholeNumber(1, 65_535))
-    .option('--bind <address>', 'address to listen on; 0.0.0.0, or on a loopback host that')
+    .option('--bind <address>', 'address to listen on (default: 0.0.0.0; a loopback --host itself)')
     .addOption(timeoutOption(30))
     .addHelpText('after', EXAMPLES)
     .action(async (_options, command: Command) => join(command.optsWithGlobals<Options>()))

@@ -5,9 +5,9 @@ import { validatorsOf } from '../../../src/light/next-policy.ts'
 import { provenChange } from '../../../src/light/verify.ts'
 import { printPolicy } from '../../../src/notes/policy.ts'
 import { replaceFile } from '../../durable-file.ts'
-import { changeSentence, quorumText } from '../change-text.ts'
 import { CliError } from '../exit.ts'
 import { reasonOf } from '../files.ts'
+import { changeDeedBetween, quorumText } from '../member/words.ts'
 import { type RpcOptions, rpcOption } from '../options.ts'
 import { factSheet, printJson, printText } from '../output.ts'
 import { readFollowingPolicy, type Walk, walkPolicy } from '../policy-walk.ts'
@@ -65,7 +65,7 @@ async function update(options: Options): Promise<void> {
 function walkText(trusted: Walk['policy'], { policy, steps, from }: Walk, out: string): string {
   const [before, after] = [quorumText(trusted), quorumText(policy)]
   const changes = steps.map((step, i) => {
-    const said = changeSentence(steps[i - 1]?.policy ?? trusted, step)
+    const said = changeDeedBetween(steps[i - 1]?.policy ?? trusted, step)
     return [`Change ${step.change.sequence}`, `${said} (certified in a tree of ${step.size})`] as const
   })
   return factSheet([

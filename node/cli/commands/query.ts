@@ -7,7 +7,7 @@ import { ENTRY_COLUMNS, entryCells, entryJson } from '../entry-text.ts'
 import { linearizableOption, type RpcOptions, rfc3339, rpcOption, wholeNumber } from '../options.ts'
 import { printJson, printText, table } from '../output.ts'
 import { queryPage, readReply } from '../replies.ts'
-import { ask } from '../rpc.ts'
+import { ask, LINEARIZABLE_MS } from '../rpc.ts'
 
 interface Options extends RpcOptions {
   readonly source?: string
@@ -69,13 +69,16 @@ async function* pages(options: Options, wanted: number): AsyncGenerator<readonly
   let cursor: string | undefined
   let left = wanted
   do {
+    // Once is enough: the node never forgets what it has applied.
+    const linearizable = cursor === undefined && options.linearizable === true
     const params = {
       ...Object.fromEntries(filter),
       limit: Math.min(left, QUERY_LIMIT_MAX),
       ...(cursor !== undefined && { cursor }),
-      ...(options.linearizable && cursor === undefined && { linearizable: true }),
+      ...(linearizable && { linearizable }),
     }
-    const page = readReply(await ask(options, 'entry.query', params), queryPage)
+    const reply = await ask(options, 'entry.query', params, linearizable ? LINEARIZABLE_MS : undefined)
+    const page = readReply(reply, queryPage)
     yield page.entries
     left -= page.entries.length
     cursor = page.next

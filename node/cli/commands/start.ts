@@ -52,10 +52,11 @@ async function start({ dir, logLevel, json }: Options): Promise<void> {
   const { name } = node.status()
   if (json) printJson({ event: 'ready', name, rpc: node.rpcUrl, pid: process.pid, dir })
   else printText(`${name} answers at ${node.rpcUrl}. Ctrl-C stops it.`)
-  // A parent that started this process learns that it is this one that answers.
+  // A parent that started this process learns that it is this one that answers, and why it ends.
   if (process.connected) process.send?.({ event: 'ready' })
   const end = await Promise.race([stopped, failed.promise, removed.promise])
   if (end === 'removed') {
+    if (process.connected) process.send?.({ event: 'removed' })
     if (json) printJson({ event: 'removed', name })
     else printText(`${name} is no member of the ledger any more, and has stopped. Its store is kept.`)
   }

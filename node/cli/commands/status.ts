@@ -1,7 +1,8 @@
 /** `qat status`: the cluster as one node sees it. */
 import type { Command } from 'commander'
-import { array, count, type Json, object } from '../../../src/json.ts'
+import { array, count, type Json, object, text } from '../../../src/json.ts'
 import { INDEX_MAX, VALIDATORS_MAX } from '../../../src/limits.ts'
+import { obstacles, type SeenNode } from '../cluster-text.ts'
 import { type RpcOptions, rpcOption } from '../options.ts'
 import { counted, factSheet, printJson, printText, table } from '../output.ts'
 import { readReply, shortText } from '../replies.ts'
@@ -13,7 +14,8 @@ Examples:
   qat status --rpc http://10.0.0.7:8480 --json
 
 A learner follows and does not count yet. SIZE counts the leaves that a node has applied; FINAL those that a
-certificate covers.
+certificate covers. What the others do is what they last announced. If nothing can be ordered or become final, or
+the asked node does not take part, a note says why. Evidence is that of the asked node: "qat evidence list".
 `
 
 export function addStatusCommand(program: Command): void {
@@ -32,19 +34,37 @@ async function status(options: RpcOptions): Promise<void> {
   else printText(text)
 }
 
+const NOTE_BYTES_MAX = 1_024
 const COLUMNS = ['NODE', 'KIND', 'ROLE', 'ONLINE', 'HEIGHT', 'SIZE', 'FINAL', 'PENDING', 'SEEN'] as const
 
 function clusterText(reply: Json): string {
   const cluster = object(reply, 'The cluster')
+  const nodes = array(cluster.nodes, '"nodes"', 1, VALIDATORS_MAX).map(readNode)
+  const leader = cluster.leader === undefined ? undefined : shortText(cluster.leader, '"leader"')
+  const cosigners = count(cluster.cosigners, '"cosigners"')
+  const validators = nodes.filter(({ kind }) => kind === 'validator').length
+  // A node that stands apart does not hear all that the others say: its view is no reason to alarm anyone.
+  const notes =
+    cluster.note === undefined
+      ? obstacles(nodes, leader, cosigners)
+      : [text(cluster.note, '"note"', NOTE_BYTES_MAX), 'Of the others it may know little: ask another node.']
   const facts = factSheet([
     ['Ledger', shortText(cluster.ledger, '"ledger"')],
-    ['Leader', cluster.leader === undefined ? 'none' : shortText(cluster.leader, '"leader"')],
+    ['Leader', leader ?? 'none'],
     ['Term', count(cluster.term, '"term"')],
-    ['Cosigners', count(cluster.cosigners, '"cosigners"')],
-    ['Evidence', evidenceText(cluster.evidence)],
+    ['Cosigners', `${cosigners} of ${counted(validators, 'validator')}`],
     ['Changes', count(cluster.sequence, '"sequence"')],
+    ['Evidence', evidenceText(cluster.evidence)],
+    ...notes.map((note) => ['Note', note] as const),
   ])
-  return `${facts}\n\n${table(COLUMNS, array(cluster.nodes, '"nodes"', 1, VALIDATORS_MAX).map(nodeCells))}`
+  const rows = nodes.map(({ name, kind, role, online, rest }) => [
+    name,
+    kind,
+    role,
+    online ? 'yes' : 'no',
+    ...rest,
+  ])
+  return `${facts}\n\n${table(COLUMNS, rows)}`
 }
 
 /** Nodes of earlier versions say nothing of evidence. */
@@ -56,12 +76,19 @@ function evidenceText(value: Json | undefined): string | undefined {
   return `${counted(pieces.length, 'piece')} against ${[...accused].join(', ')}`
 }
 
-function nodeCells(value: Json): string[] {
+/** `rest` are the cells that nothing here judges by. */
+function readNode(value: Json): SeenNode & { readonly rest: readonly string[] } {
   const node = object(value, 'A node')
+  const word = (name: string) => shortText(node[name], `"${name}"`)
   const numbers = ['height', 'size', 'finalSize', 'pending'].map((name) =>
     String(count(node[name], `"${name}"`)),
   )
   const seen = typeof node.seenMs === 'number' ? `${(node.seenMs / 1_000).toFixed(1)} s ago` : '-'
-  const [name, kind, role] = ['name', 'kind', 'role'].map((field) => shortText(node[field], `"${field}"`))
-  return [name!, kind!, role!, node.online === true ? 'yes' : 'no', ...numbers, seen]
+  return {
+    name: word('name'),
+    kind: word('kind'),
+    role: word('role'),
+    online: node.online === true,
+    rest: [...numbers, seen],
+  }
 }

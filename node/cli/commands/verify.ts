@@ -1,15 +1,17 @@
 /** `qat verify`: whether a proof convinces, and of what. Needs no node and no network. */
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { decodeEnvelope } from '../../../src/ledger/dsse.ts'
 import { BUNDLE_FILES } from '../../../src/light/bundle.ts'
 import { type Proven, verifyBundle } from '../../../src/light/verify.ts'
 import { opensslSuite } from '../../crypto/openssl.ts'
 import { readBundleFolder } from '../bundle-folder.ts'
-import { provenSentence } from '../change-text.ts'
 import { claimLines } from '../entry-text.ts'
 import { CliError } from '../exit.ts'
+import { changeDeed } from '../member/words.ts'
 import type { GlobalOptions } from '../options.ts'
 import { factSheet, printJson, printText } from '../output.ts'
+import { recordText } from '../record-text.ts'
 import { readKeys } from '../submitter-keys.ts'
 
 interface Options extends GlobalOptions {
@@ -28,6 +30,11 @@ Give by --policy the policy file that you have from whom you trust: a policy tha
 that the proof agrees with itself. --keys takes the submitters' public keys (a JWK, a list or set of JWKs, or
 PEM); the submitter's signature is then checked as well.
 `
+
+/** How a proof fails that was made under later members than the policy knows. */
+const OF_ANOTHER_POLICY: ReadonlySet<string> = new Set(['quorum-not-met', 'no-log-signature'])
+const NO_UPDATES =
+  ' If members have changed since that policy was written, have the proof made for it: qat prove ID --policy FILE.'
 
 export function addVerifyCommand(program: Command): void {
   program
@@ -48,17 +55,24 @@ async function verify(dir: string, { policy, keys: keysPath, json }: Options): P
   const verdict = await verifyBundle(opensslSuite, bundle, keys && { keys, requireKnownKey: true })
   if (!verdict.ok) {
     const { code: step, reason } = verdict
-    throw new CliError('verification-failed', `The proof in ${dir} does not hold. ${reason}`, { step })
+    const hint = OF_ANOTHER_POLICY.has(step) && policy !== undefined && !bundle.updates ? NO_UPDATES : ''
+    throw new CliError('verification-failed', `The proof in ${dir} does not hold. ${reason}${hint}`, { step })
   }
   const { origin: ledger, leafHash: id, claims: events, ...proven } = verdict.proves
   const policyFile = policy ?? join(dir, BUNDLE_FILES.policy)
   const policyFromBundle = policy === undefined
   if (json) printJson({ ok: true, ledger, id, ...proven, events, policy: policyFile, policyFromBundle })
-  else printText(verdictText(verdict.proves, policyFromBundle ? policyFile : undefined))
+  else {
+    const record = recordText(decodeEnvelope(bundle.entry))?.line
+    printText(verdictText(verdict.proves, record, policyFromBundle ? policyFile : undefined))
+  }
 }
 
-/** `bundledPolicy` is the file of a policy that came with the proof. */
-function verdictText(proven: Proven, bundledPolicy: string | undefined): string {
+/**
+ * `record` says what the leaf is if it is one of the ledger's own; `bundledPolicy` is the file of a policy that
+ * came with the proof.
+ */
+function verdictText(proven: Proven, record: string | undefined, bundledPolicy: string | undefined): string {
   const signed = proven.entrySignature === 'verified'
   const cosigners = proven.cosigners.map(({ name, timestamp }) => `${name} at ${utc(timestamp)}`)
   const keys = proven.keyids.join(', ')
@@ -72,7 +86,8 @@ function verdictText(proven: Proven, bundledPolicy: string | undefined): string 
       proven.kind === 'entry' ? 'Submitter' : 'Signed by',
       `key ${keys} (signature ${signed ? 'verified' : 'not checked: give --keys'})`,
     ],
-    ...proven.changes.map((change) => [`Change ${change.sequence}`, provenSentence(change)] as const),
+    ...proven.changes.map((change) => [`Change ${change.sequence}`, changeDeed(change.what)] as const),
+    ...(record === undefined ? [] : [['Record', record] as const]),
     ...claimLines(proven).map((line) => ['Event', line] as const),
   ])
   const proves = [

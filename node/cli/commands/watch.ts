@@ -72,7 +72,8 @@ function eventLine(event: LedgerEvent): string {
   switch (event.topic) {
     case 'entries': {
       const { entry, recorded, status, index, id } = event.entry
-      const what = claimLines(summarizeJson(entry), 1).join(', ')
+      const summary = summarizeJson(entry)
+      const what = summary.record?.line ?? claimLines(summary, 1).join(', ')
       return printable(`${recorded ?? status}  ${index ?? '-'}  ${what}  ${id}`)
     }
     case 'blocks': {

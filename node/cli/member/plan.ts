@@ -42,7 +42,10 @@ function cosignersAfter({ validators, cosigners }: Membership, what: Change['wha
 /** To ask for fewer admins from now on is a decision of its own: it never follows from another. */
 function checkAdminsLeft({ admins }: Membership, name: string, adminQuorum: number): void {
   const left = admins.filter((admin) => admin.name !== name).length
-  if (left === admins.length || left === 0 || adminQuorum <= left) return
+  if (left === admins.length || (left > 0 && adminQuorum <= left)) return
+  if (left === 0) {
+    throw new RefusedError('bad-change', `${name} is the last admin. Add another one first: qat member add`)
+  }
   throw new RefusedError(
     'bad-change',
     `Without ${name} there ${left === 1 ? 'is' : 'are'} ${counted(left, 'admin')}, and changes need ` +

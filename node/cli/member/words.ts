@@ -1,12 +1,17 @@
-/** A change of membership in plain words, for whoever is about to sign it. */
+/** Changes of membership in plain words: for whoever is about to sign one, and for whoever reads it later. */
+import { equalBytes } from '../../../src/bytes.ts'
 import { keyId } from '../../../src/crypto/keys.ts'
 import { applyChange, type Change } from '../../../src/ledger/change.ts'
 import type { Member } from '../../../src/ledger/member.ts'
-import { isNode, type Membership } from '../../../src/ledger/membership.ts'
+import { cosignerName, isNode, type Membership, type Quorums } from '../../../src/ledger/membership.ts'
+import { validatorsOf } from '../../../src/light/next-policy.ts'
+import type { FollowedChange } from '../../../src/light/updates.ts'
+import type { ProvenChange } from '../../../src/light/verify.ts'
+import type { Policy } from '../../../src/notes/policy.ts'
 import { counted, factSheet } from '../output.ts'
 import { crashesTolerated } from './plan.ts'
 
-type Fact = readonly [string, string]
+export type Fact = readonly [string, string]
 
 const MEANING = {
   learner: 'as a learner: it follows and serves, and neither votes nor cosigns yet',
@@ -38,7 +43,7 @@ function deed({ what }: Change, before: Membership | undefined, earlier: Member 
   return `replaces the record of ${put.name}, ${described(earlier)}`
 }
 
-function described({ kind, team }: Member): string {
+export function described({ kind, team }: Member): string {
   return `${kind === 'admin' ? 'an' : 'a'} ${kind} of team ${team}`
 }
 
@@ -83,9 +88,43 @@ export function cosignersText(members: Membership): string {
   return `${cosigners} of ${counted(validators.length, 'validator')} make an entry final; ${down} may be down`
 }
 
-function bareQuorumFacts({ cosigners, adminQuorum }: Change): Fact[] {
+export function bareQuorumFacts({ cosigners, adminQuorum }: Quorums): Fact[] {
   return [
     ['Cosigners', `${counted(cosigners, 'validator')} make an entry final from then on`],
     ['Admins', `${adminQuorum} must sign a change from then on`],
   ]
+}
+
+/** What a change does, in one line, for someone who has nothing but the change. */
+export function changeDeed(what: ProvenChange['what']): string {
+  if ('remove' in what) return `removes ${what.remove}`
+  const { kind, name } = what.put
+  return `adds the ${kind} ${name}, or replaces its record`
+}
+
+/** The same for someone who has the policies before and after it, which know the validators and their quorum. */
+export function changeDeedBetween(
+  before: Policy,
+  { change: { ledger, what }, policy: after }: FollowedChange,
+): string {
+  const name = 'put' in what ? what.put.name : what.remove
+  const keyIn = ({ witnesses }: Policy) =>
+    witnesses.find(({ key }) => key.name === cosignerName(ledger, name))?.key
+  const [was, is] = [keyIn(before), keyIn(after)]
+  const deed = () => {
+    if ('remove' in what) return was ? `removes the validator ${name}` : `removes ${name}, no validator`
+    if (!is) return changeDeed(what)
+    if (!was) return `makes ${name} a validator`
+    if (equalBytes(was.bytes, is.bytes))
+      return `replaces the record of the validator ${name}, not its cosigner key`
+    return `gives the validator ${name} a new cosigner key`
+  }
+  const [old, now] = [quorumText(before), quorumText(after)]
+  return old === now ? deed() : `${deed()}; from then on ${now} make a certificate`
+}
+
+/** How many of how many validators make a certificate. */
+export function quorumText(policy: Policy): string {
+  const { threshold, members } = validatorsOf(policy)
+  return `${threshold} of ${members.length} validators`
 }

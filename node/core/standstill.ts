@@ -1,0 +1,76 @@
+/**
+ * Why a node that does its part gets nowhere, in a sentence for its operator: nobody leads, or too few of those whose
+ * cosignatures it takes are there. A change of membership is the hard case, because its own checkpoint is certified
+ * by the validators before it.
+ */
+import type { Clock } from '../clock.ts'
+import type { Logger } from '../logger.ts'
+import type { Network } from '../net/network.ts'
+import type { Certifier, Uncertified } from './certifier.ts'
+
+/** Longer than any election or round of cosignatures takes when enough of the nodes are there. */
+const PATIENCE_MS = 10_000
+
+export interface StandstillPorts {
+  readonly name: string
+  readonly certifier: Pick<Certifier, 'size' | 'uncertified'>
+  readonly network: Pick<Network, 'peers'>
+  readonly clock: Pick<Clock, 'elapsed'>
+  readonly logger: Logger
+  readonly leader: () => string | undefined
+  /** Names of those who elect a leader. */
+  readonly voters: () => readonly string[]
+}
+
+export class Standstill {
+  readonly #ports: StandstillPorts
+  /** Since when there has been no leader, and nothing new final though something is ordered. */
+  #leaderlessSince: number | undefined
+  #waiting: { readonly size: number; readonly since: number } | undefined
+  #note: string | undefined
+
+  constructor(ports: StandstillPorts) {
+    this.#ports = ports
+  }
+
+  /** What the operator should know, if anything. */
+  get note(): string | undefined {
+    return this.#note
+  }
+
+  /** Called every now and then: a standstill is noticed by its length. */
+  look(): void {
+    const { certifier, clock, logger, leader } = this.#ports
+    const now = clock.elapsed()
+    this.#leaderlessSince = leader() === undefined ? (this.#leaderlessSince ?? now) : undefined
+    const uncertified = certifier.uncertified
+    if (!uncertified) this.#waiting = undefined
+    else if (this.#waiting?.size !== certifier.size) this.#waiting = { size: certifier.size, since: now }
+    const isOld = (since: number | undefined) => since !== undefined && now - since >= PATIENCE_MS
+    let note: string | undefined
+    if (isOld(this.#leaderlessSince)) note = this.#leaderless()
+    else if (uncertified && isOld(this.#waiting?.since)) note = notFinal(uncertified)
+    if (note !== undefined && note !== this.#note) logger.warn({}, note)
+    this.#note = note
+  }
+
+  #leaderless(): string {
+    const { name, network } = this.#ports
+    const voters = this.#ports.voters()
+    const reached = network.peers().filter((peer) => voters.includes(peer))
+    const count = reached.length + (voters.includes(name) ? 1 : 0)
+    const needed = Math.floor(voters.length / 2) + 1
+    const who = `this node reaches ${reached.length > 0 ? reached.join(', ') : 'none of the others'}`
+    const advice = count < needed ? 'Start those that are down, or mend the network.' : 'See their logs.'
+    return `Nobody leads, so nothing is ordered. That takes ${needed} of ${voters.length} validators; ${who}. ${advice}`
+  }
+}
+
+function notFinal({ size, quorum, signed, missing, boundary }: Uncertified): string {
+  const who = signed.length > 0 ? `${signed.join(', ')} signed` : 'nobody signed'
+  const absent = missing.join(', ')
+  return boundary
+    ? `The change of membership up to size ${size} is not certified, and until then nothing newer is final. That ` +
+        `takes ${quorum} of the validators from before the change; ${who}. Start others of them: ${absent}.`
+    : `What is ordered does not become final. That takes ${quorum} cosignatures; ${who}. Missing: ${absent}.`
+}

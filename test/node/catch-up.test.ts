@@ -1,0 +1,171 @@
+/** Catching up in a pipeline: what may overlap, and what must wait. */
+import assert from 'node:assert/strict'
+import type { Block as RaftBlock } from '../../consensus/types.ts'
+import { systemClock } from '../../node/clock.ts'
+import { Pool } from '../../node/core/pool.ts'
+import { Puller, type PullerPorts } from '../../node/core/puller.ts'
+import { decodeSyncRequest, encodeSyncAnswer } from '../../node/core/sync.ts'
+import { Unapplied } from '../../node/core/unapplied.ts'
+import { opensslSuite } from '../../node/crypto/openssl.ts'
+import { createLogger } from '../../node/logger.ts'
+import { LedgerStore } from '../../node/store/ledger-store.ts'
+import type { SignatureSuite } from '../../src/crypto/suite.ts'
+import { invariant } from '../../src/errors.ts'
+import { parseCheckpoint } from '../../src/notes/checkpoint.ts'
+import { parseNote } from '../../src/notes/note.ts'
+import { type Chain, fillStore, makeChain } from '../store/fixture.ts'
+import { until } from '../support/cluster.ts'
+import { memoryKv } from '../support/memory-kv.ts'
+
+const BLOCKS = 8
+const BLOCKS_EACH = 2
+
+describe('a node that catches up in several parts', () => {
+  let chain: Chain
+  let source: LedgerStore
+  before(async () => {
+    chain = await makeChain(BLOCKS)
+    source = await fillStore(memoryKv(), chain)
+  })
+
+  /** An empty node before peers that answer with two blocks at a time. */
+  const follower = async (verify: SignatureSuite['verify'] = opensslSuite.verify) => {
+    const store = await LedgerStore.open(memoryKv(), chain.genesis.block.bytes, { fresh: true })
+    const suite = { ...opensslSuite, verify }
+    const unapplied = new Unapplied(
+      store,
+      new Pool(),
+      { urgent: suite, past: suite },
+      { sawSeal() {} },
+      systemClock,
+    )
+    const asked: number[] = []
+    const installed: number[][] = []
+    /** Blocks handed to Raft that wait to be applied. */
+    const committed: RaftBlock[] = []
+    const raft = { commit: 0 }
+    let fatal: unknown
+    const puller = new Puller({
+      network: {
+        peers: () => ['alpha', 'bravo'],
+        request: (_: string, bytes: Uint8Array) => answer(bytes),
+        misbehaved() {},
+      },
+      driver: {
+        raft,
+        install(blocks: readonly RaftBlock[]) {
+          installed.push(blocks.map(({ height }) => height))
+          committed.push(...blocks)
+          raft.commit = blocks.at(-1)!.height
+        },
+      },
+      store,
+      unapplied,
+      certifier: {
+        size: 0,
+        boundaryDue: false,
+        receiveCertificate: async (note: string) => parseCheckpoint(parseNote(note).text),
+      },
+      clock: { ...systemClock, after: (_: number, fn: () => void) => systemClock.after(1, fn) },
+      logger: createLogger('test', 'silent'),
+      onFatal: (error: unknown) => {
+        fatal = error
+      },
+    } as unknown as PullerPorts)
+    const answer = async (bytes: Uint8Array) => {
+      const { from } = decodeSyncRequest(bytes)
+      asked.push(from)
+      const blocks = chain.blocks.slice(from - 1, from - 1 + BLOCKS_EACH).map(({ block }) => block)
+      const seal = blocks.at(-1)?.seal
+      const path = seal ? await source.tree.inclusionPath(seal.firstIndex + seal.count, source.tip.size) : []
+      const certificate = (await source.certificate())!
+      return encodeSyncAnswer({ certificate, path, blocks: blocks.map((block) => block.bytes) })
+    }
+    const apply = async () => {
+      for (const { hash } of committed.splice(0)) {
+        const block = unapplied.get(hash)
+        invariant(block, 'Checked before it was installed.')
+        await store.apply([block])
+      }
+      unapplied.prune()
+      puller.applied()
+    }
+    return { store, puller, asked, installed, apply, fatal: () => fatal }
+  }
+
+  it('asks for the next part while it verifies one', async () => {
+    let open = () => {}
+    const gate = new Promise<void>((resolve) => {
+      open = resolve
+    })
+    const node = await follower(async (...check) => {
+      await gate
+      return opensslSuite.verify(...check)
+    })
+    node.puller.pullTo(BLOCKS)
+    await until(() => node.asked.length === 2)
+    assert.deepEqual([node.asked, node.installed], [[1, 3], []])
+    open()
+    await until(() => node.installed.length === 1)
+    node.puller.stop()
+  })
+
+  it('hands a part to Raft only when the one before is applied, and keeps no more than three', async () => {
+    const node = await follower()
+    node.puller.pullTo(BLOCKS)
+    await until(() => node.asked.length === 3)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    assert.deepEqual([node.asked, node.installed], [[1, 3, 5], [[1, 2]]])
+    await node.apply()
+    await until(() => node.installed.length === 2)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    assert.deepEqual(node.asked, [1, 3, 5, 7])
+    node.puller.stop()
+  })
+
+  it('ends with every block, in order', async () => {
+    const node = await follower()
+    node.puller.pullTo(BLOCKS)
+    await until(async () => {
+      await node.apply()
+      return node.store.tip.height === BLOCKS
+    })
+    assert.deepEqual(node.installed, [
+      [1, 2],
+      [3, 4],
+      [5, 6],
+      [7, 8],
+    ])
+    assert.deepEqual(node.store.tip, source.tip)
+    assert.equal(node.fatal(), undefined)
+  })
+
+  it('installs nothing whose signatures do not verify, nor what was fetched behind it', async () => {
+    let bad = true
+    const node = await follower(async (...check) => !bad && opensslSuite.verify(...check))
+    node.puller.pullTo(BLOCKS)
+    await until(() => node.asked.length >= 4)
+    assert.deepEqual(node.installed, [])
+    bad = false
+    await until(() => node.installed.length === 1)
+    node.puller.stop()
+  })
+
+  it('installs nothing more once it is stopped', async () => {
+    const node = await follower()
+    node.puller.pullTo(BLOCKS)
+    await until(() => node.asked.length === 3)
+    node.puller.stop()
+    await node.apply()
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    assert.equal(node.installed.length, 1)
+  })
+
+  it('follows to the end without being told how far, and says when there is no more', async () => {
+    const node = await follower()
+    const applying = setInterval(() => void node.apply(), 1)
+    while (!(await node.puller.follow())) assert.equal(node.fatal(), undefined)
+    clearInterval(applying)
+    assert.equal(node.store.tip.height, BLOCKS)
+  })
+})

@@ -1,0 +1,81 @@
+/** Entries on their way to the leader, and what a node has promised to keep meanwhile. */
+import assert from 'node:assert/strict'
+import { Forwarding } from '../../node/core/forwarding.ts'
+import { Pool } from '../../node/core/pool.ts'
+import type { Entry } from '../../src/ledger/entry.ts'
+import { BLOCK_ENTRIES_MAX } from '../../src/limits.ts'
+import { decodeEntryBundle } from '../../src/merkle/tiles.ts'
+import { entryOf } from '../ledger/fixture.ts'
+
+describe('forwarding', () => {
+  function forwarding() {
+    const pool = new Pool()
+    const time = { elapsed: 1_000 }
+    const sent: { to: string; count: number }[] = []
+    const network = {
+      send: (to: string, _: number, bytes: Uint8Array) =>
+        sent.push({ to, count: decodeEntryBundle(bytes, BLOCK_ENTRIES_MAX).length }) > 0,
+    }
+    const now = (fn: () => void) => {
+      fn()
+      return () => {}
+    }
+    const clock = {
+      now: () => 0,
+      elapsed: () => time.elapsed,
+      soon: now,
+      after: (_: number, fn: () => void) => now(fn),
+      every: () => () => {},
+    }
+    return { pool, time, sent, forwarding: new Forwarding(pool, network, clock) }
+  }
+  let entry: Entry
+  before(async () => {
+    entry = await entryOf({ id: 'build-1' })
+  })
+
+  it('sends again what has been waiting for long, and nothing that has left the pool', () => {
+    const { pool, time, sent, forwarding: node } = forwarding()
+    node.follow('bob')
+    pool.add(entry)
+    node.add(entry)
+    node.resend()
+    assert.deepEqual(sent, [{ to: 'bob', count: 1 }])
+    time.elapsed += 2_000
+    node.resend()
+    assert.equal(sent.length, 2)
+    pool.remove(entry.id)
+    time.elapsed += 2_000
+    node.resend()
+    assert.equal(sent.length, 2)
+  })
+
+  it('finds an entry that came into the pool while another replica was in charge', () => {
+    const { pool, sent, forwarding: node } = forwarding()
+    node.follow('bob')
+    pool.add(entry)
+    node.resend()
+    assert.deepEqual(sent, [{ to: 'bob', count: 1 }])
+  })
+
+  it('is silent without a leader', () => {
+    const { pool, sent, forwarding: node } = forwarding()
+    pool.add(entry)
+    node.add(entry)
+    node.resend()
+    assert.deepEqual(sent, [])
+  })
+})
+
+describe('the pool', () => {
+  it('knows what is on disk as well, whoever put it there', async () => {
+    const pool = new Pool()
+    const entry = await entryOf({ id: 'build-2' })
+    assert.equal(pool.markKept(entry.id), false)
+    pool.add(entry)
+    assert.equal(pool.isKept(entry.id), false)
+    assert.ok(pool.markKept(entry.id) && pool.isKept(entry.id))
+    assert.deepEqual([pool.remove(entry.id), pool.remove(entry.id)], [true, false])
+    assert.equal(pool.isKept(entry.id), false)
+  })
+})

@@ -1,0 +1,71 @@
+/** What a node's network survives: names it does not know (any more), and member records that make no sense. */
+import assert from 'node:assert/strict'
+import { createLogger } from '../../node/logger.ts'
+import { createMetrics } from '../../node/metrics.ts'
+import { createNetwork, peerIdOf } from '../../node/net/libp2p-network.ts'
+import type { Network, NetworkHandlers, PeerRecord } from '../../node/net/network.ts'
+import { until } from '../support/cluster.ts'
+import { freePorts } from '../support/free-ports.ts'
+
+describe('a network of two members', function () {
+  this.timeout(30_000)
+  const seeds = { alpha: new Uint8Array(32).fill(1), bravo: new Uint8Array(32).fill(2) }
+  const handlers: NetworkHandlers = {
+    frame() {},
+    request: async () => new Uint8Array(0),
+    gossip: async () => 'ignore',
+    connected() {},
+  }
+  let nodes: PeerRecord[]
+  let alpha: Network
+  let bravo: Network
+
+  before(async () => {
+    const ports = await freePorts(2)
+    const address = (i: number) => `/ip4/127.0.0.1/tcp/${ports[i]}`
+    nodes = [
+      { name: 'alpha', peerId: await peerIdOf(seeds.alpha), addresses: [address(0)] },
+      { name: 'bravo', peerId: await peerIdOf(seeds.bravo), addresses: [address(1)] },
+    ]
+    const open = async (self: 'alpha' | 'bravo', i: number) => {
+      const logger = createLogger(self, 'silent')
+      const metrics = createMetrics({ node: self, ledger: 'test' })
+      const genesisId = 'ab'.repeat(32)
+      const network = await createNetwork({
+        self,
+        genesisId,
+        peerSeed: seeds[self],
+        listen: [address(i)],
+        logger,
+        metrics,
+      })
+      network.setPeers({ nodes, former: new Map() })
+      await network.start(handlers)
+      return network
+    }
+    alpha = await open('alpha', 0)
+    bravo = await open('bravo', 1)
+    await until(() => alpha.peers().length === 1 && bravo.peers().length === 1)
+  })
+  after(() => Promise.all([alpha?.stop(), bravo?.stop()]))
+
+  it('keeps its connections when somebody who is no member any more is found to have misbehaved', () => {
+    alpha.misbehaved('charlie', 'bad-frame-length')
+    assert.deepEqual(alpha.peers(), ['bravo'])
+  })
+
+  it('leaves members aside whose records name no address or no peer', async () => {
+    const { peerId } = nodes[1]!
+    const strange = [
+      { name: 'charlie', peerId: 'nobody', addresses: ['/ip4/127.0.0.1/tcp/1'] },
+      { name: 'delta', peerId: await peerIdOf(new Uint8Array(32).fill(3)), addresses: ['127.0.0.1:4001'] },
+    ]
+    alpha.setPeers({ nodes: [...strange, ...nodes], former: new Map() })
+    alpha.misbehaved('bravo', 'test')
+    await until(() => alpha.peers().length === 0)
+    // Both are dialled again in the same turn, the unusable address first.
+    await until(() => alpha.peers().length === 1)
+    assert.deepEqual(alpha.peers(), ['bravo'])
+    assert.equal(nodes[1]!.peerId, peerId)
+  })
+})
