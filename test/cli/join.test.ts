@@ -41,6 +41,7 @@ describe('qat join', function () {
       ...files,
       'node.json',
       'node.key',
+      'store',
       'tokens.json',
     ])
     assert.equal((await stat(path('n5', 'node.key'))).mode & 0o777, 0o600)

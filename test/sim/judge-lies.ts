@@ -8,6 +8,9 @@ import { parseCheckpoint } from '../../src/notes/checkpoint.ts'
 import { parseNote } from '../../src/notes/note.ts'
 import type { Report } from './judge.ts'
 
+/** Sizes beyond its tree of which a node keeps what one key has said. */
+const AHEAD_MAX = 8
+
 /** A node in one life. */
 export interface Witness {
   readonly name: string
@@ -22,6 +25,8 @@ interface Statements {
 }
 
 export class LiesJudge {
+  /** By witness and liar: sizes beyond the witness's tree. */
+  readonly #ahead = new Map<string, Set<number>>()
   readonly #heard = new Map<string, Statements>()
   readonly #fail: Report
 
@@ -39,8 +44,11 @@ export class LiesJudge {
   /** `witness`, whose tree has `size` leaves, has verified what `liar` cosigned. */
   sawNote(witness: Witness, liar: string, note: string, size: number): void {
     const checkpoint = parseCheckpoint(parseNote(note).text)
-    // What lies ahead of its tree it cannot judge, and keeps a few of.
-    if (checkpoint.size > size) return
+    // Of what lies ahead of its tree, which it cannot judge yet, it keeps a few.
+    const id = `${idOf(witness)} ${liar}`
+    const ahead = new Set([...(this.#ahead.get(id) ?? [])].filter((each) => each > size))
+    this.#ahead.set(id, ahead)
+    if (checkpoint.size > size && ahead.add(checkpoint.size).size > AHEAD_MAX) return
     this.#hears(witness, liar, `size ${checkpoint.size}`, toHex(checkpoint.root))
   }
 

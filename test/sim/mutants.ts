@@ -159,9 +159,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     why: 'keeps no evidence of two cosignatures',
-    file: 'node/core/cosignature-watch.ts',
-    find: 'return [...(rival ? [twoCosignatures(key, rival, said)] : []), ...(await this.#prove(kept))]',
-    replace: 'return rival ? [] : []',
+    file: 'node/core/evidence.ts',
+    find: 'if (this.#places.has(place) || this.#isConvicted(evidence)) return',
+    replace: "if (this.#places.has(place) || evidence.kind === 'two-cosignatures') return",
     flags: ['--liars', '1'],
   },
   {
