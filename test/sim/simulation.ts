@@ -309,8 +309,9 @@ class Simulation {
       .map(({ name, ledger, raft }) => {
         const status = ledger?.status()
         if (status === undefined || raft === undefined) return `${name} down`
-        const { role, term, height, size, finalSize, pending, sequence } = status
-        return `${name}#${sequence} ${role} t${term} h${height}/${raft.commit}/${raft.tail.height} ${finalSize}/${size} p${pending}`
+        const { role, term, height, size, finalSize, pending, sequence, note } = status
+        const counts = `t${term} h${height}/${raft.commit}/${raft.tail.height} ${finalSize}/${size} p${pending}`
+        return `${name}#${sequence} ${role} ${counts}${note === undefined ? '' : ` (${note})`}`
       })
       .join(', ')
   }
