@@ -88,7 +88,7 @@ describe('a node that cannot start says why', function () {
 })
 
 describe('a cluster among strangers and liars', function () {
-  this.timeout(60_000)
+  this.timeout(180_000)
   let cluster: TestCluster
   let genesisId: string
   before(async () => {
@@ -167,7 +167,7 @@ describe('a cluster among strangers and liars', function () {
       await lpStream(stream)
         .write(bytes)
         .catch(() => {})
-      await until(() => connection.status !== 'open', 5_000).catch(() => {})
+      await until(() => connection.status !== 'open', 20_000).catch(() => {})
       assert.notEqual(connection.status, 'open', `frame ${bytes.slice(0, 4)}`)
       await liar.stop()
     }
