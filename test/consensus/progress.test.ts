@@ -38,9 +38,16 @@ describe('the progress of a follower', () => {
     equal(progress.next, 4)
     progress.acknowledge(5)
     progress.sent(8)
-    equal(progress.reject(5, 2), false, 'what is acknowledged stays so')
+    equal(progress.reject(4, 2), false, 'what is acknowledged stays so')
     equal(progress.reject(7, 2), true)
     deepEqual([progress.state, progress.match, progress.next, progress.inflight], ['probe', 5, 6, 0])
+  })
+
+  it('takes back what is acknowledged when the follower refuses that very block: its disk was lost', () => {
+    const progress = new Progress(6, 4)
+    progress.acknowledge(5)
+    equal(progress.reject(5, 2), true)
+    deepEqual([progress.state, progress.match, progress.next], ['probe', 2, 3])
   })
 
   it('sends nothing to who is catching up, and goes on from what it then has', () => {
