@@ -32,6 +32,11 @@ export interface ProposerPorts {
   readonly unapplied: Unapplied
   readonly store: LedgerStore
   readonly clock: Clock
+  /**
+   * Whether the change of membership before is certified. Until then the nodes that it adds or removes, or gives
+   * other keys, may be needed as they were before it, and a further change could leave them without the others.
+   */
+  readonly mayChange: () => boolean
   /** An entry of the pool can never be ordered. */
   readonly refuse: (entry: Entry, error: RefusedError) => void
   readonly onFatal: (error: unknown) => void
@@ -139,7 +144,7 @@ export class Proposer {
 
   /** Whether a change of membership may be proposed now. One whose turn is over is refused for good. */
   #mayChange(entry: Entry, state: ChainState): boolean {
-    const { driver, refuse } = this.#ports
+    const { driver, refuse, mayChange } = this.#ports
     try {
       checkEntry(state, entry)
     } catch (error) {
@@ -147,6 +152,6 @@ export class Proposer {
       refuse(entry, error)
       return false
     }
-    return driver.raft.canChange
+    return driver.raft.canChange && mayChange()
   }
 }

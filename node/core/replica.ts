@@ -134,6 +134,7 @@ export class Replica {
       unapplied: this.#unapplied,
       store,
       clock,
+      mayChange: () => store.members.boundaryAbove(this.certifier.size) === undefined,
       refuse: (entry, error) => this.#drop(entry, error),
       onFatal: (error) => {
         // What it was about to propose may not fit any more to what the next replica has applied.
@@ -463,6 +464,8 @@ export class Replica {
     const { membership } = this
     if (membership.sequence === this.#sequence || this.#stopped) return
     this.#sequence = membership.sequence
+    // The next change may have waited for this.
+    if (this.driver.raft.role === 'leader') this.#proposer.kick()
     onMembership(membership)
   }
 
