@@ -168,11 +168,16 @@ export class LedgerNode implements LedgerService {
     return standingOf(membership, name, { node: nodeKey.publicKey, cosigner: cosigner.publicKey })
   }
 
+  /**
+   * Members are those in force, and those of a change that is ordered and not certified here yet: its certificate may
+   * be held by none but the very node that the change brings, or gives another identity.
+   */
   #tellPeers(membership: Membership): void {
-    const { network, hints = [] } = this.#ports
-    const nodes = new Map<string, PeerRecord>(membership.nodeByName)
-    if (this.#standingIn(membership) === 'outside') for (const hint of hints) nodes.set(hint.name, hint)
-    network.setPeers({ nodes: [...nodes.values()], former: membership.former })
+    const { store, network, hints = [] } = this.#ports
+    const { newest } = store.members
+    const known = [...membership.nodeByName.values(), ...newest.nodeByName.values()]
+    const nodes = this.#standingIn(membership) === 'outside' ? [...known, ...hints] : known
+    network.setPeers({ nodes: distinct(nodes), former: newest.former })
   }
 
   /** Outside, and there is nothing newer to be learnt: was it ever inside, under these keys? */
@@ -494,6 +499,14 @@ export class LedgerNode implements LedgerService {
   #tell(event: LedgerEvent): void {
     for (const listener of this.#listeners) listener(event)
   }
+}
+
+/** Each record once: most members are the same before and after a change. */
+function distinct(nodes: readonly PeerRecord[]): PeerRecord[] {
+  const byIdentity = new Map(
+    nodes.map((node) => [JSON.stringify([node.name, node.peerId, node.addresses]), node]),
+  )
+  return [...byIdentity.values()]
 }
 
 function unavailable(cause: StoreError): ServiceError {

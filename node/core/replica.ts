@@ -71,7 +71,10 @@ export interface ReplicaPorts {
   readonly onFinal: (size: number) => void
   /** An entry that was admitted here will never be ordered. */
   readonly onRefused: (id: string, error: QatError) => void
-  /** What this node is, or who its peers are, has changed: the membership in force above the newest certificate. */
+  /**
+   * A change of membership was applied, or has come into force: the membership above the newest certificate, by
+   * which this node is what it is.
+   */
   readonly onMembership: (membership: Membership) => void
   /** A node outside of the membership holds all that is final, and is still outside. */
   readonly onLeftOut: () => void
@@ -399,7 +402,10 @@ export class Replica {
       metrics.entriesApplied.inc(entries.length)
     }
     if (kept.length > 0) await store.removePending(kept)
-    if (store.members.newest !== newest) this.#sift()
+    if (store.members.newest !== newest) {
+      this.#sift()
+      this.#ports.onMembership(this.membership)
+    }
     metrics.blocksApplied.inc(applied.length)
     metrics.height.set(store.tip.height)
     metrics.treeSize.set(store.tip.size)

@@ -68,7 +68,7 @@ const VERDICTS: Record<Verdict, TopicValidatorResult> = {
 export async function createNetwork(options: NetworkOptions): Promise<Network> {
   const { self, logger, metrics } = options
   const names = protocols(options.genesisId)
-  let others: ReadonlyMap<string, Peer> = new Map()
+  let others: ReadonlyMap<string, readonly Peer[]> = new Map()
   let nameByPeerId: ReadonlyMap<string, string> = new Map()
   let former: ReadonlyMap<string, string> = new Map()
   const nameOf = (peer: PeerId) => nameByPeerId.get(peer.toString())
@@ -125,8 +125,8 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
   const missingSince = new Map<string, number>()
 
   const connectionTo = (name: string): Connection | undefined => {
-    const peer = others.get(name)
-    return peer && libp2p.getConnections(peer.id).find(({ status }) => status === 'open')
+    const connections = (others.get(name) ?? []).flatMap(({ id }) => libp2p.getConnections(id))
+    return connections.find(({ status }) => status === 'open')
   }
   const openStream = async (name: string, protocol: string): Promise<Stream> => {
     const connection = connectionTo(name)
@@ -146,7 +146,7 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
   const setPeers = (peers: Peers) => {
     const nodes = peers.nodes.filter(({ name }) => name !== self).flatMap((node) => readPeer(node, logger))
     const before = nameByPeerId
-    others = new Map(nodes.map((node) => [node.name, node]))
+    others = Map.groupBy(nodes, ({ name }) => name)
     nameByPeerId = new Map(nodes.map(({ name, id }) => [id.toString(), name]))
     former = peers.former
     for (const [peerId, name] of before) {
@@ -162,9 +162,10 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
   const misbehaved = (name: string, code: string) => {
     metrics.misbehaviour.inc({ peer: name, code })
     logger.warn({ peer: name, code }, 'closed the connection of a peer that broke the protocol')
-    const peer = others.get(name)
     // It may have been removed since; asked for nobody's connections, libp2p answers with everyone's.
-    if (peer) for (const connection of libp2p.getConnections(peer.id)) connection.abort(new Error(code))
+    for (const { id } of others.get(name) ?? []) {
+      for (const connection of libp2p.getConnections(id)) connection.abort(new Error(code))
+    }
   }
 
   /** Reads frames until the peer closes; anything that is no frame ends the connection. */
@@ -207,15 +208,16 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
 
   const dialMissing = () => {
     const now = performance.now()
-    for (const { name, targets } of others.values()) {
+    for (const [name, identities] of others) {
       if (connectionTo(name)) {
         missingSince.delete(name)
         continue
       }
       const since = missingSince.get(name) ?? now
       missingSince.set(name, since)
-      if (targets.length === 0) continue
-      if (self < name || now - since >= SECOND_DIALLER_MS) {
+      if (self > name && now - since < SECOND_DIALLER_MS) continue
+      for (const { targets } of identities) {
+        if (targets.length === 0) continue
         libp2p.dial(targets, { signal: AbortSignal.timeout(DIAL_TIMEOUT_MS) }).catch((error) => {
           logger.debug({ peer: name, error: errorMessage(error) }, 'dialling failed; will try again')
         })

@@ -33,7 +33,10 @@ export interface PeerRecord {
 
 /** Who may connect. */
 export interface Peers {
-  /** The present members' nodes, this one may be among them. */
+  /**
+   * The present members' nodes, this one may be among them. A node whose identity is about to change stands here
+   * twice, and may show either.
+   */
   readonly nodes: readonly PeerRecord[]
   /** Names by the peer ids of former nodes: they may ask for what is final, and nothing else. */
   readonly former: ReadonlyMap<string, string>

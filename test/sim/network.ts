@@ -47,8 +47,8 @@ interface Station {
 
 /** Who may connect, as one node sees it. */
 interface Allowed {
-  /** Peer ids of members' nodes, by name. */
-  readonly members: ReadonlyMap<string, string>
+  /** Peer ids of members' nodes, by name; two of one that is about to change its own. */
+  readonly members: ReadonlyMap<string, ReadonlySet<string>>
   /** Names of former nodes by their peer ids: they may ask questions, and nothing else. */
   readonly former: ReadonlyMap<string, string>
 }
@@ -107,9 +107,13 @@ export class SimNetwork {
     let allowed: Allowed = { members: new Map(), former: new Map() }
     return {
       setPeers: ({ nodes, former }) => {
-        const members = nodes
-          .filter(({ name }) => name !== self)
-          .map((node) => [node.name, node.peerId] as const)
+        const others = Map.groupBy(
+          nodes.filter(({ name }) => name !== self),
+          ({ name }) => name,
+        )
+        const members = [...others].map(
+          ([name, records]) => [name, new Set(records.map(({ peerId }) => peerId))] as const,
+        )
         allowed = { members: new Map(members), former }
         const found = station()
         if (found === undefined) return
@@ -331,7 +335,7 @@ export class SimNetwork {
 }
 
 function isMember({ members }: Station, other: Station): boolean {
-  return members.get(other.life.node) === other.peerId
+  return members.get(other.life.node)?.has(other.peerId) === true
 }
 
 /** Whether `other` may open a connection: members, and former ones. */
