@@ -9,14 +9,14 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { readKeyFile } from '../node/crypto/keyfile.ts'
-import { opensslSuite, sha256 } from '../node/crypto/openssl.ts'
+import { useNativeCode } from '../node/crypto/native.ts'
+import { opensslSuite } from '../node/crypto/openssl.ts'
 import { NodeProcess } from '../node/devnet/child.ts'
 import { openLayout } from '../node/devnet/layout.ts'
 import { DEVNET_SUBMITTER } from '../node/devnet/names.ts'
 import { isUp, untilAll } from '../node/devnet/ready.ts'
 import { FILES } from '../node/folder.ts'
 import { utf8 } from '../src/bytes.ts'
-import { useSha256 } from '../src/crypto/hash.ts'
 import { type Entry, signEntry } from '../src/ledger/entry.ts'
 import { PAYLOAD_TYPES } from '../src/ledger/payload-types.ts'
 import { writeHistory } from './bench/history.ts'
@@ -47,7 +47,7 @@ if (options.help) {
   process.exit(0)
 }
 
-useSha256(sha256)
+useNativeCode()
 const NODES = 4
 const READY_MS = 120_000
 /** The first entries after an election wait for it. */

@@ -7,11 +7,11 @@ import { availableParallelism, cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { readKeyFile } from '../node/crypto/keyfile.ts'
-import { opensslSuite, sha256 } from '../node/crypto/openssl.ts'
+import { useNativeCode } from '../node/crypto/native.ts'
+import { opensslSuite } from '../node/crypto/openssl.ts'
 import { startDevnet } from '../node/devnet.ts'
 import { createClient } from '../node/rpc/client.ts'
 import { fromUtf8, utf8 } from '../src/bytes.ts'
-import { useSha256 } from '../src/crypto/hash.ts'
 import type { Signer } from '../src/crypto/suite.ts'
 import { signEntry } from '../src/ledger/entry.ts'
 import { PAYLOAD_TYPES } from '../src/ledger/payload-types.ts'
@@ -38,7 +38,7 @@ if (options.help) {
   process.exit(0)
 }
 
-useSha256(sha256)
+useNativeCode()
 const NODES = 4
 const DATA_BYTES = 256
 const VERIFY_SECONDS = 3

@@ -1,6 +1,6 @@
 /**
  * SHA-256, from @noble/hashes unless the shell hands in a faster one that gives the same bytes: OpenSSL's is
- * six times as fast on a 4.7 kB entry. The one piece of module state in `src/`; it cannot change a result.
+ * six times as fast on a 4.7 kB entry. It cannot change a result.
  */
 import { sha256 as noble } from '@noble/hashes/sha2.js'
 import { concat } from '../bytes.ts'

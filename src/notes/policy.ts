@@ -1,5 +1,5 @@
 /** Trust policies of C2SP tlog-policy: the keys of logs and witnesses, and which of them make a quorum. */
-import { parseDecimal, toHex, utf8 } from '../bytes.ts'
+import { exceedsUtf8, parseDecimal, toHex } from '../bytes.ts'
 import { FormatError } from '../errors.ts'
 import { POLICY_BYTES_MAX } from '../limits.ts'
 import { parseVkey, printVkey, type VerifierKey } from './vkey.ts'
@@ -177,7 +177,7 @@ class PolicyDraft {
 }
 
 function checkCharacters(text: string): void {
-  if (text.length > POLICY_BYTES_MAX || utf8(text).length > POLICY_BYTES_MAX) {
+  if (exceedsUtf8(text, POLICY_BYTES_MAX)) {
     throw new FormatError('too-large', `A policy has at most ${POLICY_BYTES_MAX} bytes.`)
   }
   for (let i = 0; i < text.length; i++) {

@@ -3,8 +3,8 @@
  * suite's own register hold, so nobody forges one, at a thousandth of the cost. The others use ML-DSA itself,
  * called synchronously, because a thread pool would answer in an order that no seed decides.
  */
-import { createPrivateKey, createPublicKey, hash, sign, verify } from 'node:crypto'
-import { KeyObjectCache } from '../../node/crypto/openssl.ts'
+import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto'
+import { KeyObjectCache, sha256 } from '../../node/crypto/openssl.ts'
 import { toHex, utf8 } from '../../src/bytes.ts'
 import { nobleDeterministicSuite } from '../../src/crypto/noble.ts'
 import { seedToPkcs8 } from '../../src/crypto/private-keys.ts'
@@ -16,10 +16,6 @@ import {
   type Signer,
   sizesFit,
 } from '../../src/crypto/suite.ts'
-
-export function sha256(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(hash('sha256', bytes, 'buffer'))
-}
 
 function digest(label: string, ...parts: Uint8Array[]): Uint8Array {
   return sha256(Buffer.concat([utf8(label), ...parts]))
