@@ -117,7 +117,7 @@ async function startOnce(
   try {
     const kv = await openLevel(join(dir, FILES.store))
     closers.push(() => kv.close())
-    const store = await LedgerStore.open(kv, genesis.block.bytes)
+    const store = await LedgerStore.open(kv, genesis)
     const certificate = await store.certificate()
     const certified = certificate === undefined ? 0 : parseCheckpoint(parseNote(certificate).text).size
     // Keys are replaced when the change that says so is certified: until then the old ones may be needed.

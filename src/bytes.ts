@@ -73,17 +73,15 @@ export function u64(value: number): Uint8Array {
     throw new FormatError('bad-integer', 'Expected a whole number from 0 to 2^53 - 1.', { value })
   }
   const out = new Uint8Array(8)
-  const view = new DataView(out.buffer)
-  view.setUint32(0, Math.floor(value / 2 ** 32))
-  view.setUint32(4, value >>> 0)
+  for (let rest = value, i = 7; rest > 0; rest = Math.floor(rest / 256)) out[i--] = rest % 256
   return out
 }
 
 /** Reads eight big-endian bytes at `offset`; refuses values above 2^53 − 1. */
 export function fromU64(bytes: Uint8Array, offset = 0): number {
   if (bytes.length < offset + 8) throw new FormatError('truncated', 'Expected eight more bytes.')
-  const view = new DataView(bytes.buffer, bytes.byteOffset + offset, 8)
-  const value = view.getUint32(0) * 2 ** 32 + view.getUint32(4)
+  let value = 0
+  for (let i = offset; i < offset + 8; i++) value = value * 256 + bytes[i]!
   if (!Number.isSafeInteger(value)) throw new FormatError('bad-integer', 'The number exceeds 2^53 - 1.')
   return value
 }

@@ -65,10 +65,20 @@ export function parsePolicy(text: string): Policy {
 
 /** The policy's text: a line for each log, witness, group, and the quorum. Throws as `parsePolicy` does. */
 export function printPolicy(policy: Policy): string {
+  return printAndRead(policy).text
+}
+
+/** The policy as `parsePolicy` reads it from its text. Throws as `parsePolicy` does. */
+export function readBack(policy: Policy): Policy {
+  return printAndRead(policy).read
+}
+
+function printAndRead(policy: Policy): { text: string; read: Policy } {
   const text = render(policy)
+  const read = parsePolicy(text)
   // Whatever the names and URLs hold, no text leaves that would be read as another policy, or not at all.
-  if (render(parsePolicy(text)) !== text) throw bad('A name or URL of the policy holds white space.')
-  return text
+  if (render(read) !== text) throw bad('A name or URL of the policy holds white space.')
+  return { text, read }
 }
 
 function render({ logs, witnesses, groups, quorum }: Policy): string {

@@ -6,7 +6,6 @@
 import { useNativeCode } from '../../node/crypto/native.ts'
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
 import { decodeEntry } from '../../src/ledger/entry.ts'
-import { readGenesis } from '../../src/ledger/genesis.ts'
 import type { NodeMember } from '../../src/ledger/member.ts'
 import { Random } from '../consensus/sim/random.ts'
 import { type Cast, castOf, nodeMember } from './cast.ts'
@@ -93,7 +92,7 @@ class Simulation {
     this.#seed = seed
     this.#plan = plan
     this.#suite = cast.suite
-    this.#genesis = readGenesis(cast.genesis).block.id
+    this.#genesis = cast.genesis.block.id
     const lies = plan.liars > 0 || plan.oldCopy
     const judge = new Judge(cast.genesis, cast.suite, lies, () => EPOCH + this.#timeline.now)
     const shared = { timeline: this.#timeline, random, judge, transcript: this.#transcript }

@@ -101,7 +101,7 @@ async function stoppedNode(dir: string): Promise<Source> {
   const { genesis } = await readNodeFolder(dir)
   const kv = await openLevel(join(dir, FILES.store), { create: false })
   try {
-    const store = await LedgerStore.open(kv, genesis.block.bytes)
+    const store = await LedgerStore.open(kv, genesis)
     const certificate = await store.certificate()
     return {
       genesis: genesis.block.bytes,
