@@ -4,8 +4,9 @@
  * called synchronously, because a thread pool would answer in an order that no seed decides.
  */
 import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto'
-import { KeyObjectCache, sha256 } from '../../node/crypto/openssl.ts'
+import { KeyObjectCache } from '../../node/crypto/openssl.ts'
 import { toHex, utf8 } from '../../src/bytes.ts'
+import { sha256 } from '../../src/crypto/hash.ts'
 import { nobleDeterministicSuite } from '../../src/crypto/noble.ts'
 import { seedToPkcs8 } from '../../src/crypto/private-keys.ts'
 import {
@@ -18,7 +19,7 @@ import {
 } from '../../src/crypto/suite.ts'
 
 function digest(label: string, ...parts: Uint8Array[]): Uint8Array {
-  return sha256(Buffer.concat([utf8(label), ...parts]))
+  return sha256(utf8(label), ...parts)
 }
 
 const ZEROS = new Uint8Array(ML_DSA['ML-DSA-87'].signature)
