@@ -16,6 +16,10 @@ export interface Stage {
   later(ms: number, event: () => void): void
 }
 
+/** How long the one who is told to stand is cut off at most, and how often it is looked whether it lacks a block. */
+const COUP_MS_MAX = 1_400
+const COUP_LOOK_MS = 20
+
 type Fault = (stage: Stage, node: SimNode) => void
 
 const FAULTS = {
@@ -98,17 +102,24 @@ const FAULTS = {
    * Someone who has missed the latest blocks is told to stand, so that PreVote and the leader's judgement of its
    * successor cannot hide a mistake in the voters' own.
    */
-  coups: (stage, node) => {
-    const { network, nodes } = stage
+  coups: (stage, any) => {
+    const { network, nodes, random, burst } = stage
+    const leading = leaderOf(nodes)
+    const followers = nodes.filter((each) => each.up && each !== leading)
+    const node = followers.length > 0 ? random.pick(followers) : any
     for (const other of nodes) network.cut(other.name, node.name)
+    if (leading) burst(leading)
+    const lacks = () => nodes.some(({ raft }) => raft && node.raft && raft.commit > node.raft.tail.height)
     // Shorter than an election timeout: it goes on believing in its leader.
-    stage.later(stage.random.int(100, 1_400), () => {
+    const strike = (restMs: number) => {
+      if (!lacks() && restMs > 0) return stage.later(COUP_LOOK_MS, () => strike(restMs - COUP_LOOK_MS))
       for (const other of nodes) network.mend(other.name, node.name)
       const { ledger, raft } = node
       const leader = ledger?.replica.leader
       if (ledger === undefined || raft === undefined || leader === undefined || leader === node.name) return
       ledger.replica.driver.deliver(leader, { kind: 'timeout-now', term: raft.term })
-    })
+    }
+    strike(stage.random.int(100, COUP_MS_MAX))
   },
 } satisfies Record<string, Fault>
 
