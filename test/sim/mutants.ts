@@ -46,7 +46,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'consensus/follower.ts',
     find: 'if (!log.has(prev)) {',
     replace: 'if (log.at(prev.height) === undefined) {',
-    flags: ['--liars', '1'],
+    flags: ['--liars', '0'],
   },
   {
     why: 'truncates what it already has, committed blocks included',
