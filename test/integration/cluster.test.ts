@@ -31,7 +31,7 @@ describe('four nodes', function () {
   before(async () => {
     cluster = await startCluster()
   })
-  after(() => cluster.close())
+  after(() => cluster?.close())
 
   const submit = (name: string, params: object) => cluster.call<Submission>(name, 'entry.submit', params)
 

@@ -131,7 +131,7 @@ describe('a devnet', function () {
       const options = { dir: path('script'), port: await freeBase(), nodes: 3, logLevel: 'warn' }
       devnet = await startDevnet({ ...options, onExit: (name) => lost.push(name) })
     })
-    after(() => devnet.stop())
+    after(() => devnet?.stop())
 
     it('kills and restarts one node at a time, without calling it a loss', async () => {
       const [alpha] = devnet.nodes
