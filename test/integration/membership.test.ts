@@ -19,7 +19,7 @@ import { freePorts } from '../support/free-ports.ts'
 /** How long the cluster may take to see what a change has brought about. */
 const SEEN_MS = 60_000
 /** Between two submissions of a client: the changes are to find entries under way, not a busy machine. */
-const PAUSE_MS = 100
+const PAUSE_MS = 250
 
 describe('a cluster that changes under load', function () {
   this.timeout(240_000)
