@@ -153,6 +153,7 @@ export class Replica {
       evidence: ports.evidence,
       clock,
       logger,
+      outside: this.standing === 'outside',
       onFatal,
     })
     this.gossip = new Gossip({
