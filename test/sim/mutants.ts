@@ -132,8 +132,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     why: 'takes blocks whose signatures do not verify',
     file: 'node/core/unapplied.ts',
-    find: 'if (!(await verifyAll(this.#suite, signatures))) {',
-    replace: 'if (!(await verifyAll(this.#suite, signatures)) && signatures.length === 0) {',
+    find: 'if (!(await verifyAll(suite, signatures))) {',
+    replace: 'if (!(await verifyAll(suite, signatures)) && signatures.length === 0) {',
     flags: ['--liars', '1'],
   },
   {
