@@ -40,6 +40,7 @@ import { type Standing, standingOf } from './standing.ts'
 import { Standstill } from './standstill.ts'
 import { answerSync, decodeSyncRequest, encodeSyncAnswer } from './sync.ts'
 import { configurationOf, Unapplied } from './unapplied.ts'
+import { ValidatorClocks } from './validator-clocks.ts'
 
 /** One Raft tick. An election starts after 1.5 to 3 s without a leader: long enough for a busy machine. */
 export const TICK_MS = 50
@@ -96,6 +97,7 @@ export class Replica {
   readonly reads: Reads
   readonly standstill: Standstill
   readonly #ports: ReplicaPorts
+  readonly #clocks: ValidatorClocks
   readonly #pending: PendingEntries
   readonly #unapplied: Unapplied
   readonly #admission: Admission
@@ -124,7 +126,10 @@ export class Replica {
       apply: (blocks) => this.#apply(blocks),
       onSoftState: (state) => this.#onSoftState(state),
       onBehind: (height) => this.#puller.pullTo(height),
-      onBadMessage: (from, error) => network.misbehaved(from, error.code),
+      onBadMessage: (from, error) => {
+        // Of two clocks that differ, it may be this one that is wrong.
+        if (error.code !== 'bad-time') network.misbehaved(from, error.code)
+      },
       onFatal,
     })
     this.#admission = new Admission(store, pool, suites.ordinary, (learner) => this.#mayPromote(learner))
@@ -138,6 +143,7 @@ export class Replica {
       unapplied: this.#unapplied,
       store,
       clock,
+      sealTime: () => this.#clocks.sealTime(),
       mayChange: () => store.members.boundaryAbove(this.certifier.size) === undefined,
       refuse: (entry, error) => this.#pending.drop(entry, error),
       onFatal: (error) => {
@@ -170,6 +176,18 @@ export class Replica {
       pool,
       logger,
       metrics: ports.metrics,
+      onAnnouncement: () => {
+        // A new leader may have waited for that.
+        if (this.driver.raft.needsOpening) this.#proposer.kick()
+      },
+    })
+    const voters = () => this.driver.raft.configuration.voters
+    this.#clocks = new ValidatorClocks({
+      name,
+      clock,
+      skewMs: store.genesis.parameters.limits.clockSkewMs,
+      voters,
+      announcements: () => this.gossip.announcements(),
     })
     this.reads = new Reads({
       name,
@@ -186,7 +204,8 @@ export class Replica {
       clock,
       logger,
       leader: () => this.#leader,
-      voters: () => this.driver.raft.configuration.voters,
+      voters,
+      clocks: this.#clocks,
     })
     this.recovery =
       parts.without &&
@@ -280,6 +299,9 @@ export class Replica {
       // A round that lost a message is repeated, so that an idle cluster still ends with everything final.
       clock.every(ANNOUNCE_MS / 2, () => {
         if (this.driver.raft.role === 'leader' || this.certifier.boundaryDue) this.certifier.propose()
+      }),
+      clock.every(ANNOUNCE_MS / 2, () => {
+        if (this.driver.raft.needsOpening) this.#proposer.kick()
       }),
     ]
     if (this.recovery) this.#timers.push(clock.every(ANNOUNCE_MS / 2, () => void this.#recover()))
@@ -421,6 +443,8 @@ export class Replica {
     this.#forwarding.follow(leader === name ? undefined : leader)
     // The opening block is due as soon as this call has returned to Raft.
     if (role === 'leader') this.#ports.clock.soon(() => this.#proposer.kick())
+    // A new leader must know the others' clocks.
+    else if (leader !== undefined && !this.#stopped) this.#announce()
   }
 
   onCertificate(size: number): void {

@@ -96,6 +96,7 @@ describe('a validator whose peers are silent', () => {
       clock: { elapsed: () => time.elapsed },
       logger,
       leader: () => leader,
+      clocks: { note: undefined },
       voters: () => ['ada', 'bob', 'cleo', 'dan'],
     })
     certifier.propose()
@@ -130,6 +131,7 @@ describe('a validator whose peers are silent', () => {
       clock: { elapsed: () => elapsed },
       logger,
       leader: () => 'ada',
+      clocks: { note: undefined },
       voters: () => ['ada'],
     })
     standstill.look()
