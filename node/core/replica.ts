@@ -119,6 +119,7 @@ export class Replica {
     this.standing = parts.standing
     this.#sequence = this.membership.sequence
     this.#logEnd = parts.logEnd
+    unapplied.follow(() => parts.raft.tail.hash)
     this.driver = new Driver(parts.raft, {
       persist: (write) => this.#persist(write),
       send: (to, message) => void network.send(to, FRAME.raft, encodeMessage(message)),
