@@ -124,7 +124,7 @@ export class LedgerNode implements LedgerService {
       evidence: this.#evidence,
       onOrdered: (blocks) => this.#onOrdered(blocks),
       onFinal: (size) => this.#onFinal(size),
-      onRefused: (id, error) => this.#waiters.refused(id, error),
+      onRefused: (id, error) => this.#submissions.refused(id, error),
       onMembership: (membership) => this.#onMembership(membership),
       onLeftOut: () => this.#onLeftOut(),
       onForgotten: () => lifecycle.replace(() => store.setRecovering({ without: [] })),
@@ -241,7 +241,7 @@ export class LedgerNode implements LedgerService {
     const index = await this.#reader.indexOf(by.id)
     if (index !== undefined) return this.#reader.entryAt(index)
     const pending = this.#pool.get(by.id)
-    if (!pending) throw notFound(by.id)
+    if (!pending) throw notFound(by.id, this.#submissions.refusal(by.id))
     return {
       id: by.id,
       status: 'pending',

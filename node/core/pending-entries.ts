@@ -83,11 +83,12 @@ export class PendingEntries {
 
   /** Entries that were acknowledged as pending before a crash go back into the pool. */
   async reload(admission: Admission): Promise<void> {
-    const { store, pool, logger } = this.#ports
+    const { store, pool, logger, onRefused } = this.#ports
     for (const bytes of await store.pending()) {
       const entry = decodeEntry(bytes)
       try {
-        await admission.admit(entry)
+        const admitted = await admission.admit(entry)
+        if (admitted.outcome === 'duplicate') onRefused(entry.id, duplicateOf(entry, admitted.id))
         if (!pool.markKept(entry.id)) await store.removePending([entry.hash])
       } catch (error) {
         logger.warn(
@@ -95,7 +96,9 @@ export class PendingEntries {
           'an entry acknowledged as pending is refused now',
         )
         // As it would have been when the change that forbids it was applied, had the node not died meanwhile.
-        if (error instanceof RefusedError) await store.removePending([entry.hash])
+        if (!(error instanceof RefusedError)) continue
+        await store.removePending([entry.hash])
+        onRefused(entry.id, error)
       }
     }
   }
@@ -120,15 +123,18 @@ export class PendingEntries {
 /** What a submitter is told whose entry carries an event that another entry has recorded. */
 function rivalError(entry: Entry, recorded: Entry): QatError {
   try {
-    const { id } = sameEvents(entry, recorded)
-    return refusalError({
-      id: entry.id,
-      code: 'duplicate',
-      message: 'The event is recorded already.',
-      duplicateOf: id,
-    })
+    return duplicateOf(entry, sameEvents(entry, recorded).id)
   } catch (error) {
     if (error instanceof RefusedError) return error
     throw error
   }
+}
+
+function duplicateOf({ id }: Entry, recorded: string): QatError {
+  return refusalError({
+    id,
+    code: 'duplicate',
+    message: 'The event is recorded already.',
+    duplicateOf: recorded,
+  })
 }

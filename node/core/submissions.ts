@@ -12,6 +12,11 @@ import { type LedgerReader, notFound } from './reader.ts'
 import type { Replica } from './replica.ts'
 import { isAtLeast, type Progress, type Waiters } from './waiters.ts'
 
+/** Refusals that are remembered for whoever asks later; the oldest go first. */
+const REFUSALS_MAX = 4_096
+/** A node may be outside for moments only, while it changes its keys. */
+const OUTSIDE_RETRY_MS = 5_000
+
 export interface SubmissionsPorts {
   readonly pool: Pool
   readonly waiters: Waiters
@@ -23,6 +28,8 @@ export interface SubmissionsPorts {
 
 export class Submissions {
   readonly #ports: SubmissionsPorts
+  /** Why entries that were admitted here are not recorded, by id. */
+  readonly #refusals = new Map<string, QatError>()
 
   constructor(ports: SubmissionsPorts) {
     this.#ports = ports
@@ -30,13 +37,15 @@ export class Submissions {
 
   /**
    * Takes an entry in, and answers when it has reached `stage` or `timeoutMs` have passed: then how far it is.
-   * Throws RefusedError; ServiceError overloaded, or unavailable while the disk does not work.
+   * Throws RefusedError; ServiceError overloaded, or unavailable while the disk does not work and while this node is
+   * outside, where what it takes would never be ordered.
    */
   async submit(entry: Entry, stage: Stage, timeoutMs: number): Promise<Submission> {
     const { lifecycle, metrics } = this.#ports
     try {
       const { suspended } = lifecycle
       if (suspended) throw unavailable(suspended)
+      if (lifecycle.replica.standing === 'outside') throw outside()
       const submission = await this.#submit(entry, stage, timeoutMs)
       metrics.submissions.inc({ outcome: 'ok' })
       return submission
@@ -48,17 +57,39 @@ export class Submissions {
     }
   }
 
+  /** An entry that was admitted here will never be ordered: tells who waits for it, and who will ask. */
+  refused(id: string, error: QatError): void {
+    this.#refusals.set(id, error)
+    const [oldest] = this.#refusals.keys()
+    if (this.#refusals.size > REFUSALS_MAX && oldest !== undefined) this.#refusals.delete(oldest)
+    this.#ports.waiters.refused(id, error)
+  }
+
+  /** Why this entry was not ordered, if it was refused lately. */
+  refusal(id: string): QatError | undefined {
+    return this.#refusals.get(id)
+  }
+
+  /** How far an entry is, once it is at `stage` or `timeoutMs` have passed. Throws not-found, or why it was refused. */
+  async reach(id: string, stage: Stage, timeoutMs: number): Promise<Submission> {
+    try {
+      return await this.#reach(id, stage, timeoutMs)
+    } catch (error) {
+      return await this.#afterRefusal(error, stage, timeoutMs)
+    }
+  }
+
   async #submit(entry: Entry, stage: Stage, timeoutMs: number): Promise<Submission> {
-    const { lifecycle, waiters, metrics, clock } = this.#ports
+    const { waiters, metrics, clock } = this.#ports
     const start = clock.elapsed()
     if (stage === 'pending') {
-      const admitted = await lifecycle.replica.submit(entry, true)
+      const admitted = await this.#admit(entry, true)
       return this.#resubmission(entry, admitted, stage, timeoutMs) ?? { id: entry.id, status: 'pending' }
     }
     // Registered before the entry leaves, so that nothing can happen unseen in between.
     const wait = waiters.wait(entry.id, stage, timeoutMs)
     try {
-      const admitted = await lifecycle.replica.submit(entry, false)
+      const admitted = await this.#admit(entry, false)
       const earlier = this.#resubmission(entry, admitted, stage, timeoutMs)
       if (earlier) return await earlier
       const progress = await wait.answer
@@ -74,6 +105,12 @@ export class Submissions {
     }
   }
 
+  async #admit(entry: Entry, spool: boolean): Promise<Admitted> {
+    // It may be taken now, and refused again meanwhile.
+    this.#refusals.delete(entry.id)
+    return this.#ports.lifecycle.replica.submit(entry, spool)
+  }
+
   /** The answer to an entry that is here already, or whose event is recorded in another entry. */
   #resubmission(
     entry: Entry,
@@ -81,14 +118,14 @@ export class Submissions {
     stage: Stage,
     timeoutMs: number,
   ): Promise<Submission> | undefined {
-    if (admitted.outcome === 'known') return this.reach(entry.id, stage, timeoutMs)
+    if (admitted.outcome === 'known') return this.#reach(entry.id, stage, timeoutMs)
     if (admitted.outcome === 'duplicate') return this.#duplicate(admitted.id, stage, timeoutMs)
     return undefined
   }
 
   async #duplicate(id: string, stage: Stage, timeoutMs: number): Promise<Submission> {
     // The leader may know an entry that has not reached this node yet: then it is waited for like any other.
-    const submission = await this.reach(id, stage, timeoutMs, { id, status: 'pending' })
+    const submission = await this.#reach(id, stage, timeoutMs, { id, status: 'pending' })
     return { ...submission, duplicate: true }
   }
 
@@ -100,7 +137,7 @@ export class Submissions {
   }
 
   /** Waits for a stage; `unknown` stands for an entry that this node does not know, which else is an error. */
-  async reach(id: string, stage: Stage, timeoutMs: number, unknown?: Submission): Promise<Submission> {
+  async #reach(id: string, stage: Stage, timeoutMs: number, unknown?: Submission): Promise<Submission> {
     const { waiters } = this.#ports
     const wait = waiters.wait(id, stage, timeoutMs)
     try {
@@ -125,6 +162,8 @@ export class Submissions {
         // It may have left the pool for a block while the disk was busy.
         return pool.get(id) ? { id, status: 'pending' } : this.#now(id, unknown)
       }
+      const refusal = this.#refusals.get(id)
+      if (refusal) throw refusal
       if (unknown) return unknown
       throw notFound(id)
     }
@@ -136,6 +175,12 @@ export class Submissions {
 function unavailable(cause: StoreError): ServiceError {
   const message = `This node takes no entries for the time being. ${cause.message}`
   return new ServiceError('unavailable', message, { retryAfterMs: 2 * DISK_CHECK_MS, reason: cause.code })
+}
+
+function outside(): ServiceError {
+  const message =
+    'This node is no member of the ledger under its keys, so it can get nothing ordered. Submit to another node.'
+  return new ServiceError('unavailable', message, { retryAfterMs: OUTSIDE_RETRY_MS, reason: 'not-a-member' })
 }
 
 function submissionOf(id: string, { stage, place }: Progress): Submission {
