@@ -51,7 +51,8 @@ export class Admission {
       const { leaf } = await this.#store.recorded(entry)
       if (leaf !== undefined) return { outcome: 'known' }
     }
-    const checks = checkEntry(this.#store.state, entry)
+    const { state } = this.#store
+    const checks = checkEntry(state, entry)
     this.#checkPromotion(entry)
     const before = await this.#earlier(entry)
     if (before) return before
@@ -62,6 +63,8 @@ export class Admission {
     // Others were admitted and applied meanwhile. Blocks applied from here on look into the pool themselves.
     const meanwhile = await this.#earlier(entry)
     if (meanwhile) return meanwhile
+    // So may have been a change of membership, which looked into the pool before this entry was there.
+    if (state.membership !== this.#store.state.membership) checkEntry(this.#store.state, entry)
     this.#pool.add(entry)
     return { outcome: 'admitted' }
   }

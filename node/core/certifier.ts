@@ -65,6 +65,8 @@ export interface Uncertified {
   readonly quorum: number
   readonly signed: readonly string[]
   readonly missing: readonly string[]
+  /** Who has signed another tree than this node's: what was ordered differs, and is final on neither side. */
+  readonly elsewhere: readonly string[]
 }
 
 export class Certifier {
@@ -74,6 +76,8 @@ export class Certifier {
    * rounds than keys, and a member that signs absurd sizes takes the place of nobody but itself.
    */
   readonly #rounds = new Map<string, Round>()
+  /** Validators that have signed another tree than this node's above what is final, and the size of that. */
+  readonly #elsewhere = new Map<string, number>()
   #cosigned: Checkpointed | undefined
   #size = 0
   #note: string | undefined
@@ -147,10 +151,13 @@ export class Certifier {
       .map((round) => this.#cosigners(round))
     const { validators, cosigners: quorum } = members.at(size)
     const names = validators.map(({ name }) => name)
+    const elsewhere = names.filter((name) => this.#elsewhere.has(name))
     const [signed, missing] = [true, false].map((has) =>
-      names.filter((name) => signers.some((cosigners) => cosigners.has(name)) === has),
+      names.filter(
+        (name) => !elsewhere.includes(name) && signers.some((cosigners) => cosigners.has(name)) === has,
+      ),
     ) as [string[], string[]]
-    return { size, boundary: this.boundaryDue, quorum, signed, missing }
+    return { size, boundary: this.boundaryDue, quorum, signed, missing, elsewhere }
   }
 
   /**
@@ -324,20 +331,27 @@ export class Certifier {
 
   /** Cosigns a checkpoint that the log has signed, once this node's own tree has the same root at that size. */
   async #answer(round: Round): Promise<void> {
-    const { store, logger, name } = this.#ports
+    const { store, name } = this.#ports
     const { checkpoint } = round
-    if (!this.#hasLogLine(round) || this.#cosigners(round).has(name)) return
-    if (checkpoint.size > this.newestToSign) return
-    if (checkpoint.size <= this.#size) return
+    if (this.#cosigners(round).has(name)) return
+    if (checkpoint.size > this.newestToSign || checkpoint.size <= this.#size) return
     const ours = await store.factsAtSize(checkpoint.size)
-    if (!ours || !equalBytes(ours.root, checkpoint.root)) {
-      logger.error(
-        { size: checkpoint.size },
-        'a validator signed a checkpoint that contradicts the tree of this node',
-      )
-      return
+    if (!ours || !equalBytes(ours.root, checkpoint.root)) this.#noteElsewhere(round)
+    else if (this.#hasLogLine(round)) await this.#cosign(checkpoint, false)
+  }
+
+  #noteElsewhere(round: Round): void {
+    const { size } = round.checkpoint
+    for (const validator of this.#cosigners(round)) {
+      if (!this.#elsewhere.has(validator)) {
+        const facts = { validator, size }
+        this.#ports.logger.error(
+          facts,
+          'a validator signed a checkpoint that contradicts the tree of this node',
+        )
+      }
+      this.#elsewhere.set(validator, size)
     }
-    await this.#cosign(checkpoint, false)
   }
 
   /** Signs under this validator's name, and as the log if it leads; the pair is on disk before it leaves. */
@@ -408,6 +422,7 @@ export class Certifier {
     this.#note = note
     for (const [name, { checkpoint: other }] of this.#rounds)
       if (other.size <= size) this.#rounds.delete(name)
+    for (const [name, other] of this.#elsewhere) if (other <= size) this.#elsewhere.delete(name)
     onCertificate(size, note)
     if (!crossed) return
     // What had to wait for the boundary may go on.

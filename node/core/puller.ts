@@ -29,6 +29,8 @@ export interface PullerPorts {
   readonly evidence: EvidenceCollector
   readonly clock: Clock
   readonly logger: Logger
+  /** Outside of the membership: it follows, and what it hears of blocks to come does not matter. */
+  readonly outside: boolean
   readonly onFatal: (error: unknown) => void
 }
 
@@ -58,6 +60,7 @@ export class Puller {
 
   /** There are committed blocks up to `height`: get what is missing. */
   pullTo(height: number): void {
+    if (this.#ports.outside) return
     this.#target = Math.max(this.#target, height)
     if (!this.#pulling && !this.#stopped) void this.#pull()
   }

@@ -161,6 +161,7 @@ export class Replica {
       evidence: ports.evidence,
       clock,
       logger,
+      outside: this.standing === 'outside',
       onFatal,
     })
     this.gossip = new Gossip({

@@ -70,7 +70,15 @@ export class Standstill {
   }
 }
 
-function notFinal({ size, quorum, signed, missing, boundary }: Uncertified): string {
+function notFinal(uncertified: Uncertified): string {
+  const { size, quorum, signed, missing, boundary, elsewhere } = uncertified
+  if (elsewhere.length > 0 && signed.length + missing.length < quorum) {
+    return (
+      `What is ordered here differs from what ${elsewhere.join(', ')} signed, and is final on neither side: a store ` +
+      'went back in time, or a validator lies. The side that you give up must start anew, with empty stores; ' +
+      'nothing final is lost.'
+    )
+  }
   const who = signed.length > 0 ? `${signed.join(', ')} signed` : 'nobody signed'
   const absent = missing.join(', ')
   return boundary

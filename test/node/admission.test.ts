@@ -5,6 +5,7 @@ import { Pool } from '../../node/core/pool.ts'
 import type { LedgerStore } from '../../node/store/ledger-store.ts'
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
 import { genesisState } from '../../src/ledger/chain.ts'
+import { applyChange } from '../../src/ledger/change.ts'
 import { entryOf, exampleGenesis } from '../ledger/fixture.ts'
 
 describe('an entry whose block is applied while its signature is verified', () => {
@@ -29,6 +30,37 @@ describe('an entry whose block is applied while its signature is verified', () =
       () => true,
     )
     assert.deepEqual(await admission.admit(entry), { outcome: 'known' })
+    assert.equal(pool.size, 0)
+  })
+})
+
+describe('an entry whose submitter is removed while its signature is verified', () => {
+  it('is refused, since no block may hold it any more', async () => {
+    const entry = await entryOf()
+    const pool = new Pool()
+    const store = {
+      state: genesisState(await exampleGenesis()),
+      tip: { height: 0 },
+      recorded: async () => ({ leaf: undefined, event: undefined }),
+    }
+    const suite = {
+      verify: async () => {
+        const { state } = store
+        const { ledger } = state.parameters
+        const { cosigners, adminQuorum, submitters } = state.membership
+        const what = { remove: submitters[0]!.name }
+        const change = { ledger, sequence: 1, cosigners, adminQuorum, what }
+        store.state = { ...state, membership: applyChange(state.membership, change) }
+        return true
+      },
+    }
+    const admission = new Admission(
+      store as unknown as LedgerStore,
+      pool,
+      suite as unknown as SignatureSuite,
+      () => true,
+    )
+    await assert.rejects(admission.admit(entry), { code: 'unknown-key' })
     assert.equal(pool.size, 0)
   })
 })

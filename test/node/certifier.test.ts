@@ -8,6 +8,10 @@ import { createLogger } from '../../node/logger.ts'
 import { LedgerStore } from '../../node/store/ledger-store.ts'
 import { genesisState } from '../../src/ledger/chain.ts'
 import { createGenesis } from '../../src/ledger/genesis.ts'
+import { cosignerName } from '../../src/ledger/membership.ts'
+import { printCheckpoint } from '../../src/notes/checkpoint.ts'
+import { signCosignature } from '../../src/notes/cosignature.ts'
+import { printNote } from '../../src/notes/note.ts'
 import {
   ADA,
   ALICE,
@@ -16,6 +20,7 @@ import {
   cosigner,
   LEDGER,
   PARAMETERS,
+  signerOf,
   TIME,
   validatorOf,
 } from '../ledger/fixture.ts'
@@ -122,7 +127,14 @@ describe('a validator whose peers are silent', () => {
 
   it('says of a change that it waits for the validators before it', () => {
     let elapsed = 0
-    const uncertified = { size: 9, boundary: true, quorum: 2, signed: ['ada'], missing: ['bob', 'cleo'] }
+    const uncertified = {
+      size: 9,
+      boundary: true,
+      quorum: 2,
+      signed: ['ada'],
+      missing: ['bob', 'cleo'],
+      elsewhere: [],
+    }
     const certifier = { size: 7, uncertified }
     const standstill = new Standstill({
       name: 'ada',
@@ -149,5 +161,34 @@ describe('a validator whose peers are silent', () => {
       standstill.note ?? '',
       /2 of the validators from before the change; ada signed.*: bob, cleo\.$/,
     )
+  })
+
+  it('says who holds another tree, once neither side can have a quorum', async () => {
+    const { certifier, time, store } = await certifying()
+    const standstill = new Standstill({
+      name: 'ada',
+      certifier,
+      network: { peers: () => ['bob', 'cleo', 'dan'] },
+      clock: { elapsed: () => time.elapsed },
+      logger,
+      leader: () => 'ada',
+      voters: () => ['ada', 'bob', 'cleo', 'dan'],
+    })
+    certifier.propose()
+    standstill.look()
+    time.elapsed += 10_000
+    const other = { origin: LEDGER, size: store.tip.size, root: new Uint8Array(32).fill(7) }
+    for (const [i, name] of ['bob', 'cleo'].entries()) {
+      standstill.look()
+      assert.match(standstill.note ?? '', /^What is ordered does not become final/)
+      const signer = signerOf('ML-DSA-44', 21 + 2 * i)
+      const line = await signCosignature(signer, cosignerName(LEDGER, name), other, TIME / 1000)
+      const note = printNote({ text: printCheckpoint(other), signatures: [line] })
+      assert.equal(await certifier.receive(note), 'accept')
+      await certifier.idle()
+    }
+    assert.deepEqual(certifier.uncertified?.elsewhere, ['bob', 'cleo'])
+    standstill.look()
+    assert.match(standstill.note ?? '', /differs from what bob, cleo signed, and is final on neither side/)
   })
 })

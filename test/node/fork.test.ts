@@ -90,6 +90,7 @@ describe('a node that has applied another chain than the certified one', functio
       evidence,
       clock: systemClock,
       logger,
+      outside: false,
       onFatal,
     })
     puller.pullTo(2)

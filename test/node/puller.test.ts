@@ -7,15 +7,16 @@ import { until } from '../support/cluster.ts'
 
 describe('a node that is told of blocks nobody has', () => {
   const nothing = encodeSyncAnswer({ certificate: '', path: [], blocks: [] })
-  const puller = (request: PullerPorts['network']['request']) => {
+  const puller = (request: PullerPorts['network']['request'], outside = false) => {
     let fatal: unknown
     const ports = {
       network: { peers: () => ['alpha', 'bravo'], request, misbehaved() {} },
       driver: { raft: { commit: 7 } },
       store: { tip: { height: 7 } },
-      certifier: { size: 0, boundaryDue: false },
+      certifier: { size: 0, boundaryDue: false, receiveCertificate: async () => ({ size: 0 }) },
       clock: { after: (_: number, fn: () => void) => setImmediate(fn) },
       logger: createLogger('test', 'silent'),
+      outside,
       onFatal: (error: unknown) => {
         fatal = error
       },
@@ -49,5 +50,14 @@ describe('a node that is told of blocks nobody has', () => {
     node.pullTo(8)
     await until(() => asked >= 8)
     assert.equal(fatal(), undefined)
+  })
+
+  it('finds that there is no more from outside, whatever it is told of blocks to come', async () => {
+    const { puller: node } = puller(
+      async () => encodeSyncAnswer({ certificate: 'x', path: [], blocks: [] }),
+      true,
+    )
+    node.pullTo(9)
+    assert.equal(await node.follow(), true)
   })
 })

@@ -16,6 +16,13 @@ export interface Stage {
   later(ms: number, event: () => void): void
 }
 
+/** How long the one who is told to stand is cut off at most. */
+const COUP_MS_MAX = 1_400
+/** How long two elections, each without the leader before, are given. */
+const SUCCESSION_MS_MAX = 3_000
+/** How often a fault that waits for something looks for it. */
+const LOOK_MS = 20
+
 type Fault = (stage: Stage, node: SimNode) => void
 
 const FAULTS = {
@@ -38,6 +45,31 @@ const FAULTS = {
     divide(nodes, network, side)
     // Blocks that only the minority has: they must give way to others of the same heights.
     burst(leader)
+  },
+  /**
+   * While a leader that is cut off writes blocks of its own, the others have two leaders one after the other: the
+   * second meets, at the height where its log ended when it took over, another block than its own.
+   */
+  successions: (stage) => {
+    const { random, nodes, network, burst, later } = stage
+    const first = leaderOf(nodes)
+    if (first === undefined) return
+    const side = new Set([first])
+    if (nodes.length > 4) side.add(random.pick(nodes))
+    divide(nodes, network, side)
+    burst(first)
+    const others = nodes.filter((node) => !side.has(node))
+    let second: SimNode | undefined
+    const watch = (restMs: number) => {
+      const leader = leaderOf(others)
+      if (restMs <= 0 || (second && leader && leader !== second)) return network.heal()
+      if (leader === undefined && first.raft && first.raft.tail.height > first.raft.commit) {
+        callToLead(random.pick(others), first.name)
+      }
+      if (second === undefined && leader?.ledger?.replica.driver.transfer().ok) second = leader
+      later(LOOK_MS, () => watch(restMs - LOOK_MS))
+    }
+    watch(SUCCESSION_MS_MAX)
   },
   oneWayCuts: ({ random, nodes, network }, node) => {
     for (const other of nodes) if (other !== node && random.chance(0.6)) network.cut(node.name, other.name)
@@ -98,17 +130,22 @@ const FAULTS = {
    * Someone who has missed the latest blocks is told to stand, so that PreVote and the leader's judgement of its
    * successor cannot hide a mistake in the voters' own.
    */
-  coups: (stage, node) => {
-    const { network, nodes } = stage
+  coups: (stage, any) => {
+    const { network, nodes, random, burst } = stage
+    const leading = leaderOf(nodes)
+    const followers = nodes.filter((each) => each.up && each !== leading)
+    const node = followers.length > 0 ? random.pick(followers) : any
     for (const other of nodes) network.cut(other.name, node.name)
+    if (leading) burst(leading)
+    const lacks = () => nodes.some(({ raft }) => raft && node.raft && raft.commit > node.raft.tail.height)
     // Shorter than an election timeout: it goes on believing in its leader.
-    stage.later(stage.random.int(100, 1_400), () => {
+    const strike = (restMs: number) => {
+      if (!lacks() && restMs > 0) return stage.later(LOOK_MS, () => strike(restMs - LOOK_MS))
       for (const other of nodes) network.mend(other.name, node.name)
-      const { ledger, raft } = node
-      const leader = ledger?.replica.leader
-      if (ledger === undefined || raft === undefined || leader === undefined || leader === node.name) return
-      ledger.replica.driver.deliver(leader, { kind: 'timeout-now', term: raft.term })
-    })
+      const leader = node.ledger?.replica.leader
+      if (leader !== undefined && leader !== node.name) callToLead(node, leader)
+    }
+    strike(stage.random.int(100, COUP_MS_MAX))
   },
 } satisfies Record<string, Fault>
 
@@ -134,6 +171,11 @@ export function putBackOldCopy(stage: Stage): void {
     node.putBack(copy)
     later(random.int(100, 3_000), () => node.start())
   })
+}
+
+/** The node hears, as if from its leader, that it is to lead: it stands at once, and asks nobody beforehand. */
+function callToLead({ ledger, raft }: SimNode, leader: string): void {
+  if (ledger && raft) ledger.replica.driver.deliver(leader, { kind: 'timeout-now', term: raft.term })
 }
 
 function leaderOf(nodes: readonly SimNode[]): SimNode | undefined {

@@ -74,6 +74,18 @@ export class LedgerJudge {
     return this.#applied.get(name)?.find((applied) => applied.size === size)?.hash
   }
 
+  /** Honest nodes have applied different blocks at one height. Only one who forgot or lied can have brought that about. */
+  get divided(): boolean {
+    const honest = this.#nodes().filter((node) => node.honest)
+    const chains = honest.map(({ name }) => this.#applied.get(name) ?? [])
+    return chains.some((chain) =>
+      chains.some((other) => {
+        const height = Math.min(chain.length, other.length) - 1
+        return chain[height]?.hash !== other[height]?.hash
+      }),
+    )
+  }
+
   writes(node: Judged, batch: readonly KvWrite[], committed: readonly { hash: string }[] | undefined): void {
     const height = durableHeight(node)
     for (const { key, value } of batch) {

@@ -46,7 +46,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'consensus/follower.ts',
     find: 'if (!log.has(prev)) {',
     replace: 'if (log.at(prev.height) === undefined) {',
-    flags: ['--liars', '1'],
+    flags: ['--liars', '0'],
   },
   {
     why: 'truncates what it already has, committed blocks included',
@@ -90,8 +90,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     why: 'cosigns without comparing the root with its own tree',
     file: 'node/core/certifier.ts',
-    find: 'if (!ours || !equalBytes(ours.root, checkpoint.root)) {',
-    replace: 'if (!ours) {',
+    find: 'if (!ours || !equalBytes(ours.root, checkpoint.root)) this',
+    replace: 'if (!ours) this',
     flags: ['--liars', '1'],
   },
   {

@@ -169,9 +169,12 @@ class Simulation {
     if (this.#judge.violation === undefined) await this.#judgeTheEnd()
   }
 
-  /** Among liars, and once a node has stopped because it was told two histories. */
+  /**
+   * Among liars, once a node has stopped because it was told two histories, and after a node that had forgotten what
+   * it acknowledged has helped others to order something else.
+   */
   get #mayStandStill(): boolean {
-    return this.#plan.liars > 0 || this.#nodes.some(({ halted }) => halted)
+    return this.#plan.liars > 0 || this.#nodes.some(({ halted }) => halted) || this.#judge.ledger.divided
   }
 
   #heal(): void {
@@ -200,6 +203,7 @@ class Simulation {
     void probes
     while (this.#judge.violation === undefined) {
       await this.#until(this.#timeline.now + LOOK_EVERY_MS)
+      if (this.#judge.ledger.divided) return this.#standStill(healed)
       if (this.#mayStandStill) return
       // The last change before the healing may have been to take back a node that has stopped.
       for (const node of this.#nodes) if (node.out && this.#isMember(node)) node.start()
@@ -209,6 +213,17 @@ class Simulation {
       if (this.#recoveryMs >= RECOVERY_MS_MAX) {
         this.#judge.fail(`no agreement and progress within ${RECOVERY_MS_MAX} ms: ${this.#describe()}`)
       }
+    }
+  }
+
+  /** Nodes that have ordered different things, neither of them final, get nowhere; their operators must learn why. */
+  async #standStill(since: number): Promise<void> {
+    const why = () => this.#nodes.flatMap(({ ledger }) => ledger?.status().note ?? [])
+    while (!this.#agreed() && !why().some((note) => note.includes('final on neither side'))) {
+      await this.#until(this.#timeline.now + LOOK_EVERY_MS)
+      if (this.#timeline.now - since < RECOVERY_MS_MAX) continue
+      this.#judge.fail(`a cluster that is divided does not say so: ${this.#describe()}`)
+      return
     }
   }
 
