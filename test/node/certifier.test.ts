@@ -172,6 +172,7 @@ describe('a validator whose peers are silent', () => {
       clock: { elapsed: () => time.elapsed },
       logger,
       leader: () => 'ada',
+      clocks: { note: undefined },
       voters: () => ['ada', 'bob', 'cleo', 'dan'],
     })
     certifier.propose()
