@@ -130,7 +130,9 @@ async function startOnce(
         `${name} is no node of the ledger in ${dir}. Make one by "qat join".`,
       )
     }
-    const keys = await readKeys(dir, record, joined, options.passphrase)
+    // Such a store may have forgotten a change of this node's keys, as may a folder that is older than its admission.
+    const mayLag = joined || (await store.recovering()) !== undefined
+    const keys = await readKeys(dir, record, mayLag, options.passphrase)
     const network = await createNetwork({
       self: name,
       genesisId: genesis.block.id,
@@ -188,19 +190,19 @@ async function knownEvidence(dir: string, logger: Logger): Promise<Evidence[]> {
 }
 
 /**
- * Reads the three keys. Those that `record` names may wait in `next/`, and then move into place. A folder made by
- * "qat join" may hold others than its chain knows of as yet; in any other that is a mistake.
+ * Reads the three keys. Those that `record` names may wait in `next/`, and then move into place. If the folder's chain
+ * may lag behind, its keys may be newer than that; else other keys are a mistake.
  */
 async function readKeys(
   dir: string,
   record: NodeMember | undefined,
-  joined: boolean,
+  mayLag: boolean,
   passphrase: string | undefined,
 ) {
   if (record) {
     const files = await keyFilesOf(dir, record, passphrase)
     if (files) await adoptKeyFiles(dir, files)
-    else if (!joined) {
+    else if (!mayLag) {
       throw new FolderError(
         'folder-damaged',
         `The keys in ${dir} are not those that the membership names for ${record.name}.`,

@@ -102,7 +102,7 @@ export class Admission {
     if (rival) return sameEvents(entry, rival)
     if (recorded.event === undefined) return undefined
     const leaf = await readLeaf(this.#store, recorded.event)
-    return sameEvents(entry, decodeEntry(leaf))
+    return sameEvents(entry, decodeEntry(leaf), recorded.event)
   }
 
   #inPool(entry: Entry): Entry | undefined {
@@ -121,16 +121,23 @@ export async function readLeaf(store: LedgerStore, index: number): Promise<Uint8
   return leaf
 }
 
-/** Retries of one submission differ in their signatures only; anything else is a conflict. */
-export function sameEvents(entry: Entry, recorded: Entry): Admitted & { outcome: 'duplicate' } {
+/**
+ * Retries of one submission differ in their signatures only; anything else is a conflict, whose facts name the entry
+ * in the way, and its leaf index if that is known.
+ */
+export function sameEvents(
+  entry: Entry,
+  recorded: Entry,
+  index?: number,
+): Admitted & { outcome: 'duplicate' } {
   const same =
     entry.envelope.payloadType === recorded.envelope.payloadType &&
     equalBytes(canonicalPayload(entry), canonicalPayload(recorded))
   if (same) return { outcome: 'duplicate', id: recorded.id }
   throw new RefusedError(
     'event-conflict',
-    'An event with this source and id is recorded with other content. Give each event an id of its own.',
-    { id: recorded.id },
+    `Entry ${recorded.id} has an event with this source and id, and other content. Give each event an id of its own.`,
+    { id: recorded.id, ...(index === undefined ? {} : { index }) },
   )
 }
 

@@ -129,7 +129,7 @@ export function decodeRefusals(bytes: Uint8Array): Refusal[] {
 /** The error that a waiting submitter gets for the leader's refusal; `facts.id` names the entry in its way. */
 export function refusalError({ code, message, duplicateOf }: Refusal): QatError {
   const facts = duplicateOf === undefined ? {} : { id: duplicateOf }
-  return code === 'event-conflict'
-    ? new RefusedError(code, message, facts)
-    : new QatError(code, message, facts)
+  // A duplicate is no refusal for a submitter: it is answered with the other entry.
+  if (code === 'duplicate') return new QatError(code, message, facts)
+  return new RefusedError(code as RefusedError['code'], message, facts)
 }

@@ -26,6 +26,9 @@ const BLOCK_BYTES_WHOLE_MAX = 16_384
 /** A gap that ordering has not closed by itself after this time is closed by pulling. */
 const GAP_PATIENCE_MS = 1_000
 
+/** A node that has said nothing new for so long may have set its clock back: from then on it counts again. */
+const SILENCE_MS = 6_000
+
 /**
  * Nothing is wrong with a message by someone who is no member here, or has other keys here: one of the two nodes
  * does not know of a change of membership yet.
@@ -46,11 +49,18 @@ export interface GossipPorts {
   readonly pool: Pool
   readonly logger: Logger
   readonly metrics: Metrics
+  readonly onAnnouncement: () => void
+}
+
+interface Heard {
+  readonly said: Announcement
+  /** When, by `Clock.elapsed`. */
+  readonly at: number
 }
 
 export class Gossip {
   readonly #ports: GossipPorts
-  readonly #announcements = new Map<string, { said: Announcement; at: number }>()
+  readonly #announcements = new Map<string, Heard>()
 
   constructor(ports: GossipPorts) {
     this.#ports = ports
@@ -118,12 +128,14 @@ export class Gossip {
   }
 
   async #onAnnouncement(bytes: Uint8Array): Promise<Verdict> {
-    const { store, suite, clock, name, certifier, puller } = this.#ports
+    const { store, suite, clock, name, certifier, puller, onAnnouncement } = this.#ports
     const { parameters, membership } = store.state
     const said = await readAnnouncement(bytes, parameters.ledger, membership, suite)
     const before = this.#announcements.get(said.name)
-    if (said.name === name || (before && said.time <= before.said.time)) return 'ignore'
-    this.#announcements.set(said.name, { said, at: clock.elapsed() })
+    const now = clock.elapsed()
+    if (said.name === name || (before && isOlder(said, before, now))) return 'ignore'
+    this.#announcements.set(said.name, { said, at: now })
+    onAnnouncement()
     this.#closeGap(said.height)
     const lacksCertificate = said.finalSize > certifier.size && said.finalSize <= store.tip.size
     if (lacksCertificate) void puller.refreshCertificate(said.name)
@@ -138,4 +150,10 @@ export class Gossip {
       if (height > driver.raft.commit) puller.pullTo(height)
     })
   }
+}
+
+/** Whether an announcement comes late, or once more. */
+function isOlder(said: Announcement, before: Heard, now: number): boolean {
+  if (now - before.at < SILENCE_MS) return said.time <= before.said.time
+  return said.time === before.said.time
 }

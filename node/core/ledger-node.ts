@@ -1,45 +1,43 @@
 /** The LedgerService of a running node: submissions and their progress, questions, subscriptions. */
 import { toBase64 } from '../../src/bytes.ts'
 import type { Signer } from '../../src/crypto/suite.ts'
-import { errorCode, errorMessage, QatError } from '../../src/errors.ts'
 import type { JsonObject } from '../../src/json.ts'
 import type { Entry } from '../../src/ledger/entry.ts'
 import { memberToJson } from '../../src/ledger/member.ts'
 import type { Membership } from '../../src/ledger/membership.ts'
 import type { PeerRecord } from '../net/network.ts'
-import {
-  type BlockView,
-  type BundleFiles,
-  type CheckpointView,
-  type ClusterStatus,
-  type EntryQuery,
-  type EntryView,
-  type GenesisView,
-  type LedgerEvent,
-  type LedgerService,
-  type MembershipView,
-  type NodeStatus,
-  type Principal,
-  type QueryPage,
-  ServiceError,
-  type Stage,
-  type Submission,
+import type {
+  BlockView,
+  BundleFiles,
+  CheckpointView,
+  ClusterStatus,
+  EntryQuery,
+  EntryView,
+  GenesisView,
+  LedgerEvent,
+  LedgerService,
+  MembershipView,
+  NodeStatus,
+  Principal,
+  QueryPage,
+  Stage,
+  Submission,
 } from '../service.ts'
 import type { AppliedBlock } from '../store/ledger-store.ts'
-import { StoreError } from '../store/store-error.ts'
 import { VERSION } from '../version.ts'
-import type { Admitted } from './admission.ts'
 import { type Accusation, EvidenceCollector, type EvidencePorts } from './evidence.ts'
 import { EvidenceRecorder } from './evidence-recorder.ts'
 import { signForPrincipal } from './gateway.ts'
-import { DISK_CHECK_MS, Lifecycle } from './lifecycle.ts'
+import { Lifecycle } from './lifecycle.ts'
 import { Pool } from './pool.ts'
-import { blockView, LedgerReader, notFound } from './reader.ts'
+import { LedgerReader, notFound } from './reader.ts'
 import { endRecovery } from './recovery.ts'
 import { Replica, type ReplicaPorts } from './replica.ts'
 import { standingOf } from './standing.ts'
+import { Submissions } from './submissions.ts'
+import { Subscribers } from './subscribers.ts'
 import { answerFrom, encodeSyncAnswer } from './sync.ts'
-import { isAtLeast, type Progress, Waiters } from './waiters.ts'
+import { Waiters } from './waiters.ts'
 
 /** A node that announced itself within this time counts as online. */
 const ONLINE_MS = 6_000
@@ -75,13 +73,24 @@ export class LedgerNode implements LedgerService {
   #reader!: LedgerReader
   readonly #recorder: EvidenceRecorder
   #evidence!: EvidenceCollector
-  readonly #listeners = new Set<(event: LedgerEvent) => void>()
+  readonly #submissions: Submissions
+  readonly #subscribers: Subscribers
 
   private constructor(ports: LedgerNodePorts) {
     this.#ports = ports
     this.#waiters = new Waiters(ports.clock)
-    const { name, store, gateway, clock, logger, onFatal } = ports
+    const { name, store, gateway, clock, logger, metrics, onFatal } = ports
     this.#lifecycle = new Lifecycle({ store, clock, logger, open: () => this.#openReplica(), onFatal })
+    const reader = () => this.#reader
+    this.#submissions = new Submissions({
+      pool: this.#pool,
+      waiters: this.#waiters,
+      lifecycle: this.#lifecycle,
+      reader,
+      clock,
+      metrics,
+    })
+    this.#subscribers = new Subscribers(store, logger, reader)
     const ledger = store.genesis.parameters.ledger
     this.#recorder = new EvidenceRecorder({ name, ledger, gateway, clock, logger, service: this })
   }
@@ -113,9 +122,9 @@ export class LedgerNode implements LedgerService {
       ...this.#ports,
       pool: this.#pool,
       evidence: this.#evidence,
-      onOrdered: (blocks) => this.onOrdered(blocks),
-      onFinal: (size) => this.onFinal(size),
-      onRefused: (id, error) => this.#waiters.refused(id, error),
+      onOrdered: (blocks) => this.#onOrdered(blocks),
+      onFinal: (size) => this.#onFinal(size),
+      onRefused: (id, error) => this.#submissions.refused(id, error),
       onMembership: (membership) => this.#onMembership(membership),
       onLeftOut: () => this.#onLeftOut(),
       onForgotten: () => lifecycle.replace(() => store.setRecovering({ without: [] })),
@@ -196,71 +205,8 @@ export class LedgerNode implements LedgerService {
 
   // ---- submissions
 
-  async submit(entry: Entry, stage: Stage, timeoutMs: number): Promise<Submission> {
-    const { submissions } = this.#ports.metrics
-    try {
-      const { suspended } = this.#lifecycle
-      if (suspended) throw unavailable(suspended)
-      const submission = await this.#submit(entry, stage, timeoutMs)
-      submissions.inc({ outcome: 'ok' })
-      return submission
-    } catch (error) {
-      submissions.inc({ outcome: errorCode(error) })
-      if (!(error instanceof StoreError)) throw error
-      this.#lifecycle.failed(error)
-      throw unavailable(error)
-    }
-  }
-
-  async #submit(entry: Entry, stage: Stage, timeoutMs: number): Promise<Submission> {
-    const { metrics, clock } = this.#ports
-    const start = clock.elapsed()
-    if (stage === 'pending') {
-      const admitted = await this.replica.submit(entry, true)
-      return this.#resubmission(entry, admitted, stage, timeoutMs) ?? { id: entry.id, status: 'pending' }
-    }
-    // Registered before the entry leaves, so that nothing can happen unseen in between.
-    const wait = this.#waiters.wait(entry.id, stage, timeoutMs)
-    try {
-      const admitted = await this.replica.submit(entry, false)
-      const earlier = this.#resubmission(entry, admitted, stage, timeoutMs)
-      if (earlier) return await earlier
-      const progress = await wait.answer
-      if (!progress) return await this.#submission(entry.id)
-      const seconds = (clock.elapsed() - start) / 1000
-      if (progress.stage === 'final') metrics.finalSeconds.observe(seconds)
-      else metrics.orderSeconds.observe(seconds)
-      return submissionOf(entry.id, progress)
-    } catch (error) {
-      return await this.#afterRefusal(error, stage, timeoutMs)
-    } finally {
-      wait.giveUp()
-    }
-  }
-
-  /** The answer to an entry that is here already, or whose event is recorded in another entry. */
-  #resubmission(
-    entry: Entry,
-    admitted: Admitted,
-    stage: Stage,
-    timeoutMs: number,
-  ): Promise<Submission> | undefined {
-    if (admitted.outcome === 'known') return this.submission(entry.id, stage, timeoutMs)
-    if (admitted.outcome === 'duplicate') return this.#duplicate(admitted.id, stage, timeoutMs)
-    return undefined
-  }
-
-  async #duplicate(id: string, stage: Stage, timeoutMs: number): Promise<Submission> {
-    // The leader may know an entry that has not reached this node yet: then it is waited for like any other.
-    const submission = await this.#reach(id, stage, timeoutMs, { id, status: 'pending' })
-    return { ...submission, duplicate: true }
-  }
-
-  /** The leader knew that the event is recorded under another id: the answer is that entry. */
-  async #afterRefusal(error: unknown, stage: Stage, timeoutMs: number): Promise<Submission> {
-    const duplicateOf = error instanceof QatError && error.code === 'duplicate' ? error.facts.id : undefined
-    if (typeof duplicateOf !== 'string') throw error
-    return this.#duplicate(duplicateOf, stage, timeoutMs)
+  submit(entry: Entry, stage: Stage, timeoutMs: number): Promise<Submission> {
+    return this.#submissions.submit(entry, stage, timeoutMs)
   }
 
   async submitEvents(
@@ -280,43 +226,8 @@ export class LedgerNode implements LedgerService {
     return this.submit(entry, stage, timeoutMs)
   }
 
-  async submission(id: string, stage: Stage, timeoutMs: number): Promise<Submission> {
-    return this.#reach(id, stage, timeoutMs, undefined)
-  }
-
-  /** Waits for a stage; `unknown` stands for an entry that this node does not know, which else is an error. */
-  async #reach(
-    id: string,
-    stage: Stage,
-    timeoutMs: number,
-    unknown: Submission | undefined,
-  ): Promise<Submission> {
-    const wait = this.#waiters.wait(id, stage, timeoutMs)
-    try {
-      const now = await this.#submission(id, unknown)
-      if (isAtLeast(now.status, stage)) return now
-      if (now.index !== undefined) this.#waiters.ordered(id, { index: now.index, height: now.height! })
-      const progress = await wait.answer
-      return progress ? submissionOf(id, progress) : await this.#submission(id, unknown)
-    } finally {
-      wait.giveUp()
-    }
-  }
-
-  /** How far an entry is right now. */
-  async #submission(id: string, unknown?: Submission): Promise<Submission> {
-    const index = await this.#reader.indexOf(id)
-    if (index === undefined) {
-      if (this.#pool.get(id)) {
-        await this.replica.keep(id)
-        // It may have left the pool for a block while the disk was busy.
-        return this.#pool.get(id) ? { id, status: 'pending' } : this.#submission(id, unknown)
-      }
-      if (unknown) return unknown
-      throw notFound(id)
-    }
-    const { height } = await this.#reader.place(index)
-    return { id, status: index < this.replica.certifier.size ? 'final' : 'ordered', index, height }
+  submission(id: string, stage: Stage, timeoutMs: number): Promise<Submission> {
+    return this.#submissions.reach(id, stage, timeoutMs)
   }
 
   // ---- questions
@@ -330,7 +241,7 @@ export class LedgerNode implements LedgerService {
     const index = await this.#reader.indexOf(by.id)
     if (index !== undefined) return this.#reader.entryAt(index)
     const pending = this.#pool.get(by.id)
-    if (!pending) throw notFound(by.id)
+    if (!pending) throw notFound(by.id, this.#submissions.refusal(by.id))
     return {
       id: by.id,
       status: 'pending',
@@ -457,47 +368,21 @@ export class LedgerNode implements LedgerService {
   // ---- subscriptions
 
   subscribe(listener: (event: LedgerEvent) => void): () => void {
-    this.#listeners.add(listener)
-    return () => void this.#listeners.delete(listener)
+    return this.#subscribers.subscribe(listener)
   }
 
-  onOrdered(blocks: readonly AppliedBlock[]): void {
+  #onOrdered(blocks: readonly AppliedBlock[]): void {
     for (const { block, entries } of blocks) {
       const { firstIndex, height } = block.seal
       for (const [i, { id }] of entries.entries())
         this.#waiters.ordered(id, { index: firstIndex + i, height })
     }
-    if (this.#listeners.size > 0) this.#tellOrdered(blocks).catch((error) => this.#notTold(error))
+    this.#subscribers.onOrdered(blocks)
   }
 
-  async #tellOrdered(blocks: readonly AppliedBlock[]): Promise<void> {
-    for (const { block, entries } of blocks) {
-      const facts = await this.#ports.store.facts(block.seal.height)
-      if (!facts) return
-      this.#tell({ topic: 'blocks', block: blockView(block.bytes, facts) })
-      for (const i of entries.keys()) {
-        this.#tell({ topic: 'entries', entry: await this.#reader.entryAt(facts.firstIndex + i) })
-      }
-    }
-  }
-
-  onFinal(size: number): void {
+  #onFinal(size: number): void {
     this.#waiters.final(size)
-    if (this.#listeners.size > 0) {
-      this.#reader
-        .checkpoint()
-        .then((checkpoint) => this.#tell({ topic: 'checkpoints', checkpoint }))
-        .catch((error) => this.#notTold(error))
-    }
-  }
-
-  /** The disk could not be read, or was closed meanwhile. Whoever needs every event asks for what it missed. */
-  #notTold(error: unknown): void {
-    this.#ports.logger.warn({ error: errorMessage(error) }, 'subscribers were not told of an event')
-  }
-
-  #tell(event: LedgerEvent): void {
-    for (const listener of this.#listeners) listener(event)
+    this.#subscribers.onFinal()
   }
 }
 
@@ -507,15 +392,6 @@ function distinct(nodes: readonly PeerRecord[]): PeerRecord[] {
     nodes.map((node) => [JSON.stringify([node.name, node.peerId, node.addresses]), node]),
   )
   return [...byIdentity.values()]
-}
-
-function unavailable(cause: StoreError): ServiceError {
-  const message = `This node takes no entries for the time being. ${cause.message}`
-  return new ServiceError('unavailable', message, { retryAfterMs: 2 * DISK_CHECK_MS, reason: cause.code })
-}
-
-function submissionOf(id: string, { stage, place }: Progress): Submission {
-  return { id, status: stage, ...place }
 }
 
 function pick({

@@ -32,6 +32,8 @@ export interface ProposerPorts {
   readonly unapplied: Unapplied
   readonly store: LedgerStore
   readonly clock: Clock
+  /** What time a seal is to say; undefined if that cannot be known yet, and then nothing is proposed. */
+  readonly sealTime: () => number | undefined
   /**
    * Whether the change of membership before is certified. Until then the nodes that it adds or removes, or gives
    * other keys, may be needed as they were before it, and a further change could leave them without the others.
@@ -77,11 +79,13 @@ export class Proposer {
 
   /** Builds, signs and offers one block; false if there is nothing to do now. */
   async #proposeOne(): Promise<boolean> {
-    const { driver, unapplied, store, name, keyid, signer, clock } = this.#ports
+    const { driver, unapplied, store, name, keyid, signer, clock, sealTime } = this.#ports
     const { raft } = driver
     // A new leader opens its term with an empty block, so that what came before it can commit.
     const opening = raft.needsOpening
     if (!raft.canPropose() || (!opening && this.#tooSoon())) return false
+    const time = sealTime()
+    if (time === undefined) return false
     const { tail, term } = raft
     const before = unapplied.stateAfter(tail.hash)
     // After a change nothing follows until it is applied: what waits in the pool is judged by the new members.
@@ -96,7 +100,7 @@ export class Proposer {
     if (raft.tail.hash !== tail.hash || raft.term !== term) return true
     const state = unapplied.stateAfter(tail.hash)
     invariant(state, 'The tail of the log is unknown to the ledger.', { height: tail.height })
-    const block = await sealBlock(nextPlace(state, term, name, clock.now()), entries, [{ keyid, signer }])
+    const block = await sealBlock(nextPlace(state, term, name, time), entries, [{ keyid, signer }])
     if (raft.tail.hash !== tail.hash || raft.term !== term) return true
     invariant(store.tip.height <= tail.height, 'The chain has outgrown the log.')
     const raftBlock = unapplied.add(block, entries)

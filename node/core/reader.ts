@@ -1,5 +1,6 @@
 /** Answers from the applied chain: entries, blocks, queries, proofs. Reads only. */
 import { fromHex, fromUtf8, toBase64, toHex } from '../../src/bytes.ts'
+import type { QatError } from '../../src/errors.ts'
 import { formatInstant, type JsonObject } from '../../src/json.ts'
 import { decodeBlock } from '../../src/ledger/block.ts'
 import { decodeEnvelope } from '../../src/ledger/dsse.ts'
@@ -208,8 +209,17 @@ export function blockView(bytes: Uint8Array, facts: BlockFacts): BlockView {
   }
 }
 
-export function notFound(id: string): ServiceError {
-  return new ServiceError('not-found', `This node knows no entry ${id}.`, { id })
+/** `refusal`: it was known here, and will never be recorded; `facts.refusal` says why, `facts.recordedAs` what is. */
+export function notFound(id: string, refusal?: QatError): ServiceError {
+  if (!refusal) return new ServiceError('not-found', `This node knows no entry ${id}.`, { id })
+  const { id: rival } = refusal.facts
+  const recorded = typeof rival === 'string' && rival !== id ? rival : undefined
+  const instead = recorded === undefined ? '' : ` Its event is recorded in entry ${recorded}.`
+  return new ServiceError('not-found', `Entry ${id} was not recorded. ${refusal.message}${instead}`, {
+    id,
+    refusal: refusal.code,
+    ...(recorded === undefined ? {} : { recordedAs: recorded }),
+  })
 }
 
 function notFinal(message: string): ServiceError {

@@ -14,9 +14,8 @@ import { decodeMessage, encodeMessage } from '../../consensus/wire.ts'
 import { toHex, utf8 } from '../../src/bytes.ts'
 import { keyId } from '../../src/crypto/keys.ts'
 import type { Signer } from '../../src/crypto/suite.ts'
-import { errorCode, FormatError, invariant, type QatError, RefusedError } from '../../src/errors.ts'
-import { checkEntry } from '../../src/ledger/chain.ts'
-import { decodeEntry, type Entry } from '../../src/ledger/entry.ts'
+import { errorCode, FormatError, invariant, type QatError } from '../../src/errors.ts'
+import type { Entry } from '../../src/ledger/entry.ts'
 import type { Membership } from '../../src/ledger/membership.ts'
 import { decodeEntryBundle } from '../../src/merkle/tiles.ts'
 import type { Clock } from '../clock.ts'
@@ -25,12 +24,13 @@ import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import { FRAME, type FrameKind, type Network, type Topic, type Verdict } from '../net/network.ts'
 import { type AppliedBlock, type LedgerStore, toRaftBlock } from '../store/ledger-store.ts'
-import { Admission, type Admitted, readLeaf, sameEvents } from './admission.ts'
+import { Admission, type Admitted } from './admission.ts'
 import { Certifier } from './certifier.ts'
 import type { EvidenceCollector } from './evidence.ts'
 import { admitForwarded } from './forwarded.ts'
 import { decodeRefusals, encodeRefusals, Forwarding, type Refusal, refusalError } from './forwarding.ts'
 import { Gossip } from './gossip.ts'
+import { PendingEntries } from './pending-entries.ts'
 import { POOL_ENTRIES_MAX, type Pool } from './pool.ts'
 import { Proposer } from './proposer.ts'
 import { Puller } from './puller.ts'
@@ -40,6 +40,7 @@ import { type Standing, standingOf } from './standing.ts'
 import { Standstill } from './standstill.ts'
 import { answerSync, decodeSyncRequest, encodeSyncAnswer } from './sync.ts'
 import { configurationOf, Unapplied } from './unapplied.ts'
+import { ValidatorClocks } from './validator-clocks.ts'
 
 /** One Raft tick. An election starts after 1.5 to 3 s without a leader: long enough for a busy machine. */
 export const TICK_MS = 50
@@ -96,6 +97,8 @@ export class Replica {
   readonly reads: Reads
   readonly standstill: Standstill
   readonly #ports: ReplicaPorts
+  readonly #clocks: ValidatorClocks
+  readonly #pending: PendingEntries
   readonly #unapplied: Unapplied
   readonly #admission: Admission
   readonly #forwarding: Forwarding
@@ -108,14 +111,15 @@ export class Replica {
   #leader: string | undefined
 
   private constructor(ports: ReplicaPorts, unapplied: Unapplied, certifier: Certifier, parts: Opened) {
-    const { name, store, network, clock, nodeKey, logger, suites, onFatal } = ports
+    const { name, store, pool, network, clock, nodeKey, logger, suites, onRefused, onFatal } = ports
     this.#ports = ports
-    const { pool } = ports
+    this.#pending = new PendingEntries({ pool, store, logger, onRefused, onFatal })
     this.#unapplied = unapplied
     this.certifier = certifier
     this.standing = parts.standing
     this.#sequence = this.membership.sequence
     this.#logEnd = parts.logEnd
+    unapplied.follow(() => parts.raft.tail.hash)
     this.driver = new Driver(parts.raft, {
       persist: (write) => this.#persist(write),
       send: (to, message) => void network.send(to, FRAME.raft, encodeMessage(message)),
@@ -123,7 +127,10 @@ export class Replica {
       apply: (blocks) => this.#apply(blocks),
       onSoftState: (state) => this.#onSoftState(state),
       onBehind: (height) => this.#puller.pullTo(height),
-      onBadMessage: (from, error) => network.misbehaved(from, error.code),
+      onBadMessage: (from, error) => {
+        // Of two clocks that differ, it may be this one that is wrong.
+        if (error.code !== 'bad-time') network.misbehaved(from, error.code)
+      },
       onFatal,
     })
     this.#admission = new Admission(store, pool, suites.ordinary, (learner) => this.#mayPromote(learner))
@@ -137,8 +144,9 @@ export class Replica {
       unapplied: this.#unapplied,
       store,
       clock,
+      sealTime: () => this.#clocks.sealTime(),
       mayChange: () => store.members.boundaryAbove(this.certifier.size) === undefined,
-      refuse: (entry, error) => this.#drop(entry, error),
+      refuse: (entry, error) => this.#pending.drop(entry, error),
       onFatal: (error) => {
         // What it was about to propose may not fit any more to what the next replica has applied.
         if (!this.#stopped) onFatal(error)
@@ -170,6 +178,18 @@ export class Replica {
       pool,
       logger,
       metrics: ports.metrics,
+      onAnnouncement: () => {
+        // A new leader may have waited for that.
+        if (this.driver.raft.needsOpening) this.#proposer.kick()
+      },
+    })
+    const voters = () => this.driver.raft.configuration.voters
+    this.#clocks = new ValidatorClocks({
+      name,
+      clock,
+      skewMs: store.genesis.parameters.limits.clockSkewMs,
+      voters,
+      announcements: () => this.gossip.announcements(),
     })
     this.reads = new Reads({
       name,
@@ -186,7 +206,8 @@ export class Replica {
       clock,
       logger,
       leader: () => this.#leader,
-      voters: () => this.driver.raft.configuration.voters,
+      voters,
+      clocks: this.#clocks,
     })
     this.recovery =
       parts.without &&
@@ -261,8 +282,8 @@ export class Replica {
       standing,
       without: recovering?.without,
     })
-    await replica.#sweepPool()
-    await replica.#reloadPending()
+    await replica.#pending.sweep()
+    await replica.#pending.reload(replica.#admission)
     return replica
   }
 
@@ -280,6 +301,9 @@ export class Replica {
       // A round that lost a message is repeated, so that an idle cluster still ends with everything final.
       clock.every(ANNOUNCE_MS / 2, () => {
         if (this.driver.raft.role === 'leader' || this.certifier.boundaryDue) this.certifier.propose()
+      }),
+      clock.every(ANNOUNCE_MS / 2, () => {
+        if (this.driver.raft.needsOpening) this.#proposer.kick()
       }),
     ]
     if (this.recovery) this.#timers.push(clock.every(ANNOUNCE_MS / 2, () => void this.#recover()))
@@ -345,19 +369,14 @@ export class Replica {
   /** Admits an entry and sends it on its way; `spool` puts it on disk first, for an answer that says `pending`. */
   async submit(entry: Entry, spool: boolean): Promise<Admitted> {
     const admitted = await this.#admission.admit(entry)
-    if (spool) await this.keep(entry.id)
+    if (spool) await this.#pending.keep(entry.id)
     if (admitted.outcome === 'admitted') this.#onward(entry)
     return admitted
   }
 
   /** Puts an entry of the pool on disk, so that it may be called pending: a crash of this node will not lose it. */
-  async keep(id: string): Promise<void> {
-    const { store, pool } = this.#ports
-    const entry = pool.get(id)
-    if (!entry || pool.isKept(id)) return
-    await store.addPending([entry])
-    // It may have been ordered while the disk was busy.
-    if (!pool.markKept(id)) await store.removePending([entry.hash])
+  keep(id: string): Promise<void> {
+    return this.#pending.keep(id)
   }
 
   #onward(entry: Entry): void {
@@ -394,17 +413,11 @@ export class Replica {
     await store.apply(applied)
     end()
     this.#unapplied.prune()
-    const kept: Uint8Array[] = []
-    for (const { entries } of applied) {
-      for (const entry of entries) {
-        if (this.#ports.pool.remove(entry.id)) kept.push(entry.hash)
-        kept.push(...this.#dropRivals(entry))
-      }
-      metrics.entriesApplied.inc(entries.length)
-    }
-    if (kept.length > 0) await store.removePending(kept)
+    const entries = applied.flatMap((block) => block.entries)
+    await this.#pending.recorded(entries)
+    metrics.entriesApplied.inc(entries.length)
     if (store.members.newest !== newest) {
-      this.#sift()
+      this.#pending.sift()
       this.#ports.onMembership(this.membership)
     }
     metrics.blocksApplied.inc(applied.length)
@@ -423,34 +436,6 @@ export class Replica {
     }
   }
 
-  /** After a change: what the new members may not log any more leaves the pool. */
-  #sift(): void {
-    const { store, pool } = this.#ports
-    for (const entry of [...pool.values()]) {
-      try {
-        checkEntry(store.state, entry)
-      } catch (error) {
-        if (!(error instanceof RefusedError)) throw error
-        this.#drop(entry, error)
-      }
-    }
-  }
-
-  /**
-   * A CloudEvent is recorded once: what waits under the same source and id will never be ordered. Returns the
-   * hashes of those that are to be removed from the disk as well.
-   */
-  #dropRivals(recorded: Entry): Uint8Array[] {
-    const kept: Uint8Array[] = []
-    for (const { source, id } of recorded.claims) {
-      const rival = id === undefined ? undefined : this.#ports.pool.withEvent(source, id)
-      if (!rival) continue
-      if (this.#ports.pool.remove(rival.id)) kept.push(rival.hash)
-      this.#ports.onRefused(rival.id, rivalError(rival, recorded))
-    }
-    return kept
-  }
-
   #onSoftState({ role, leader }: SoftState): void {
     const { name, logger, metrics } = this.#ports
     this.#leader = leader
@@ -460,6 +445,8 @@ export class Replica {
     this.#forwarding.follow(leader === name ? undefined : leader)
     // The opening block is due as soon as this call has returned to Raft.
     if (role === 'leader') this.#ports.clock.soon(() => this.#proposer.kick())
+    // A new leader must know the others' clocks.
+    else if (leader !== undefined && !this.#stopped) this.#announce()
   }
 
   onCertificate(size: number): void {
@@ -538,14 +525,7 @@ export class Replica {
 
   #onRefusal(from: string, refusal: Refusal): void {
     const entry = this.#ports.pool.get(refusal.id)
-    if (from === this.#leader && entry) this.#drop(entry, refusalError(refusal))
-  }
-
-  /** An entry of the pool will never be ordered. */
-  #drop(entry: Entry, error: QatError): void {
-    const { pool, store, onRefused, onFatal } = this.#ports
-    if (pool.remove(entry.id)) store.removePending([entry.hash]).catch(onFatal)
-    onRefused(entry.id, error)
+    if (from === this.#leader && entry) this.#pending.drop(entry, refusalError(refusal))
   }
 
   /**
@@ -558,54 +538,6 @@ export class Replica {
     const known = progress[learner]
     if (known === undefined || !known.active || known.state !== 'replicate') return false
     return tail.height - known.match <= PROMOTION_LAG_BLOCKS
-  }
-
-  /** A write that seemed to have failed may have applied entries which the pool, older than this replica, holds. */
-  async #sweepPool(): Promise<void> {
-    const { pool, store } = this.#ports
-    for (const entry of [...pool.values()]) {
-      const { leaf, event } = await store.recorded(entry)
-      if (leaf !== undefined) pool.remove(entry.id)
-      else if (event !== undefined) {
-        const recorded = decodeEntry(await readLeaf(store, event))
-        this.#drop(entry, rivalError(entry, recorded))
-      }
-    }
-  }
-
-  /** Entries that were acknowledged as pending before a crash go back into the pool. */
-  async #reloadPending(): Promise<void> {
-    const { store, logger } = this.#ports
-    for (const bytes of await store.pending()) {
-      const entry = decodeEntry(bytes)
-      try {
-        await this.#admission.admit(entry)
-        if (!this.#ports.pool.markKept(entry.id)) await store.removePending([entry.hash])
-      } catch (error) {
-        logger.warn(
-          { id: entry.id, code: errorCode(error) },
-          'an entry acknowledged as pending is refused now',
-        )
-        // As it would have been when the change that forbids it was applied, had the node not died meanwhile.
-        if (error instanceof RefusedError) await store.removePending([entry.hash])
-      }
-    }
-  }
-}
-
-/** What a submitter is told whose entry carries an event that another entry has recorded. */
-function rivalError(entry: Entry, recorded: Entry): QatError {
-  try {
-    const { id } = sameEvents(entry, recorded)
-    return refusalError({
-      id: entry.id,
-      code: 'duplicate',
-      message: 'The event is recorded already.',
-      duplicateOf: id,
-    })
-  } catch (error) {
-    if (error instanceof RefusedError) return error
-    throw error
   }
 }
 

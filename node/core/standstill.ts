@@ -7,6 +7,7 @@ import type { Clock } from '../clock.ts'
 import type { Logger } from '../logger.ts'
 import type { Network } from '../net/network.ts'
 import type { Certifier, Uncertified } from './certifier.ts'
+import type { ValidatorClocks } from './validator-clocks.ts'
 
 /** Longer than any election or round of cosignatures takes when enough of the nodes are there. */
 const PATIENCE_MS = 10_000
@@ -20,6 +21,8 @@ export interface StandstillPorts {
   readonly leader: () => string | undefined
   /** Names of those who elect a leader. */
   readonly voters: () => readonly string[]
+  /** Whose clock is wrong, which may be why. */
+  readonly clocks: Pick<ValidatorClocks, 'note'>
 }
 
 export class Standstill {
@@ -40,16 +43,17 @@ export class Standstill {
 
   /** Called every now and then: a standstill is noticed by its length. */
   look(): void {
-    const { certifier, clock, logger, leader } = this.#ports
+    const { certifier, clock, clocks, logger, leader } = this.#ports
     const now = clock.elapsed()
     this.#leaderlessSince = leader() === undefined ? (this.#leaderlessSince ?? now) : undefined
     const uncertified = certifier.uncertified
     if (!uncertified) this.#waiting = undefined
     else if (this.#waiting?.size !== certifier.size) this.#waiting = { size: certifier.size, since: now }
     const isOld = (since: number | undefined) => since !== undefined && now - since >= PATIENCE_MS
-    let note: string | undefined
-    if (isOld(this.#leaderlessSince)) note = this.#leaderless()
-    else if (uncertified && isOld(this.#waiting?.since)) note = notFinal(uncertified)
+    const notes = [clocks.note]
+    if (isOld(this.#leaderlessSince)) notes.push(this.#leaderless())
+    else if (uncertified && isOld(this.#waiting?.since)) notes.push(notFinal(uncertified))
+    const note = notes.filter((found) => found !== undefined).join(' ') || undefined
     if (note !== undefined && note !== this.#note) logger.warn({}, note)
     this.#note = note
   }

@@ -21,6 +21,8 @@ interface Known extends AppliedBlock {
   readonly ids: ReadonlySet<string>
   /** CloudEvents of the entries, as `eventName` spells them. */
   readonly events: ReadonlySet<string>
+  /** A certificate covers it, so there is no other at its height. */
+  readonly proven: boolean
 }
 
 /** The chain up to a block, and the ids of entries in its blocks that are not applied yet. */
@@ -38,8 +40,9 @@ export class Unapplied {
   readonly #suites: Pick<VerifyLanes, 'urgent' | 'past'>
   readonly #evidence: Pick<EvidenceCollector, 'sawSeal'>
   readonly #clock: Pick<Clock, 'soon'>
-  /** By block hash. Branches of former leaders may stand side by side; applying a height drops them all. */
+  /** By block hash: those of the log, those that a certificate proves, and for a moment those that may come to it. */
   readonly #known = new Map<string, Known>()
+  #tail: (() => string) | undefined
 
   constructor(
     store: LedgerStore,
@@ -53,6 +56,16 @@ export class Unapplied {
     this.#suites = suites
     this.#evidence = evidence
     this.#clock = clock
+  }
+
+  /** Until `tail` is known, the hash of the log's last block, nothing is forgotten but what is applied. */
+  follow(tail: () => string): void {
+    this.#tail = tail
+  }
+
+  /** How many blocks are remembered. */
+  get size(): number {
+    return this.#known.size
   }
 
   /** The chain state after the block with this hash: the applied tip or a block known here. */
@@ -94,12 +107,15 @@ export class Unapplied {
     const base = this.#base(parent)
     const read: AppliedBlock[] = []
     for (const block of blocks) read.push(await this.read(decodeMatching(block)))
-    return this.#check(base, read, now, this.#suites.urgent)
+    const checked = await this.#check(base, read, now, false, this.#suites.urgent)
+    // Raft decides at once whether it takes them; what it does not take, or gives up for others, is gone after that.
+    this.#clock.soon(() => this.#forgetRivals())
+    return checked
   }
 
   /** As `check`, of blocks that `read` has read and a certificate has proven committed. */
   async checkProven(parent: string, blocks: readonly AppliedBlock[]): Promise<RaftBlock[]> {
-    return this.#check(this.#base(parent), blocks, Number.POSITIVE_INFINITY, this.#suites.past)
+    return this.#check(this.#base(parent), blocks, Number.POSITIVE_INFINITY, true, this.#suites.past)
   }
 
   /** Reads the entries of a block a few at a time, so that verification and the network get on meanwhile. */
@@ -116,6 +132,7 @@ export class Unapplied {
     base: Base,
     blocks: readonly AppliedBlock[],
     now: number,
+    proven: boolean,
     suite: SignatureSuite,
   ): Promise<RaftBlock[]> {
     let { state } = base
@@ -140,7 +157,7 @@ export class Unapplied {
       const { membership } = state
       state = extend(state, block, entries)
       configured.push(withConfiguration(block, membership, state.membership))
-      const next = known(block, entries, state)
+      const next = known(block, entries, state, proven)
       for (const id of next.ids) seen.add(id)
       passed.push(next)
     }
@@ -159,12 +176,26 @@ export class Unapplied {
     const parent = this.stateAfter(toHex(block.seal.previous))
     invariant(parent, 'A proposal must follow the tail of the log.')
     const state = extend(parent, block, entries)
-    this.#remember(known(block, entries, state))
+    this.#remember(known(block, entries, state, false))
     return withConfiguration(block, parent.membership, state.membership)
   }
 
   #remember(block: Known): void {
-    if (block.state.height > this.#store.tip.height) this.#known.set(block.block.id, block)
+    const { id } = block.block
+    const isProven = block.proven || this.#known.get(id)?.proven === true
+    if (block.state.height > this.#store.tip.height) this.#known.set(id, { ...block, proven: isProven })
+  }
+
+  /** A leader that lies could seal any number of blocks for one height. */
+  #forgetRivals(): void {
+    if (!this.#tail) return
+    const branch = new Set<string>()
+    for (let at = this.#known.get(this.#tail()); at; at = this.#known.get(toHex(at.block.seal.previous))) {
+      branch.add(at.block.id)
+    }
+    for (const [hash, { proven }] of this.#known) {
+      if (!proven && !branch.has(hash)) this.#known.delete(hash)
+    }
   }
 
   /** The checked block with this hash, for applying. */
@@ -193,9 +224,9 @@ export class Unapplied {
   }
 }
 
-function known(block: Block, entries: readonly Entry[], state: ChainState): Known {
+function known(block: Block, entries: readonly Entry[], state: ChainState, proven: boolean): Known {
   const ids = new Set(entries.map(({ id }) => id))
-  return { block, entries, state, ids, events: new Set(entries.flatMap(eventNames)) }
+  return { block, entries, state, ids, proven, events: new Set(entries.flatMap(eventNames)) }
 }
 
 /** Who takes part in ordering. A node that was just removed goes on listening, so that it learns of that. */

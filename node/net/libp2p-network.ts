@@ -333,6 +333,23 @@ function readPeer({ name, peerId, addresses }: PeerRecord, logger: Logger): Peer
   return id ? [{ name, id, targets }] : []
 }
 
+/** What keeps others from dialling the node of a record, as a sentence; undefined if nothing does. */
+export function peerFault({ peerId, addresses }: Omit<PeerRecord, 'name'>): string | undefined {
+  if (orNothing(() => peerIdFromString(peerId)).length === 0) return `"${peerId}" is no peer id.`
+  const wrong = addresses.find((address) => !isDialable(address))
+  return wrong === undefined
+    ? undefined
+    : `"${wrong}" is no address such as /ip4/10.0.0.9/tcp/9480 or /dns4/n5.example/tcp/9480.`
+}
+
+/** A host and a TCP port, and nothing else: the peer id stands beside the addresses. */
+function isDialable(address: string): boolean {
+  const [parts = []] = orNothing(() => multiaddr(address).getComponents())
+  const [host, port] = parts
+  const isHost = host !== undefined && ['ip4', 'ip6', 'dns', 'dns4', 'dns6'].includes(host.name)
+  return parts.length === 2 && isHost && port?.name === 'tcp' && port.value !== '0'
+}
+
 function orNothing<T>(read: () => T): T[] {
   try {
     return [read()]

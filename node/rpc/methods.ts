@@ -51,7 +51,7 @@ export const METHODS: readonly Method[] = [
     summary: 'Says how far a submission is, at once or when it has got as far as asked.',
     params: s.params({ id: s.Hash, ...s.waiting('pending'), ...s.linearizable }),
     result: s.Submission,
-    errors: ['not-found', 'unavailable'],
+    errors: ['not-found', 'refused', 'event-conflict', 'unavailable'],
     async handle(service, { id, wait = 'pending', timeoutMs = WAIT_MS_DEFAULT, linearizable }) {
       await settle(service, linearizable)
       return service.submission(id, wait, timeoutMs)

@@ -123,8 +123,11 @@ export function memberFromJson(value: Json): Member {
         team,
         nodeKey: key(found.nodeKey, 'ML-DSA-65'),
         cosignerKey: key(found.cosignerKey, 'ML-DSA-44'),
-        peerId: text(found.peerId, '"peerId"', 128),
-        addresses: texts(found.addresses, '"addresses"', 1, ADDRESSES_MAX, 256),
+        peerId: visible(text(found.peerId, '"peerId"', 128), '"peerId"'),
+        addresses: texts(found.addresses, '"addresses"', 1, ADDRESSES_MAX, 256).map((address) => {
+          if (!address.startsWith('/')) throw new FormatError('bad-field', 'An address must be a multiaddr.')
+          return visible(address, 'An address')
+        }),
         url: httpUrl(found.url),
       }
     case 'admin':
@@ -144,6 +147,14 @@ function key(value: Json | undefined, alg?: MlDsaAlg): PublicKey {
   if (alg !== undefined && found.alg !== alg)
     throw new FormatError('bad-key', `Expected an ${alg} key, got ${found.alg}.`)
   return found
+}
+
+/** What is a peer id, or an address, libp2p knows; here it must only be fit to be printed. */
+function visible(value: string, what: string): string {
+  if (!/^[!-~]+$/.test(value)) {
+    throw new FormatError('bad-field', `${what} may hold visible ASCII characters only, and no spaces.`)
+  }
+  return value
 }
 
 function httpUrl(value: Json | undefined): string {

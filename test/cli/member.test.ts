@@ -4,8 +4,11 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { writeKeyFile } from '../../node/crypto/keyfile.ts'
 import { keyId } from '../../src/crypto/keys.ts'
 import { RefusedError } from '../../src/errors.ts'
+import { encodeChange } from '../../src/ledger/change.ts'
+import { signEntry } from '../../src/ledger/entry.ts'
 import { encodeMember, type Member } from '../../src/ledger/member.ts'
-import { ALICE, CI, exampleEntry, LEDGER, signerOf } from '../ledger/fixture.ts'
+import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
+import { ALICE, adminSigner, CI, exampleEntry, LEDGER, signerOf } from '../ledger/fixture.ts'
 import { BELLA, BELLA_SEED, type FakeLedger, FOUR, N5, startLedger } from './fake-ledger.ts'
 import { qat, scratch } from './run-qat.ts'
 
@@ -182,6 +185,55 @@ describe('qat member', function () {
       forced.stderr,
       /Warning: Of 2 validators only 1 would be online \(not n4\), and ordering needs 2\.\n/,
     )
+  })
+
+  it('refuses to sign the record of a node that nobody could reach, and says what is wrong with it', async () => {
+    const ledger = await serve()
+    const [n4] = FOUR.slice(3)
+    const faults = [
+      [{ peerId: '12D3KooWnobody' }, /"12D3KooWnobody" is no peer id/],
+      ...[
+        '/ip4/10.0.0.9',
+        '/ip4/10.0.0.999/tcp/1',
+        '/ip4/10.0.0.9/udp/1',
+        '/dns4/n5.example/tcp/0',
+        '/dns4/n5.example/tcp/70000',
+        '/tcp/1',
+        `/ip4/10.0.0.9/tcp/1/p2p/${n4!.peerId}`,
+        '/nonsense',
+      ].map(
+        (address) => [{ addresses: [n4!.addresses[0]!, address] }, /is no address such as \/ip4/] as const,
+      ),
+    ] as const
+    for (const [fault, why] of faults) {
+      await save({ ...n4!, ...fault, kind: 'learner' }, 'faulty.json')
+      const ended = await member(ledger, 'replace', path('faulty.json'), ...alice(), '--json')
+      assert.deepEqual([ended.code, ended.errorCode()], [1, 'bad-change'], JSON.stringify(fault))
+      assert.match(
+        ended
+          .json()
+          .map((line) => JSON.stringify(line))
+          .join('')
+          .replaceAll('\\"', '"'),
+        why,
+      )
+    }
+    assert.equal(ledger.changes.length, 0)
+
+    // Nor does a second admin what the first one has signed by other means.
+    const what = { put: { ...N5, peerId: 'nobody' } }
+    const quorums = { cosigners: 3, adminQuorum: 2 }
+    const change = encodeChange({ ledger: LEDGER, sequence: 1, ...quorums, what })
+    await writeFile(path('slip.json'), (await signEntry(PAYLOAD_TYPES.change, change, adminSigner)).bytes)
+    const second = await qat([
+      'member',
+      'sign',
+      path('slip.json'),
+      '--admin-key',
+      path('bella.key'),
+      '--json',
+    ])
+    assert.deepEqual([second.code, second.errorCode()], [1, 'bad-change'])
   })
 
   it('replace shows what was, and leaves the kind of a node as it is', async () => {

@@ -64,6 +64,32 @@ describe('four nodes', function () {
     }
   })
 
+  it('tell whoever was answered pending which entry has the event, when another node was quicker', async () => {
+    const once = event()
+    const answers = await Promise.all(
+      cluster.names.map((name) =>
+        cluster.call<Submission>(name, 'event.submit', { event: once, wait: 'pending' }),
+      ),
+    )
+    await cluster.settled()
+    const found = []
+    for (const [i, { id }] of answers.entries()) {
+      const params = { id, wait: 'final' }
+      found.push(await cluster.call<Submission>(cluster.names[i]!, 'submission.status', params))
+    }
+    const recorded = found.find(({ duplicate }) => !duplicate)!
+    for (const [i, submission] of found.entries()) {
+      assert.equal(submission.index, recorded.index)
+      const { id } = answers[i]!
+      if (id === recorded.id) continue
+      assert.deepEqual(submission, { ...recorded, duplicate: true })
+      await assert.rejects(
+        cluster.call(cluster.names[i]!, 'entry.get', { id }),
+        (error: { data?: Record<string, unknown> }) => error.data?.recordedAs === recorded.id,
+      )
+    }
+  })
+
   it('answer a repeated entry with the one recorded', async () => {
     const entry = envelopeJson(await signedEvent(cluster.submitter))
     const first = await submit('alpha', { entry, wait: 'final' })
@@ -79,7 +105,14 @@ describe('four nodes', function () {
       assert.deepEqual(again, { ...first, duplicate: true })
     }
     const other = { ...once, data: { ok: false } }
-    await assert.rejects(cluster.call('delta', 'event.submit', { event: other }), refusal('event-conflict'))
+    await assert.rejects(
+      cluster.call('delta', 'event.submit', { event: other }),
+      (error: { data?: Record<string, unknown> }) => {
+        const { code, id, index } = error.data ?? {}
+        assert.deepEqual({ code, id, index }, { code: 'event-conflict', id: first.id, index: first.index })
+        return true
+      },
+    )
   })
 
   it('record one entry when the same event arrives at all nodes at once', async () => {

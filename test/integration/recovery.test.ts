@@ -1,7 +1,8 @@
 /** A node whose disk forgot what it had promised takes part again only when it knows. */
 import assert from 'node:assert/strict'
-import { cp, rm } from 'node:fs/promises'
+import { cp, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { qat } from '../cli/run-qat.ts'
 import { event, startCluster, type TestCluster, until } from '../support/cluster.ts'
 
 describe('a node that forgot', function () {
@@ -59,5 +60,30 @@ describe('a node that forgot', function () {
     }
     await submit('alpha')
     await cluster.settled()
+  })
+
+  it('its disk, and with it that its keys are others than in genesis, comes back with the keys in its folder', async () => {
+    const admin = ['--admin-key', join(cluster.dir, 'admin.key'), '--rpc', cluster.url('bravo')]
+    const { code, stderr } = await qat(['rotate', '--dir', cluster.folder('alpha'), ...admin])
+    assert.equal(code, 0, stderr)
+    await until(takesPart)
+    await cluster.stop('alpha')
+    await rm(store(), { recursive: true })
+    await cluster.start('alpha')
+    await until(takesPart)
+    assert.equal(status().sequence, 1)
+    await submit('alpha')
+    await cluster.settled()
+  })
+
+  it('nothing does not start with keys that are not its own', async () => {
+    await cluster.stop('alpha')
+    const key = join(cluster.folder('alpha'), 'node.key')
+    await rename(key, `${key}.aside`)
+    await cp(join(cluster.folder('bravo'), 'node.key'), key)
+    await assert.rejects(cluster.start('alpha'), { code: 'folder-damaged' })
+    await rename(`${key}.aside`, key)
+    await cluster.start('alpha')
+    await until(takesPart)
   })
 })

@@ -2,7 +2,7 @@
  * A small ledger with fixed keys: every private key is a seed of 32 equal bytes, and signatures are
  * deterministic (FIPS 204 section 3.4), so that every byte below is the same on every run.
  */
-import { utf8 } from '../../src/bytes.ts'
+import { toHex, utf8 } from '../../src/bytes.ts'
 import { keyId } from '../../src/crypto/keys.ts'
 import { nobleDeterministicSuite } from '../../src/crypto/noble.ts'
 import { ML_DSA, type MlDsaAlg, type Signer } from '../../src/crypto/suite.ts'
@@ -76,9 +76,20 @@ export function validatorOf(name: string, seedByte: number): Validator {
     name,
     nodeKey: signerOf('ML-DSA-65', seedByte).publicKey,
     cosignerKey: signerOf('ML-DSA-44', seedByte + 1).publicKey,
-    peerId: `peer-of-${name}`,
+    peerId: peerIdOf(seedByte),
   }
 }
+
+/** As libp2p names an Ed25519 key: base58btc of an identity multihash. No private key belongs to it. */
+function peerIdOf(byte: number): string {
+  const bytes = Uint8Array.of(0, 36, 8, 1, 18, 32, ...new Uint8Array(32).fill(byte))
+  let digits = ''
+  for (let rest = BigInt(`0x${toHex(bytes)}`); rest > 0n; rest /= 58n)
+    digits = BASE58[Number(rest % 58n)] + digits
+  return `1${digits}`
+}
+
+const BASE58 = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
 
 let genesis: Promise<Genesis> | undefined
 

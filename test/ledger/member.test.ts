@@ -92,9 +92,22 @@ describe('a member record', () => {
     assert.ok(decode(json(CI, { sources: list(64), types: list(64) })))
     for (const name of ['sources', 'types'])
       assert.throws(() => decode(json(CI, { [name]: list(65) })), refused('bad-field'))
-    assert.ok(decode(json(ADA, { addresses: list(8) })))
-    assert.throws(() => decode(json(ADA, { addresses: list(9) })), refused('bad-field'))
+    const addresses = list(9).map((part) => `/${part}`)
+    assert.ok(decode(json(ADA, { addresses: addresses.slice(1) })))
+    assert.throws(() => decode(json(ADA, { addresses })), refused('bad-field'))
     assert.throws(() => decode(json(ADA, { team: 't'.repeat(129) })), refused('bad-field'))
+    for (const peerId of ['', 'two words', 'p\u00e9er', 'line\n', 'p'.repeat(129)]) {
+      assert.throws(() => decode(json(ADA, { peerId })), refused('bad-field'), peerId)
+    }
+    for (const address of [
+      '',
+      '127.0.0.1:4001',
+      '/dns4/n1 /tcp/1',
+      '/dns4/n1\u0007/tcp/1',
+      `/${'a'.repeat(256)}`,
+    ]) {
+      assert.throws(() => decode(json(ADA, { addresses: [address] })), refused('bad-field'), address)
+    }
     for (const url of [
       'ftp://x',
       'https://',
@@ -191,7 +204,7 @@ describe('the membership', () => {
     assert.equal(membership.submitterByKeyId.get(keyId(CI.key)), CI)
     assert.equal(membership.submitterByKeyId.get(keyId(ALICE.key)), undefined)
     assert.equal(membership.validatorByName.get('bob'), bob)
-    assert.equal(membership.nodeByPeerId.get('peer-of-bob'), bob)
+    assert.equal(membership.nodeByPeerId.get(bob.peerId), bob)
   })
 
   it('has no two members with one name, key or peer id, across kinds', () => {

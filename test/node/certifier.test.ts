@@ -101,6 +101,7 @@ describe('a validator whose peers are silent', () => {
       clock: { elapsed: () => time.elapsed },
       logger,
       leader: () => leader,
+      clocks: { note: undefined },
       voters: () => ['ada', 'bob', 'cleo', 'dan'],
     })
     certifier.propose()
@@ -142,6 +143,7 @@ describe('a validator whose peers are silent', () => {
       clock: { elapsed: () => elapsed },
       logger,
       leader: () => 'ada',
+      clocks: { note: undefined },
       voters: () => ['ada'],
     })
     standstill.look()
@@ -170,6 +172,7 @@ describe('a validator whose peers are silent', () => {
       clock: { elapsed: () => time.elapsed },
       logger,
       leader: () => 'ada',
+      clocks: { note: undefined },
       voters: () => ['ada', 'bob', 'cleo', 'dan'],
     })
     certifier.propose()

@@ -132,8 +132,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     why: 'takes blocks whose signatures do not verify',
     file: 'node/core/unapplied.ts',
-    find: 'if (!(await verifyAll(this.#suite, signatures))) {',
-    replace: 'if (!(await verifyAll(this.#suite, signatures)) && signatures.length === 0) {',
+    find: 'if (!(await verifyAll(suite, signatures))) {',
+    replace: 'if (!(await verifyAll(suite, signatures)) && signatures.length === 0) {',
     flags: ['--liars', '1'],
   },
   {
@@ -173,7 +173,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     why: 'drops entries that it has called pending: they are never put on disk',
-    file: 'node/core/replica.ts',
+    file: 'node/core/pending-entries.ts',
     find: 'await store.addPending([entry])',
     replace: 'await Promise.resolve()',
   },
@@ -259,8 +259,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     why: 'goes on with what a removed submitter has left in the pool',
     file: 'node/core/replica.ts',
-    find: 'if (store.members.newest !== newest) this.#sift()',
-    replace: 'if (store.members.newest === newest) this.#sift()',
+    find: 'this.#pending.sift()',
+    replace: '//',
     flags: ['--admins', '2'],
   },
   {
@@ -291,7 +291,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     why: 'keeps in the pool what a write that had seemed to fail has applied',
-    file: 'node/core/replica.ts',
+    file: 'node/core/pending-entries.ts',
     find: 'if (leaf !== undefined) pool.remove(entry.id)',
     replace: 'if (leaf !== undefined) continue',
   },

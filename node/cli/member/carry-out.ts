@@ -16,6 +16,7 @@ import { readReply, submission } from '../replies.ts'
 import { ask, askUntil, follow, reached, type Target } from '../rpc.ts'
 import { envelopeJson, openSigner } from '../sign-input.ts'
 import { writeChangeFile } from './change-file.ts'
+import { checkPeer } from './peer-check.ts'
 import { type Plan, standstill, warningsOf } from './plan.ts'
 import { presentCluster } from './present.ts'
 import { changeText } from './words.ts'
@@ -72,6 +73,7 @@ export type Outcome =
 export async function carryOut(plan: Plan, options: ChangeOptions, endMs: number): Promise<Outcome> {
   const { change, before } = plan
   const { out, adminKey } = options
+  await checkPeer(change.what)
   const signers = await openAdmins(adminKey, before)
   const needed = before.adminQuorum
   if (out === undefined && signers.length < needed) {

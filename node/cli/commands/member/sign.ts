@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { keyId } from '../../../../src/crypto/keys.ts'
 import { adminKeyOption, openAdmins, tell } from '../../member/carry-out.ts'
 import { addSignature, readChangeFile, writeChangeFile } from '../../member/change-file.ts'
+import { checkPeer } from '../../member/peer-check.ts'
 import { presentMembers } from '../../member/present.ts'
 import { changeText } from '../../member/words.ts'
 import { type RpcOptions, rpcOption } from '../../options.ts'
@@ -41,6 +42,7 @@ const QUESTION_MS = 10_000
 async function sign(file: string, options: Options, online: boolean): Promise<void> {
   const { adminKey, json } = options
   const { entry, change } = await readChangeFile(file)
+  await checkPeer(change.what)
   const membership = online ? (await presentMembers(options, QUESTION_MS)).membership : undefined
   const signers = membership
     ? await openAdmins(adminKey, membership)
