@@ -153,26 +153,12 @@ export class Puller {
       const next = last < height ? this.#fetch(this.#nextPeer(), last + 1) : undefined
       next?.catch(() => {}) // heard below, unless this part fails first
       await this.#take(part)
-      if (await this.#endsWith(part)) return true
       part = await next
     }
     await this.#appliedTo(driver.raft.commit)
     // With a change of membership comes the certificate of that boundary, whatever the peer has beyond it.
     const sameMembers = store.members.newest.sequence === sequence
     return there !== undefined && !boundaryDue && sameMembers && store.tip.size >= there
-  }
-
-  /**
-   * Whether its peer had nothing newer than this part, which is applied then. Where new blocks come all the time no
-   * answer is ever empty. After a change of membership the certificate says nothing of what follows.
-   */
-  async #endsWith({ checkpoint, blocks }: Part): Promise<boolean> {
-    const { store, certifier } = this.#ports
-    const seal = blocks.at(-1)?.block.seal
-    if (!seal || seal.firstIndex + seal.count + 1 !== checkpoint.size) return false
-    await this.#appliedTo(seal.height)
-    const { size } = checkpoint
-    return !this.#stopped && !certifier.boundaryDue && store.members.at(size + 1) === store.members.at(size)
   }
 
   #nextPeer(): string | undefined {
