@@ -49,20 +49,20 @@ export interface RunningNode {
 export async function startNode(dir: string, options: StartOptions = {}): Promise<RunningNode> {
   let stopped = false
   let node: RunningNode
-  const start = () =>
-    startOnce(dir, options, (why) => {
+  const start = (replaced: boolean) =>
+    startOnce(dir, options, replaced, (why) => {
       if (why === 'removed') options.onRemoved?.()
       else if (!stopped) restarted = restart()
     })
   const restart = async () => {
     try {
-      node = await start()
+      node = await start(true)
     } catch (error) {
       options.onFatal?.(error)
     }
   }
   let restarted = Promise.resolve()
-  node = await start()
+  node = await start(false)
   return {
     rpcUrl: node.rpcUrl,
     status: () => node.status(),
@@ -74,9 +74,11 @@ export async function startNode(dir: string, options: StartOptions = {}): Promis
   }
 }
 
+/** @param replaced the node has just learnt from its chain that it needs other keys, so those must be in the folder */
 async function startOnce(
   dir: string,
   options: StartOptions,
+  replaced: boolean,
   onOut: (why: 'removed' | 'keys-replaced') => void,
 ): Promise<RunningNode> {
   useNativeCode()
@@ -131,7 +133,7 @@ async function startOnce(
       )
     }
     // Such a store may have forgotten a change of this node's keys, as may a folder that is older than its admission.
-    const mayLag = joined || (await store.recovering()) !== undefined
+    const mayLag = !replaced && (joined || (await store.recovering()) !== undefined)
     const keys = await readKeys(dir, record, mayLag, options.passphrase)
     const network = await createNetwork({
       self: name,
@@ -205,7 +207,8 @@ async function readKeys(
     else if (!mayLag) {
       throw new FolderError(
         'folder-damaged',
-        `The keys in ${dir} are not those that the membership names for ${record.name}.`,
+        `The keys in ${dir} are not those that the membership names for ${record.name}. Put those back, or ask an ` +
+          `admin to replace the record of ${record.name} by that of this folder: "qat member record", "qat member replace".`,
       )
     }
   }

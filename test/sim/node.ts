@@ -233,12 +233,15 @@ export class SimNode implements Judged {
     driver?.deliver(leader, { kind: 'timeout-now', term: driver.raft.term })
   }
 
-  /** As node/start.ts: new keys move into place when the change that names them is certified. */
+  /**
+   * As node/start.ts: new keys move into place when the change that names them is certified. If an administrator has
+   * named the keys before them, the operator has kept those.
+   */
   async #chooseKeys(store: LedgerStore): Promise<void> {
     const note = await store.certificate()
     const certified = note === undefined ? 0 : parseCheckpoint(parseNote(note).text).size
     const record = store.members.at(certified + 1).nodeByName.get(this.name)
-    for (let i = this.generation; record !== undefined && i < this.generations; i++) {
+    for (let i = 0; record !== undefined && i < this.generations; i++) {
       const { node } = this.#world.cast.keysOf(this.name, i)
       if (equalBytes(node.publicKey.bytes, record.nodeKey.bytes)) this.generation = i
     }

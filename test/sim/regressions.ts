@@ -46,4 +46,36 @@ export const REGRESSIONS: readonly (Order & { readonly found: string })[] = [
     options: { admins: 2, liars: 0, oldCopies: 0 },
     found: 'An entry of a submitter that had been removed stayed on a disk and was tried at every start.',
   },
+  {
+    seed: 31,
+    options: {},
+    found: 'A node outside whose new keys a change waited for was not told to take them up.',
+  },
+  {
+    seed: 133,
+    options: {},
+    found:
+      'The only node with the certificate of a change came back under an identity that the change brought.',
+  },
+  {
+    seed: 142,
+    options: {},
+    found: 'A change was proposed while the one before waited for a node that was recovering.',
+  },
+  {
+    seed: 5068,
+    options: { admins: 1, liars: 0 },
+    found:
+      'A node outside that heard of blocks to come went on asking for them, and did not find that it was out.',
+  },
+  {
+    seed: 10102,
+    options: { admins: 1, liars: 0 },
+    found: 'An entry whose submitter was removed while its signature was verified came into a block.',
+  },
+  {
+    seed: 20100,
+    options: {},
+    found: 'A cluster that an old copy of a disk had divided did not say so.',
+  },
 ]
