@@ -107,4 +107,39 @@ describe('catching up', () => {
     puller.stop()
     assert.deepEqual([installed.map(({ height }) => height), fatal], [[], []])
   })
+
+  it('says that it holds everything when the answer reaches its certificate, though there will be more', async () => {
+    const certified = leaves.slice(0, leaves.length - second.leaves.length)
+    const size = certified.length
+    let asked = 0
+    const request = async () => {
+      assert.ok(++asked <= 3)
+      // Where blocks come all the time the next question would be answered with the next one, and so on.
+      const proof = { certificate: 'verified elsewhere', path: path(size - 1, certified) }
+      return encodeSyncAnswer({ ...proof, blocks: [first.bytes] })
+    }
+    const ports = {
+      network: { peers: () => ['bob'], request },
+      driver: {
+        raft: { commit: 0 },
+        async install() {
+          await store.apply([{ block: first, entries: [entry] }])
+          puller.applied()
+        },
+      },
+      store,
+      unapplied,
+      certifier: {
+        size: 0,
+        boundaryDue: false,
+        receiveCertificate: async () => ({ origin: LEDGER, size, root: mth(certified) }),
+      },
+      evidence,
+      clock: systemClock,
+      logger: createLogger('test', 'silent'),
+      onFatal: (error: unknown) => assert.fail(String(error)),
+    } as unknown as PullerPorts
+    const puller = new Puller(ports)
+    assert.equal(await puller.follow(), true)
+  })
 })
