@@ -1,6 +1,5 @@
 /** The composition root: builds one node from its folder, in the order of dependence, and stops it in reverse. */
 import { join } from 'node:path'
-import { useSha256 } from '../src/crypto/hash.ts'
 import { errorCode, errorMessage, QatError } from '../src/errors.ts'
 import type { Evidence } from '../src/ledger/evidence.ts'
 import { verifyGenesis } from '../src/ledger/genesis.ts'
@@ -11,7 +10,8 @@ import { systemClock } from './clock.ts'
 import type { Accusation } from './core/evidence.ts'
 import { LedgerNode } from './core/ledger-node.ts'
 import { readKeyFile } from './crypto/keyfile.ts'
-import { opensslSuite, sha256 } from './crypto/openssl.ts'
+import { useNativeCode } from './crypto/native.ts'
+import { opensslSuite } from './crypto/openssl.ts'
 import { verifyQueue } from './crypto/verify-queue.ts'
 import { keepEvidence, keepReason, readEvidenceFolder } from './evidence-folder.ts'
 import { FILES, FolderError, peerSeedOf, readNodeFolder } from './folder.ts'
@@ -79,7 +79,7 @@ async function startOnce(
   options: StartOptions,
   onOut: (why: 'removed' | 'keys-replaced') => void,
 ): Promise<RunningNode> {
-  useSha256(sha256)
+  useNativeCode()
   const { config, genesis, tokens } = await readNodeFolder(dir)
   await verifyGenesis(opensslSuite, genesis)
   const { name, peers = [] } = config
@@ -117,7 +117,7 @@ async function startOnce(
   try {
     const kv = await openLevel(join(dir, FILES.store))
     closers.push(() => kv.close())
-    const store = await LedgerStore.open(kv, genesis.block.bytes)
+    const store = await LedgerStore.open(kv, genesis)
     const certificate = await store.certificate()
     const certified = certificate === undefined ? 0 : parseCheckpoint(parseNote(certificate).text).size
     // Keys are replaced when the change that says so is certified: until then the old ones may be needed.

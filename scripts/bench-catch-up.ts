@@ -9,16 +9,17 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { readKeyFile } from '../node/crypto/keyfile.ts'
-import { opensslSuite, sha256 } from '../node/crypto/openssl.ts'
+import { useNativeCode } from '../node/crypto/native.ts'
+import { opensslSuite } from '../node/crypto/openssl.ts'
 import { NodeProcess } from '../node/devnet/child.ts'
 import { openLayout } from '../node/devnet/layout.ts'
 import { DEVNET_SUBMITTER } from '../node/devnet/names.ts'
 import { isUp, untilAll } from '../node/devnet/ready.ts'
 import { FILES } from '../node/folder.ts'
 import { utf8 } from '../src/bytes.ts'
-import { useSha256 } from '../src/crypto/hash.ts'
 import { type Entry, signEntry } from '../src/ledger/entry.ts'
 import { PAYLOAD_TYPES } from '../src/ledger/payload-types.ts'
+import { benchEvent, NODES, round, say } from './bench/common.ts'
 import { writeHistory } from './bench/history.ts'
 import { percentile } from './bench/load.ts'
 import { status, watchReturn } from './bench/return.ts'
@@ -47,15 +48,12 @@ if (options.help) {
   process.exit(0)
 }
 
-useSha256(sha256)
-const NODES = 4
+useNativeCode()
 const READY_MS = 120_000
 /** The first entries after an election wait for it. */
 const WARM_UP_MS = 5_000
-const DATA_BYTES = 256
 const PHASE_MS = Number(options.phase) * 1_000
 const line = statusLine()
-const say = (text: string) => process.stderr.write(`${text}\n`)
 
 interface Member {
   readonly name: string
@@ -70,7 +68,7 @@ try {
   const { alg, seed } = await readKeyFile(join(dir, `${DEVNET_SUBMITTER}.key`))
   const signer = opensslSuite.signer(alg, seed)
   const entry = (name: string): Promise<Entry> =>
-    signEntry(PAYLOAD_TYPES.event, utf8(JSON.stringify(event(name))), signer)
+    signEntry(PAYLOAD_TYPES.event, utf8(JSON.stringify(benchEvent(name))), signer)
   const entries = Number(options.entries)
   const past = await writeHistory({
     genesis: await readFile(join(dir, FILES.genesis)),
@@ -172,26 +170,9 @@ async function leaderOf(members: readonly Member[]): Promise<Member> {
   }
 }
 
-function event(id: string) {
-  return {
-    specversion: '1.0',
-    id,
-    source: 'https://bench.example',
-    type: 'example.bench.event',
-    subject: `subject-${id.length}`,
-    time: '2026-01-31T12:00:00Z',
-    datacontenttype: 'application/json',
-    data: { text: 'x'.repeat(DATA_BYTES) },
-  }
-}
-
 function percentileOf({ latenciesMs }: Phase, share: number): number {
   return percentile(
     latenciesMs.toSorted((a, b) => a - b),
     share,
   )
-}
-
-function round(value: number, digits = 0): number {
-  return Number(value.toFixed(digits))
 }

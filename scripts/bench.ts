@@ -7,15 +7,16 @@ import { availableParallelism, cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { readKeyFile } from '../node/crypto/keyfile.ts'
-import { opensslSuite, sha256 } from '../node/crypto/openssl.ts'
+import { useNativeCode } from '../node/crypto/native.ts'
+import { opensslSuite } from '../node/crypto/openssl.ts'
 import { startDevnet } from '../node/devnet.ts'
 import { createClient } from '../node/rpc/client.ts'
 import { fromUtf8, utf8 } from '../src/bytes.ts'
-import { useSha256 } from '../src/crypto/hash.ts'
 import type { Signer } from '../src/crypto/suite.ts'
 import { signEntry } from '../src/ledger/entry.ts'
 import { PAYLOAD_TYPES } from '../src/ledger/payload-types.ts'
 import { verifyBundle } from '../src/light/verify.ts'
+import { benchEvent, NODES, round, say } from './bench/common.ts'
 import { percentile, run } from './bench/load.ts'
 import { verifyRate } from './bench/verify-rate.ts'
 import { bar, statusLine } from './support/terminal.ts'
@@ -38,12 +39,9 @@ if (options.help) {
   process.exit(0)
 }
 
-useSha256(sha256)
-const NODES = 4
-const DATA_BYTES = 256
+useNativeCode()
 const VERIFY_SECONDS = 3
 const line = statusLine()
-const say = (text: string) => process.stderr.write(`${text}\n`)
 
 const dir = await mkdtemp(join(tmpdir(), 'qat-bench-'))
 line.update('measuring ML-DSA-65 verifications …')
@@ -97,7 +95,7 @@ async function load(
 ) {
   const bodies: string[] = []
   for (let i = 0; i < entries; i++) {
-    const list = Array.from({ length: events }, (_, j) => event(`${what}-${i}-${j}`))
+    const list = Array.from({ length: events }, (_, j) => benchEvent(`${what}-${i}-${j}`))
     const payload = utf8(JSON.stringify(events === 1 ? list[0] : list))
     const entry = await signEntry(events === 1 ? PAYLOAD_TYPES.event : PAYLOAD_TYPES.batch, payload, signer)
     const head = `{"jsonrpc":"2.0","id":${i},"method":"entry.submit","params":{"wait":"final","timeoutMs":60000,"entry":`
@@ -129,19 +127,6 @@ async function cpuSeconds() {
   )
   const { user, system } = process.cpuUsage()
   return { nodes: nodes.reduce((sum, seconds) => sum + seconds, 0), client: (user + system) / 1e6 }
-}
-
-function event(id: string) {
-  return {
-    specversion: '1.0',
-    id,
-    source: 'https://bench.example',
-    type: 'example.bench.event',
-    subject: `subject-${id.length}`,
-    time: '2026-01-31T12:00:00Z',
-    datacontenttype: 'application/json',
-    data: { text: 'x'.repeat(DATA_BYTES) },
-  }
 }
 
 /** Proofs of entries all over the tree, as a client asks for them, and their verification offline. */
@@ -185,8 +170,4 @@ async function proveAndVerify() {
     bundleBytes: median(bytes),
     treeSize: size,
   }
-}
-
-function round(value: number, digits = 0): number {
-  return Number(value.toFixed(digits))
 }

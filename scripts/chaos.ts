@@ -7,8 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { factSheet } from '../node/cli/output.ts'
 import { stopRequest } from '../node/cli/stop-request.ts'
-import { sha256 } from '../node/crypto/openssl.ts'
-import { useSha256 } from '../src/crypto/hash.ts'
+import { useNativeCode } from '../node/crypto/native.ts'
 import { errorMessage } from '../src/errors.ts'
 import { HELP, type Options, OptionsError, readOptions } from './chaos/options.ts'
 import { canIsolate, isInside, rerunInside } from './chaos/private-network.ts'
@@ -42,7 +41,7 @@ async function main(): Promise<number> {
 }
 
 async function storm(options: Options, isolated: boolean): Promise<number> {
-  useSha256(sha256)
+  useNativeCode()
   const interrupt = new AbortController()
   void stopRequest().then(() => interrupt.abort())
   const given = options.dir

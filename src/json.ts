@@ -1,6 +1,6 @@
 /** JSON, strictly: I-JSON (RFC 7493) in, RFC 8785 canonical bytes out, and typed access to fields. */
 import canonicalize from 'canonicalize'
-import { fromUtf8, utf8 } from './bytes.ts'
+import { equalBytes, exceedsUtf8, fromUtf8, utf8 } from './bytes.ts'
 import { FormatError } from './errors.ts'
 import { JSON_DEPTH_MAX } from './limits.ts'
 
@@ -12,7 +12,7 @@ export type JsonObject = { [key: string]: Json }
  * numbers beyond IEEE double, nesting deeper than JSON_DEPTH_MAX, invalid UTF-8 and input over `bytesMax`.
  */
 export function parseJson(input: Uint8Array | string, bytesMax: number): Json {
-  if (isLonger(input, bytesMax)) {
+  if (typeof input === 'string' ? exceedsUtf8(input, bytesMax) : input.length > bytesMax) {
     throw new FormatError('too-large', `The JSON text exceeds ${bytesMax} bytes.`, { length: input.length })
   }
   const text = typeof input === 'string' ? input : fromUtf8(input)
@@ -22,12 +22,6 @@ export function parseJson(input: Uint8Array | string, bytesMax: number): Json {
   } catch (cause) {
     throw new FormatError('json-syntax', 'The text is not valid JSON.', {}, { cause })
   }
-}
-
-/** A text of n UTF-16 units has n to 3n bytes, so most need not be encoded to be counted. */
-function isLonger(input: Uint8Array | string, bytesMax: number): boolean {
-  if (input.length > bytesMax) return true
-  return typeof input === 'string' && 3 * input.length > bytesMax && utf8(input).length > bytesMax
 }
 
 /** RFC 8785 bytes of a JSON value. */
@@ -45,8 +39,7 @@ export function canonicalJson(value: Json): Uint8Array {
 /** Parses JSON that must already be in its RFC 8785 form: one value, one spelling. */
 export function parseCanonicalJson(bytes: Uint8Array, bytesMax: number): Json {
   const value = parseJson(bytes, bytesMax)
-  const canonical = canonicalJson(value)
-  if (canonical.length !== bytes.length || canonical.some((byte, i) => byte !== bytes[i])) {
+  if (!equalBytes(canonicalJson(value), bytes)) {
     throw new FormatError('json-not-canonical', 'The JSON is not in canonical form (RFC 8785).')
   }
   return value
@@ -163,12 +156,7 @@ const UNPRINTABLE = /[\p{Cc}\p{Noncharacter_Code_Point}]/u
 
 /** A non-empty string of at most `bytesMax` UTF-8 bytes without control characters and noncharacters. */
 export function text(value: Json | undefined, what: string, bytesMax: number): string {
-  if (
-    typeof value !== 'string' ||
-    value.length === 0 ||
-    value.length > bytesMax ||
-    utf8(value).length > bytesMax
-  ) {
+  if (typeof value !== 'string' || value.length === 0 || exceedsUtf8(value, bytesMax)) {
     throw new FormatError('bad-field', `${what} must be a text of 1 to ${bytesMax} bytes.`)
   }
   if (UNPRINTABLE.test(value)) throw new FormatError('bad-field', `${what} holds a control character.`)

@@ -47,6 +47,8 @@ export interface NetworkOptions {
   readonly listen: readonly string[]
   readonly logger: Logger
   readonly metrics: Metrics
+  /** How long a connected member may take to subscribe to what all members gossip about; 10,000 if not given. */
+  readonly subscribeMs?: number
 }
 
 /** The libp2p peer id that belongs to a 32-byte seed. */
@@ -58,6 +60,8 @@ const REDIAL_MS = 1_000
 /** Of two members one dials at once and the other only if that has not helped, so that they seldom meet halfway. */
 const SECOND_DIALLER_MS = 3_000
 const DIAL_TIMEOUT_MS = 5_000
+/** It takes milliseconds; a busy machine gets as long as for an identify that it has to begin again. */
+const SUBSCRIBE_MS = 10_000
 
 const VERDICTS: Record<Verdict, TopicValidatorResult> = {
   accept: TopicValidatorResult.Accept,
@@ -225,6 +229,25 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
     }
   }
 
+  /**
+   * Cuts connections over which no gossip comes. A stream that closes while gossipsub opens it is kept as if it were
+   * open, and on its next connection that peer gossips nothing (17.1.1); nor does it where identify failed. This side
+   * sees a member that subscribes to nothing, and only a new connection makes the other begin again.
+   */
+  const cutSilent = () => {
+    const [topic] = TOPICS
+    const heard = new Set(libp2p.services.pubsub.getSubscribers(names.topic(topic)).map(String))
+    const openedBefore = Date.now() - (options.subscribeMs ?? SUBSCRIBE_MS)
+    for (const connection of [...nameByPeerId.keys()].flatMap((id) =>
+      libp2p.getConnections(peerIdFromString(id)),
+    )) {
+      const peer = connection.remotePeer
+      if (heard.has(peer.toString()) || connection.timeline.open > openedBefore) continue
+      logger.info({ peer: nameOf(peer) }, 'no gossip comes over this connection; connecting anew')
+      connection.abort(new Error('no gossip'))
+    }
+  }
+
   return {
     setPeers,
     async start(given) {
@@ -257,7 +280,10 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
       }
       for (const topic of TOPICS) libp2p.services.pubsub.subscribe(names.topic(topic))
       dialMissing()
-      redial = setInterval(dialMissing, REDIAL_MS)
+      redial = setInterval(() => {
+        cutSilent()
+        dialMissing()
+      }, REDIAL_MS)
     },
     peers: () => [...others.keys()].filter((name) => connectionTo(name) !== undefined),
     send(to: string, kind: FrameKind, bytes: Uint8Array) {

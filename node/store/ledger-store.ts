@@ -72,10 +72,15 @@ export class LedgerStore {
   /**
    * Opens the store over `raw`, writing genesis into an empty one. Throws StoreError: `store-version`,
    * `store-mismatch` for another ledger, `store-damaged`.
+   * @param founding genesis, or the bytes of its block, which are then read
    */
-  static async open(raw: Kv, genesisBytes: Uint8Array, options: StoreOptions = {}): Promise<LedgerStore> {
+  static async open(
+    raw: Kv,
+    founding: Genesis | Uint8Array,
+    options: StoreOptions = {},
+  ): Promise<LedgerStore> {
     const { fresh = false, reserveBytes = DISK_RESERVE_BYTES } = options
-    const genesis = readGenesis(genesisBytes)
+    const genesis = founding instanceof Uint8Array ? readGenesis(founding) : founding
     await records.checkLayout(raw)
     const kv = checkedKv(raw)
     const version = await kv.get(META.version)

@@ -23,7 +23,7 @@ export async function replaceStore<T>(
   try {
     const kv = await openLevel(draft)
     try {
-      result = await build(await LedgerStore.open(kv, genesis.block.bytes, { fresh: true }))
+      result = await build(await LedgerStore.open(kv, genesis, { fresh: true }))
     } finally {
       await kv.close()
     }

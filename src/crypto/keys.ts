@@ -8,11 +8,22 @@ import { type PublicJwk, parseJwk } from './jwk.ts'
 import { fromPem, toPem } from './pem.ts'
 import { ML_DSA, type PublicKey } from './suite.ts'
 
+/** The keys of members are the same objects again and again, and never change. */
+const keyIds = new WeakMap<PublicKey, string>()
+
 /**
  * The name of a key everywhere in the ledger: base64url of its RFC 7638 thumbprint with SHA-256, 43 characters.
  * RFC 9964 makes alg, kty and pub the members that it covers.
  */
 export function keyId(key: PublicKey): string {
+  const known = keyIds.get(key)
+  if (known !== undefined) return known
+  const id = thumbprint(key)
+  keyIds.set(key, id)
+  return id
+}
+
+function thumbprint(key: PublicKey): string {
   const { alg, kty, pub } = publicKeyToJwk(key)
   // The order of the members and the absence of white space are the format. All three values are plain ASCII.
   return toBase64Url(sha256(utf8(`{"alg":"${alg}","kty":"${kty}","pub":"${pub}"}`)))

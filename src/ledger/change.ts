@@ -7,10 +7,10 @@
 import { equalBytes } from '../bytes.ts'
 import { keyId } from '../crypto/keys.ts'
 import { errorMessage, FormatError, RefusedError } from '../errors.ts'
-import { canonicalJson, count, fields, parseCanonicalJson, text } from '../json.ts'
+import { canonicalJson, count, fields, parseJson, text } from '../json.ts'
 import { ENTRY_BYTES_MAX } from '../limits.ts'
 import type { Envelope } from './dsse.ts'
-import { decodeMember, encodeMember, type Member, memberFromJson, memberToJson } from './member.ts'
+import { encodeMember, type Member, memberFromJson, memberToJson } from './member.ts'
 import { isNode, type Membership, membershipOf, type Quorums } from './membership.ts'
 import { checkMemberName, checkOrigin, MEMBER_NAME_BYTES_MAX, ORIGIN_BYTES_MAX } from './names.ts'
 
@@ -31,14 +31,14 @@ export function encodeChange({ ledger, sequence, cosigners, adminQuorum, what }:
 /** Reads what `encodeChange` writes and nothing else. Throws FormatError. */
 export function decodeChange(payload: Uint8Array): Change {
   const names = ['ledger', 'sequence', 'cosigners', 'adminQuorum']
-  const found = fields(parseCanonicalJson(payload, ENTRY_BYTES_MAX), 'The change', names, ['put', 'remove'])
+  const found = fields(parseJson(payload, ENTRY_BYTES_MAX), 'The change', names, ['put', 'remove'])
   if ((found.put === undefined) === (found.remove === undefined)) {
     throw new FormatError('bad-field', 'A change either puts a member record or removes a member by name.')
   }
   const what =
     found.put === undefined
       ? { remove: checkMemberName(text(found.remove, '"remove"', MEMBER_NAME_BYTES_MAX)) }
-      : { put: decodeMember(canonicalJson(memberToJson(memberFromJson(found.put)))) }
+      : { put: memberFromJson(found.put) }
   const change: Change = {
     ledger: checkOrigin(text(found.ledger, '"ledger"', ORIGIN_BYTES_MAX)),
     sequence: count(found.sequence, '"sequence"'),
@@ -46,9 +46,12 @@ export function decodeChange(payload: Uint8Array): Change {
     adminQuorum: count(found.adminQuorum, '"adminQuorum"'),
     what,
   }
-  // A JWK with a `kid` would be a second spelling of the same change.
+  // Besides other JSON for the same values: a JWK with a `kid` would be a second spelling of the change.
   if (!equalBytes(encodeChange(change), payload)) {
-    throw new FormatError('json-not-canonical', 'The change holds more than its fields, such as a "kid".')
+    throw new FormatError(
+      'json-not-canonical',
+      'The change is not in canonical form (RFC 8785), or its key has a "kid".',
+    )
   }
   return change
 }

@@ -6,7 +6,7 @@ import { equalBytes } from '../bytes.ts'
 import { publicKeyFromJwk, publicKeyToJwk } from '../crypto/keys.ts'
 import type { MlDsaAlg, PublicKey } from '../crypto/suite.ts'
 import { FormatError } from '../errors.ts'
-import { canonicalJson, fields, type Json, oneOf, parseCanonicalJson, text, texts } from '../json.ts'
+import { canonicalJson, fields, type Json, oneOf, parseJson, text, texts } from '../json.ts'
 import { ATTRIBUTE_BYTES_MAX, ENTRY_BYTES_MAX } from '../limits.ts'
 import { checkMemberName, MEMBER_NAME_BYTES_MAX } from './names.ts'
 
@@ -68,12 +68,12 @@ export function encodeMember(member: Member): Uint8Array {
 
 /** Reads what `encodeMember` writes and nothing else. Throws FormatError. */
 export function decodeMember(payload: Uint8Array): Member {
-  const member = memberFromJson(parseCanonicalJson(payload, ENTRY_BYTES_MAX))
-  // JWKs may carry a `kid`, which means nothing here and would be a second spelling of the record.
+  const member = memberFromJson(parseJson(payload, ENTRY_BYTES_MAX))
+  // Besides other JSON for the same values: a JWK may carry a `kid`, which means nothing here.
   if (!equalBytes(encodeMember(member), payload)) {
     throw new FormatError(
       'json-not-canonical',
-      'The member record holds more than its fields, such as a "kid".',
+      'The member record is not in canonical form (RFC 8785), or a key in it has a "kid".',
     )
   }
   return member

@@ -14,8 +14,7 @@ import {
   type PolicyGroup,
   type PolicyLog,
   type PolicyWitness,
-  parsePolicy,
-  printPolicy,
+  readBack,
 } from '../notes/policy.ts'
 
 /** How many changes of membership the policy has followed; undefined if it has no group that says so. */
@@ -77,7 +76,7 @@ export function nextPolicy(policy: Policy, change: Change): Policy {
     quorum: renamed(policy.quorum),
   }
   // A validator may come whose name or key the owner has given to something else.
-  return parsePolicy(printPolicy(next))
+  return readBack(next)
 }
 
 /** The lines of each validator. */

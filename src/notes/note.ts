@@ -1,5 +1,5 @@
 /** Signed notes of C2SP signed-note: a text, an empty line, and signature lines. Nothing is verified here. */
-import { concat, fromBase64, fromHex, toBase64, toHex, utf8 } from '../bytes.ts'
+import { concat, exceedsUtf8, fromBase64, fromHex, toBase64, toHex } from '../bytes.ts'
 import { FormatError } from '../errors.ts'
 import { NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX } from '../limits.ts'
 import { checkKeyName } from './vkey.ts'
@@ -26,10 +26,9 @@ export interface Note {
  * back. Throws FormatError bad-note, bad-key, bad-base64 or too-large.
  */
 export function parseNote(note: string): Note {
-  if (note.length > NOTE_BYTES_MAX || utf8(note).length > NOTE_BYTES_MAX) {
+  if (exceedsUtf8(note, NOTE_BYTES_MAX)) {
     throw new FormatError('too-large', `A note has at most ${NOTE_BYTES_MAX} bytes.`, { length: note.length })
   }
-  checkCharacters(note)
   // The text may hold empty lines of its own; the last one in the note is the one that ends it.
   const cut = note.lastIndexOf('\n\n')
   const lines = note.slice(cut + 2)
@@ -42,22 +41,23 @@ export function parseNote(note: string): Note {
       signatures: signatures.length,
     })
   }
-  return { text: note.slice(0, cut + 1), signatures: signatures.map(parseSignatureLine) }
+  const text = note.slice(0, cut + 1)
+  checkCharacters(text)
+  return { text, signatures: signatures.map(parseSignatureLine) }
 }
 
 export function printNote({ text, signatures }: Note): string {
   if (!text.endsWith('\n') || signatures.length === 0) {
     throw new FormatError('bad-note', 'A note is a text that ends in a newline, and at least one signature.')
   }
-  const note = `${text}\n${signatures.map((signature) => `${printSignatureLine(signature)}\n`).join('')}`
-  checkCharacters(note)
-  return note
+  checkCharacters(text)
+  return `${text}\n${signatures.map((signature) => `${printSignatureLine(signature)}\n`).join('')}`
 }
 
 /** Reads one line, without its newline, as witnesses send it by itself. */
 export function parseSignatureLine(line: string): NoteSignature {
-  const [, name, encoded] = /^\u2014 ([^ ]+) ([A-Za-z0-9+/=]+)$/u.exec(line) ?? []
-  if (name === undefined || encoded === undefined) {
+  const [dash, name, encoded, ...rest] = line.split(' ')
+  if (dash !== '\u2014' || !name || !encoded || rest.length > 0) {
     throw new FormatError('bad-note', 'A signature line reads em dash, space, key name, space, base64.')
   }
   checkKeyName(name)
@@ -74,12 +74,13 @@ export function printSignatureLine({ name, keyId, signature }: NoteSignature): s
   return `\u2014 ${name} ${toBase64(concat(fromHex(keyId, KEY_ID_BYTES), signature))}`
 }
 
-// What is not valid Unicode has no UTF-8 bytes of its own, so two different notes would look alike.
-function checkCharacters(note: string): void {
-  for (let i = 0; i < note.length; i++) {
-    if (note.charCodeAt(i) < 0x20 && note[i] !== '\n') {
+// What is not valid Unicode has no UTF-8 bytes of its own, so two different notes would look alike. A signature line
+// need not be looked at: its name is checked as a key name, and base64 has but ASCII.
+function checkCharacters(text: string): void {
+  for (let i = 0; i < text.length; i++) {
+    if (text.charCodeAt(i) < 0x20 && text[i] !== '\n') {
       throw new FormatError('bad-note', 'The only control character in a note is the newline.')
     }
   }
-  if (!note.isWellFormed()) throw new FormatError('bad-note', 'The note is not valid Unicode.')
+  if (!text.isWellFormed()) throw new FormatError('bad-note', 'The note is not valid Unicode.')
 }

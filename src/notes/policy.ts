@@ -1,5 +1,5 @@
 /** Trust policies of C2SP tlog-policy: the keys of logs and witnesses, and which of them make a quorum. */
-import { parseDecimal, toHex, utf8 } from '../bytes.ts'
+import { exceedsUtf8, parseDecimal, toHex } from '../bytes.ts'
 import { FormatError } from '../errors.ts'
 import { POLICY_BYTES_MAX } from '../limits.ts'
 import { parseVkey, printVkey, type VerifierKey } from './vkey.ts'
@@ -65,10 +65,20 @@ export function parsePolicy(text: string): Policy {
 
 /** The policy's text: a line for each log, witness, group, and the quorum. Throws as `parsePolicy` does. */
 export function printPolicy(policy: Policy): string {
+  return printAndRead(policy).text
+}
+
+/** The policy as `parsePolicy` reads it from its text. Throws as `parsePolicy` does. */
+export function readBack(policy: Policy): Policy {
+  return printAndRead(policy).read
+}
+
+function printAndRead(policy: Policy): { text: string; read: Policy } {
   const text = render(policy)
+  const read = parsePolicy(text)
   // Whatever the names and URLs hold, no text leaves that would be read as another policy, or not at all.
-  if (render(parsePolicy(text)) !== text) throw bad('A name or URL of the policy holds white space.')
-  return text
+  if (render(read) !== text) throw bad('A name or URL of the policy holds white space.')
+  return { text, read }
 }
 
 function render({ logs, witnesses, groups, quorum }: Policy): string {
@@ -177,7 +187,7 @@ class PolicyDraft {
 }
 
 function checkCharacters(text: string): void {
-  if (text.length > POLICY_BYTES_MAX || utf8(text).length > POLICY_BYTES_MAX) {
+  if (exceedsUtf8(text, POLICY_BYTES_MAX)) {
     throw new FormatError('too-large', `A policy has at most ${POLICY_BYTES_MAX} bytes.`)
   }
   for (let i = 0; i < text.length; i++) {

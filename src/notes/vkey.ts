@@ -19,7 +19,7 @@ export interface VerifierKey {
 
 /** The key ID that signed-note recommends and tlog-cosignature demands, as 8 hex digits. */
 export function noteKeyId(name: string, type: number, publicKey: Uint8Array): string {
-  return toHex(sha256(concat(utf8(`${name}\n`), Uint8Array.of(type), publicKey)).subarray(0, 4))
+  return toHex(sha256(utf8(`${name}\n`), Uint8Array.of(type), publicKey).subarray(0, 4))
 }
 
 /** Refuses what C2SP does not allow as a key name, with FormatError bad-key. */

@@ -24,7 +24,7 @@ describe('qat backup, restore and fsck', function () {
     await cluster.stop('delta')
     stopped = cluster.folder('delta')
   })
-  after(() => cluster.close())
+  after(() => cluster?.close())
 
   const online = () => ['backup', '--rpc', cluster.url('alpha'), '--out']
   const store = (dir: string) => join(dir, 'store')

@@ -1,6 +1,7 @@
 /** Runs the real command as its users do: a child process, judged by what it prints and how it ends. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -54,9 +55,11 @@ export function run(args: readonly string[], options: RunOptions = {}): Promise<
   child.stdin.on('error', () => undefined) // a command that has ended does not read
   child.stdin.end(options.stdin ?? '')
   options.during?.(child)
+  running.add(child)
   return new Promise((resolve, reject) => {
     child.once('error', reject)
     child.once('close', (code, signal) => {
+      running.delete(child)
       const json = () =>
         out.stdout
           .split('\n')
@@ -81,13 +84,24 @@ export function untilPrinted(child: ChildProcess, pattern: RegExp): Promise<stri
   })
 }
 
-/** A folder that is gone after the suite. */
+/** What a test that failed has left running ends with its suite. */
+const running = new Set<ChildProcess>()
+afterEach(function () {
+  if (this.currentTest?.isFailed()) for (const child of running) child.kill('SIGTERM')
+})
+
+const scratched: string[] = []
+process.once('exit', () => {
+  for (const dir of scratched) rmSync(dir, { recursive: true, force: true })
+})
+
+/** A folder that is gone after the run: what a suite stops in a later hook may still be writing to it. */
 export function scratch(): { path(...names: string[]): string } {
   let dir: string
   before(async () => {
     dir = await mkdtemp(join(tmpdir(), 'qat-cli-'))
+    scratched.push(dir)
   })
-  after(() => rm(dir, { recursive: true, force: true }))
   return { path: (...names) => join(dir, ...names) }
 }
 

@@ -60,8 +60,10 @@ describe('a devnet', function () {
     )
     assert.deepEqual(nodesOf(path('net')).toSorted(), ready.nodes.map(({ pid }) => pid).toSorted())
 
-    // Nodes of another ledger answer on these ports: they are not this devnet's, however ready they are.
-    await assert.rejects(startDevnet({ dir: path('rival'), port }), /taken|in use/)
+    // Nodes of another ledger answer on these ports: they are not this devnet's, however ready they are,
+    // and whoever cannot start says why.
+    const rival = startDevnet({ dir: path('rival'), port })
+    await assert.rejects(rival, /ended while starting: .*(in use|taken)/)
     assert.deepEqual(nodesOf(path('rival')), [])
 
     const env = { QAT_RPC: ready.rpc[1]!, QAT_TOKEN: ready.token }
@@ -128,12 +130,12 @@ describe('a devnet', function () {
     let devnet: Devnet
     const lost: string[] = []
     before(async () => {
-      const options = { dir: path('script'), port: await freeBase(), nodes: 3, logLevel: 'warn' }
+      const options = { dir: path('script'), port: await freeBase(), nodes: 1, logLevel: 'warn' }
       devnet = await startDevnet({ ...options, onExit: (name) => lost.push(name) })
     })
-    after(() => devnet.stop())
+    after(() => devnet?.stop())
 
-    it('kills and restarts one node at a time, without calling it a loss', async () => {
+    it('kills and restarts a node, without calling it a loss', async () => {
       const [alpha] = devnet.nodes
       const first = alpha!.pid!
       await devnet.kill('alpha', 'SIGKILL')
@@ -148,14 +150,6 @@ describe('a devnet', function () {
     it('has the policy and the token of its nodes', async () => {
       assert.match(await readFile(devnet.policyPath, 'utf8'), /^log .*\nquorum validators\n$/s)
       assert.match(devnet.token, /^qat_/)
-    })
-
-    it('says why a node does not start', async () => {
-      const blocked = startDevnet({ dir: path('blocked'), port: Number(new URL(devnet.nodes[0]!.rpc).port) })
-      await assert.rejects(blocked, (error: Error) =>
-        /ended while starting: .*(in use|taken)/.test(error.message),
-      )
-      assert.deepEqual(nodesOf(path('blocked')), [])
     })
   })
 })

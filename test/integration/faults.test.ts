@@ -3,19 +3,10 @@ import assert from 'node:assert/strict'
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { gossipsub, StrictNoSign } from '@chainsafe/libp2p-gossipsub'
 import { generateKeyPair, generateKeyPairFromSeed } from '@libp2p/crypto/keys'
-import { identify } from '@libp2p/identify'
 import type { PrivateKey } from '@libp2p/interface'
-import { noise } from '@libp2p/noise'
-import { ping } from '@libp2p/ping'
-import { tcp } from '@libp2p/tcp'
 import { lpStream } from '@libp2p/utils'
-import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
-import { createLibp2p } from 'libp2p'
-import { readKeyFile } from '../../node/crypto/keyfile.ts'
-import { opensslSuite } from '../../node/crypto/openssl.ts'
 import { FILES, peerSeedOf } from '../../node/folder.ts'
 import { protocols } from '../../node/net/frames.ts'
 import { FRAME, TOPICS } from '../../node/net/network.ts'
@@ -25,6 +16,7 @@ import { printCheckpoint } from '../../src/notes/checkpoint.ts'
 import { signCosignature } from '../../src/notes/cosignature.ts'
 import { printNote } from '../../src/notes/note.ts'
 import { envelopeJson, signedEvent, startCluster, type TestCluster, until } from '../support/cluster.ts'
+import { gossipWith, keyOf, type RawPeer, rawPeer } from '../support/liar.ts'
 
 const code = (expected: string) => (error: unknown) => {
   const { code: found, message } = error as { code: string; message: string }
@@ -37,10 +29,14 @@ const code = (expected: string) => (error: unknown) => {
 describe('a node that cannot start says why', function () {
   this.timeout(30_000)
   let cluster: TestCluster
+  let other: TestCluster | undefined
   before(async () => {
     cluster = await startCluster({ start: false })
   })
-  after(() => cluster.close())
+  after(async () => {
+    await other?.close()
+    await cluster?.close()
+  })
 
   it('when the folder is no node folder', async () => {
     await assert.rejects(startNode(join(cluster.dir, 'nowhere')), code('folder-missing'))
@@ -77,13 +73,12 @@ describe('a node that cannot start says why', function () {
     await cp(cluster.folder('alpha'), twin, { recursive: true, filter: (path) => !path.endsWith('/store') })
     await assert.rejects(startNode(twin, { logLevel: 'silent' }), code('port-in-use'))
     await cluster.stop('alpha')
-    const other = await startCluster({ start: false, ledger: 'other.example/ledger' })
+    other = await startCluster({ start: false, ledger: 'other.example/ledger' })
     await rm(join(other.folder('alpha'), FILES.store), { recursive: true })
     await cp(join(cluster.folder('alpha'), FILES.store), join(other.folder('alpha'), FILES.store), {
       recursive: true,
     })
     await assert.rejects(startNode(other.folder('alpha'), { logLevel: 'silent' }), code('store-mismatch'))
-    await other.close()
   })
 })
 
@@ -95,7 +90,7 @@ describe('a cluster among strangers and liars', function () {
     cluster = await startCluster()
     genesisId = cluster.running('alpha').status().genesis
   })
-  after(() => cluster.close())
+  after(() => cluster?.close())
 
   const metric = async (name: string, pattern: RegExp): Promise<number> => {
     const text = await (await fetch(`${cluster.url(name)}/metrics`)).text()
@@ -108,23 +103,18 @@ describe('a cluster among strangers and liars', function () {
     const { listen } = JSON.parse(await readFile(join(cluster.folder(name), FILES.config), 'utf8'))
     return multiaddr(`${listen[0]}`)
   }
-  const peer = (privateKey: PrivateKey) =>
-    createLibp2p({
-      privateKey,
-      transports: [tcp()],
-      connectionEncrypters: [noise()],
-      streamMuxers: [yamux()],
-      services: {
-        identify: identify(),
-        ping: ping(),
-        pubsub: gossipsub({ globalSignaturePolicy: StrictNoSign, allowPublishToZeroTopicPeers: true }),
-      },
-    })
-  /** Speaks as a member whose own node is stopped. */
-  const impostor = async (name: string) => {
-    const { seed } = await readKeyFile(join(cluster.folder(name), FILES.nodeKey))
-    return peer(await generateKeyPairFromSeed('Ed25519', peerSeedOf(seed)))
+  const peers: RawPeer[] = []
+  const peer = async (privateKey: PrivateKey) => {
+    const made = await rawPeer(privateKey)
+    peers.push(made)
+    return made
   }
+  /** Speaks as a member whose own node is stopped. */
+  const impostor = async (name: string) =>
+    peer(
+      await generateKeyPairFromSeed('Ed25519', peerSeedOf((await keyOf(cluster, name, FILES.nodeKey)).seed)),
+    )
+  afterEach(() => Promise.all(peers.splice(0).map((made) => made.stop())))
   const stillWorks = async () => {
     const entry = envelopeJson(await signedEvent(cluster.submitter))
     const params = { entry, wait: 'final', timeoutMs: 30_000 }
@@ -182,8 +172,7 @@ describe('a cluster among strangers and liars', function () {
       await assert.rejects(lp.read({ signal: AbortSignal.timeout(5_000) }))
     }
     const rejected = await metric(target, /^qat_gossip_messages_total.*reject/)
-    for (const topic of TOPICS) liar.services.pubsub.subscribe(names.topic(topic))
-    await until(() => liar.services.pubsub.getSubscribers(names.topic('blocks')).length > 0)
+    await gossipWith(liar, String(await addressOf(target)), TOPICS.map(names.topic))
     for (const topic of TOPICS) {
       await liar.services.pubsub.publish(names.topic(topic), new TextEncoder().encode(`garbage on ${topic}`))
     }
@@ -191,8 +180,7 @@ describe('a cluster among strangers and liars', function () {
       async () => (await metric(target, /^qat_gossip_messages_total.*reject/)) >= rejected + TOPICS.length,
     )
     // Checkpoints of absurd sizes, well signed by one member: they must not push out those of the others.
-    const { seed } = await readKeyFile(join(cluster.folder(absent), FILES.cosignerKey))
-    const cosigner = opensslSuite.signer('ML-DSA-44', seed)
+    const { signer: cosigner } = await keyOf(cluster, absent, FILES.cosignerKey)
     const accepted = await metric(target, /^qat_gossip_messages_total.*cosignatures/)
     for (let i = 0; i < 12; i++) {
       const checkpoint = { origin: cluster.ledger, size: 1_000_000 + i, root: new Uint8Array(32) }

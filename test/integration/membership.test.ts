@@ -18,6 +18,8 @@ import { freePorts } from '../support/free-ports.ts'
 
 /** How long the cluster may take to see what a change has brought about. */
 const SEEN_MS = 60_000
+/** Between two submissions of a client: the changes are to find entries under way, not a busy machine. */
+const PAUSE_MS = 250
 
 describe('a cluster that changes under load', function () {
   this.timeout(240_000)
@@ -51,13 +53,13 @@ describe('a cluster that changes under load', function () {
   const nodeIn = async (name: string) => (await cluster()).nodes.find((node) => node.name === name)
   const admin = () => ['--admin-key', path('net', 'admin.key'), '--rpc', urlOf('alpha')]
 
-  /** Submits without a break; an attempt that fails was not acknowledged, and does not count. */
+  /** Submits one after the other; an attempt that fails was not acknowledged, and does not count. */
   async function submitTo(name: string): Promise<void> {
     while (loaded) {
       const call = client(name).call('event.submit', { event: event(), wait: 'final', timeoutMs: 8_000 })
       const submission = (await call.catch(() => undefined)) as Submission | undefined
       if (submission?.status === 'final') final.push(submission.id)
-      else await new Promise((resolve) => setTimeout(resolve, 50))
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
     }
   }
 

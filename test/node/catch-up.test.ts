@@ -1,4 +1,4 @@
-/** Catching up in a pipeline: what may overlap, and what must wait. */
+/** Catching up: what may overlap and what must wait, and blocks that come twice or with one left out. */
 import assert from 'node:assert/strict'
 import type { Block as RaftBlock } from '../../consensus/types.ts'
 import { systemClock } from '../../node/clock.ts'
@@ -8,14 +8,27 @@ import { decodeSyncRequest, encodeSyncAnswer } from '../../node/core/sync.ts'
 import { Unapplied } from '../../node/core/unapplied.ts'
 import { opensslSuite } from '../../node/crypto/openssl.ts'
 import { createLogger } from '../../node/logger.ts'
-import { LedgerStore } from '../../node/store/ledger-store.ts'
+import { LedgerStore, toRaftBlock } from '../../node/store/ledger-store.ts'
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
 import { invariant } from '../../src/errors.ts'
+import type { Block } from '../../src/ledger/block.ts'
+import { extend, genesisState } from '../../src/ledger/chain.ts'
+import type { Entry } from '../../src/ledger/entry.ts'
 import { parseCheckpoint } from '../../src/notes/checkpoint.ts'
 import { parseNote } from '../../src/notes/note.ts'
+import {
+  blockOn,
+  exampleEntry,
+  exampleGenesis,
+  LEDGER,
+  nodeSigner,
+  refused,
+  TIME,
+} from '../ledger/fixture.ts'
 import { type Chain, fillStore, makeChain } from '../store/fixture.ts'
 import { until } from '../support/cluster.ts'
 import { memoryKv } from '../support/memory-kv.ts'
+import { mth, path } from '../support/naive-tree.ts'
 
 const BLOCKS = 8
 const BLOCKS_EACH = 2
@@ -147,6 +160,8 @@ describe('a node that catches up in several parts', () => {
     await until(() => node.asked.length >= 4)
     assert.deepEqual(node.installed, [])
     bad = false
+    // By now it may have asked everybody often enough to wait for news.
+    node.puller.pullTo(BLOCKS)
     await until(() => node.installed.length === 1)
     node.puller.stop()
   })
@@ -161,11 +176,96 @@ describe('a node that catches up in several parts', () => {
     assert.equal(node.installed.length, 1)
   })
 
-  it('follows to the end without being told how far, and says when there is no more', async () => {
+  it('follows to the end without being told how far, and says at once that it holds all there was', async () => {
     const node = await follower()
     const applying = setInterval(() => void node.apply(), 1)
-    while (!(await node.puller.follow())) assert.equal(node.fatal(), undefined)
-    clearInterval(applying)
+    // Asking again would be too late under load: by then there would be more.
+    assert.equal(await node.puller.follow().finally(() => clearInterval(applying)), true)
+    assert.equal(node.fatal(), undefined)
     assert.equal(node.store.tip.height, BLOCKS)
+  })
+})
+
+describe('proven blocks that come while ordering brings the same ones, or from somebody who leaves one out', () => {
+  const evidence = { sawSeal() {} } as unknown as PullerPorts['evidence']
+  let store: LedgerStore
+  let unapplied: Unapplied
+  let entry: Entry
+  let first: Block
+  let second: Block
+  let leaves: Uint8Array[]
+
+  beforeEach(async () => {
+    const genesis = await exampleGenesis()
+    store = await LedgerStore.open(memoryKv(), genesis.block.bytes, { fresh: true })
+    unapplied = new Unapplied(
+      store,
+      new Pool(),
+      { urgent: opensslSuite, past: opensslSuite },
+      evidence,
+      systemClock,
+    )
+    entry = await exampleEntry()
+    const start = genesisState(genesis)
+    first = await blockOn(start, [entry], {}, nodeSigner)
+    second = await blockOn(extend(start, first, [entry]), [], { time: TIME + 9_000 }, nodeSigner)
+    leaves = [...genesis.block.leaves, ...first.leaves, ...second.leaves]
+  })
+
+  it('takes a block for good that is applied while its second copy is being checked', async () => {
+    const { hash } = store.tip
+    const applying = store.apply([{ block: first, entries: [entry] }])
+    const checked = await unapplied.check(hash, [toRaftBlock(first)], Number.POSITIVE_INFINITY)
+    await applying
+    assert.deepEqual(
+      checked.map(({ hash }) => hash),
+      [first.id],
+    )
+  })
+
+  it('refuses an entry that stands elsewhere', async () => {
+    await store.apply([{ block: first, entries: [entry] }])
+    const again = await blockOn(store.state, [entry], { time: TIME + 9_000 }, nodeSigner)
+    await assert.rejects(
+      unapplied.check(store.tip.hash, [toRaftBlock(again)], Number.POSITIVE_INFINITY),
+      refused('duplicate-entry'),
+    )
+  })
+
+  it('takes no answer that leaves out a block, although its parent is in the log', async () => {
+    await unapplied.check(store.tip.hash, [toRaftBlock(first)], Number.POSITIVE_INFINITY)
+    const size = leaves.length
+    const answer = encodeSyncAnswer({
+      certificate: 'verified elsewhere',
+      path: path(size - 1, leaves),
+      blocks: [second.bytes],
+    })
+    const installed: RaftBlock[] = []
+    const fatal: unknown[] = []
+    let asked = 0
+    const request = async () => {
+      asked++
+      return answer
+    }
+    const ports = {
+      network: { peers: () => ['bob'], request },
+      driver: { raft: { commit: 0 }, install: (blocks: RaftBlock[]) => installed.push(...blocks) },
+      store,
+      unapplied,
+      certifier: {
+        size: 0,
+        boundaryDue: false,
+        receiveCertificate: async () => ({ origin: LEDGER, size, root: mth(leaves) }),
+      },
+      evidence,
+      clock: { ...systemClock, after: (_: number, fn: () => void) => systemClock.after(0, fn) },
+      logger: createLogger('test', 'silent'),
+      onFatal: (error: unknown) => fatal.push(error),
+    } as unknown as PullerPorts
+    const puller = new Puller(ports)
+    puller.pullTo(2)
+    await until(() => asked >= 2 || installed.length > 0)
+    puller.stop()
+    assert.deepEqual([installed.map(({ height }) => height), fatal], [[], []])
   })
 })

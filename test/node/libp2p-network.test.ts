@@ -1,11 +1,18 @@
 /** What a node's network survives: names it does not know (any more), and member records that make no sense. */
 import assert from 'node:assert/strict'
+import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
+import { multiaddr } from '@multiformats/multiaddr'
 import { createLogger } from '../../node/logger.ts'
 import { createMetrics } from '../../node/metrics.ts'
+import { protocols } from '../../node/net/frames.ts'
 import { createNetwork, peerIdOf } from '../../node/net/libp2p-network.ts'
-import type { Network, NetworkHandlers, PeerRecord } from '../../node/net/network.ts'
+import { type Network, type NetworkHandlers, type PeerRecord, TOPICS } from '../../node/net/network.ts'
 import { until } from '../support/cluster.ts'
 import { freePorts } from '../support/free-ports.ts'
+import { rawPeer } from '../support/liar.ts'
+
+const GENESIS_ID = 'ab'.repeat(32)
+const SUBSCRIBE_MS = 2_000
 
 describe('a network of two members', function () {
   this.timeout(30_000)
@@ -30,14 +37,14 @@ describe('a network of two members', function () {
     const open = async (self: 'alpha' | 'bravo', i: number) => {
       const logger = createLogger(self, 'silent')
       const metrics = createMetrics({ node: self, ledger: 'test' })
-      const genesisId = 'ab'.repeat(32)
       const network = await createNetwork({
         self,
-        genesisId,
+        genesisId: GENESIS_ID,
         peerSeed: seeds[self],
         listen: [address(i)],
         logger,
         metrics,
+        subscribeMs: SUBSCRIBE_MS,
       })
       network.setPeers({ nodes, former: new Map() })
       await network.start(handlers)
@@ -67,5 +74,26 @@ describe('a network of two members', function () {
     await until(() => alpha.peers().length === 1)
     assert.deepEqual(alpha.peers(), ['bravo'])
     assert.equal(nodes[1]!.peerId, peerId)
+  })
+
+  it('connects anew to a member from whom no gossip comes, and only to that one', async () => {
+    const seed = new Uint8Array(32).fill(4)
+    const mute = await rawPeer(await generateKeyPairFromSeed('Ed25519', seed))
+    try {
+      const echo = { name: 'echo', peerId: await peerIdOf(seed), addresses: [] }
+      alpha.setPeers({ nodes: [...nodes, echo], former: new Map() })
+      const connection = await mute.dial(multiaddr(nodes[0]!.addresses[0]!))
+      await until(() => alpha.peers().length === 2)
+      await until(() => connection.status !== 'open')
+      await until(() => alpha.peers().join() === 'bravo')
+
+      mute.services.pubsub.subscribe(protocols(GENESIS_ID).topic(TOPICS[0]))
+      const second = await mute.dial(multiaddr(nodes[0]!.addresses[0]!))
+      await new Promise((resolve) => setTimeout(resolve, 2 * SUBSCRIBE_MS))
+      assert.equal(second.status, 'open')
+      assert.deepEqual(alpha.peers(), ['bravo', 'echo'])
+    } finally {
+      await mute.stop()
+    }
   })
 })

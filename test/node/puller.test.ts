@@ -12,7 +12,7 @@ describe('a node that is told of blocks nobody has', () => {
     const ports = {
       network: { peers: () => ['alpha', 'bravo'], request, misbehaved() {} },
       driver: { raft: { commit: 7 } },
-      store: { tip: { height: 7 } },
+      store: { tip: { height: 7 }, members: { newest: { sequence: 0 } } },
       certifier: { size: 0, boundaryDue: false, receiveCertificate: async () => ({ size: 0 }) },
       clock: { after: (_: number, fn: () => void) => setImmediate(fn) },
       logger: createLogger('test', 'silent'),

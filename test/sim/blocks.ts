@@ -2,7 +2,7 @@
  * Every block that any node has ever written, as the judge sees them: by content, each read once. With the twin
  * of the tree: roots computed word by word as RFC 6962 defines them, with nothing of src/merkle.
  */
-import { createHash } from 'node:crypto'
+import { createHash, hash } from 'node:crypto'
 import { toHex } from '../../src/bytes.ts'
 import { type Block, decodeBlock } from '../../src/ledger/block.ts'
 
@@ -15,7 +15,7 @@ export class Blocks {
   read(bytes: Uint8Array): Block {
     const known = this.#byBytes.get(bytes)
     if (known !== undefined) return known
-    const content = createHash('sha256').update(bytes).digest('base64')
+    const content = hash('sha256', bytes, 'base64')
     const block = this.#byContent.get(content) ?? decodeBlock(bytes.slice())
     this.#byContent.set(content, block)
     this.#byBytes.set(bytes, block)

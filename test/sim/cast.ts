@@ -3,7 +3,7 @@
  * Made once for each number and suite.
  */
 import type { SignatureSuite, Signer } from '../../src/crypto/suite.ts'
-import { createGenesis, DEFAULT_LIMITS } from '../../src/ledger/genesis.ts'
+import { createGenesis, DEFAULT_LIMITS, type Genesis } from '../../src/ledger/genesis.ts'
 import type { Member, NodeMember, Submitter } from '../../src/ledger/member.ts'
 import { defaultCosigners } from '../../src/ledger/membership.ts'
 import { EPOCH } from './life.ts'
@@ -19,7 +19,7 @@ export interface Cast {
   readonly founders: readonly string[]
   /** All nodes: founders, and those that may join. */
   readonly names: readonly string[]
-  readonly genesis: Uint8Array
+  readonly genesis: Genesis
   readonly clients: readonly Signer[]
   /** A submitter that may log from few sources only, and whose key the liars have. */
   readonly narrow: Signer
@@ -80,7 +80,7 @@ async function makeCast(size: number, newcomers: number, suite: SignatureSuite):
     limits: DEFAULT_LIMITS,
   }
   const genesis = await createGenesis(parameters, members, admins)
-  return { founders, names, genesis: genesis.block.bytes, clients, narrow, admins, suite, keysOf }
+  return { founders, names, genesis, clients, narrow, admins, suite, keysOf }
 }
 
 /** Makes keys when they are first asked for: real ones cost time, and few are ever replaced. */

@@ -179,28 +179,26 @@ export class SimDisk {
     }
   }
 
+  /** The layer above makes the bytes of every batch anew, with their checksums, and keeps nothing of them. */
   #write(life: Life, watch: DiskWatch, batch: readonly KvWrite[], sync: boolean): Promise<void> {
     // A process that is dead in the middle of a step writes no more.
     if (!life.alive) return new Promise(() => {})
     const content = batch.map(({ key, value }) =>
-      value === undefined ? { key } : { key, value: value.subarray(0, -CHECKSUM_BYTES) },
+      value === undefined ? { key } : { key, value: this.#content(value)! },
     )
     watch.writes(content)
     if (!life.alive) return new Promise(() => {})
-    const copy = batch.map(({ key, value }) =>
-      value === undefined ? { key } : { key, value: value.slice() },
-    )
     const error = this.#refusal()
     return new Promise((resolve, reject) => {
       if (error !== undefined) {
-        if (this.#random.chance(0.5)) this.#queue.push({ batch: copy, sync: false, done: () => {} })
+        if (this.#random.chance(0.5)) this.#queue.push({ batch, sync: false, done: () => {} })
         life.later(1, () => reject(storeError(error)))
         return
       }
-      this.#queue.push({ batch: copy, sync, done: resolve })
+      this.#queue.push({ batch, sync, done: resolve })
       const slow = this.#random.chance(0.02) ? 10 : 1
       const ms = sync ? this.#random.int(1, this.#pace.syncMaxMs * slow) : this.#random.int(0, 1)
-      life.later(ms, () => this.#arrive(watch, copy))
+      life.later(ms, () => this.#arrive(watch, batch))
     })
   }
 

@@ -1,7 +1,14 @@
 /** Answers of a liar to those who ask it: for blocks, for what binds it, for what is committed. */
 import { isReadRequest } from '../../node/core/reads.ts'
 import { encodePromises, isPromisesRequest } from '../../node/core/recovery.ts'
-import { decodeSyncAnswer, encodeSyncAnswer, type SyncAnswer } from '../../node/core/sync.ts'
+import {
+  decodeSyncAnswer,
+  decodeSyncRequest,
+  encodeSyncAnswer,
+  encodeSyncRequest,
+  type SyncAnswer,
+  type SyncRequest,
+} from '../../node/core/sync.ts'
 import { utf8 } from '../../src/bytes.ts'
 import type { Signer } from '../../src/crypto/suite.ts'
 import { type Block, decodeBlock } from '../../src/ledger/block.ts'
@@ -23,11 +30,11 @@ export interface FalseWitness {
   now(): number
 }
 
-/** What the liar says in place of its true answer. */
+/** What the liar says in place of the true answer, which `ask` gives to any request. */
 export async function falseAnswer(
   witness: FalseWitness,
   request: Uint8Array,
-  truth: Uint8Array,
+  ask: (request: Uint8Array) => Promise<Uint8Array>,
 ): Promise<Uint8Array> {
   const { random } = witness
   if (isPromisesRequest(request)) {
@@ -38,14 +45,32 @@ export async function falseAnswer(
     return encodePromises({ term, tail: { height, term }, recovering: false })
   }
   if (isReadRequest(request)) return utf8(JSON.stringify({ height: random.pick([0, 1_000_000]) }))
+  const truth = await ask(request)
   if (random.chance(0.15)) return garbage(random)
   if (random.chance(0.15)) return truth.subarray(0, random.int(0, truth.length))
   const answer = decodeSyncAnswer(truth)
-  const blocks = answer.blocks.map((bytes) => decodeBlock(bytes))
-  const last = blocks.at(-1)
-  if (last === undefined) return truth
+  const last = lastOf(answer)
+  if (last === undefined) return beyond(witness, decodeSyncRequest(request), ask, truth)
   const lie = random.pick([aGap, anotherLast, oneMore, noQuorum, ownLinesOnly])
   return encodeSyncAnswer({ ...answer, ...(await lie(witness, answer, last)) })
+}
+
+/** Who holds all that is certified gets the next block all the same, with the proof of the one before it. */
+async function beyond(
+  witness: FalseWitness,
+  { from, certified }: SyncRequest,
+  ask: (request: Uint8Array) => Promise<Uint8Array>,
+  truth: Uint8Array,
+): Promise<Uint8Array> {
+  const before = decodeSyncAnswer(await ask(encodeSyncRequest({ from: Math.max(from - 1, 1), certified })))
+  const last = lastOf(before)
+  if (last?.seal.height !== from - 1) return truth
+  return encodeSyncAnswer({ ...before, blocks: [await next(witness, last)] })
+}
+
+function lastOf({ blocks }: SyncAnswer): Block | undefined {
+  const bytes = blocks.at(-1)
+  return bytes && decodeBlock(bytes)
 }
 
 export function garbage(random: Random): Uint8Array {

@@ -10,11 +10,11 @@ import type { SignatureSuite } from '../../src/crypto/suite.ts'
 import { errorMessage } from '../../src/errors.ts'
 import type { Block } from '../../src/ledger/block.ts'
 import type { GenesisParameters } from '../../src/ledger/genesis.ts'
-import { cosignerName, policyOf } from '../../src/ledger/membership.ts'
+import { cosignerName, type Membership, policyOf } from '../../src/ledger/membership.ts'
 import { verifyCertificate } from '../../src/notes/certificate.ts'
 import { parseCheckpoint } from '../../src/notes/checkpoint.ts'
 import { parseNote } from '../../src/notes/note.ts'
-import { satisfied } from '../../src/notes/policy.ts'
+import { type Policy, satisfied } from '../../src/notes/policy.ts'
 import { mth } from '../support/naive-tree.ts'
 import { type Blocks, TreeTwin } from './blocks.ts'
 import type { Judged, Report } from './judge.ts'
@@ -46,6 +46,7 @@ export class LedgerJudge {
   readonly #applied = new Map<string, Applied[]>()
   readonly #cosigned = new Map<string, { size: number; root: string }>()
   readonly #notes = new Set<string>()
+  readonly #policies = new Map<Membership, Policy>()
   /** By block hash: the honest nodes that have cosigned the tree that ends with the block. */
   readonly #vouched = new Map<string, Set<string>>()
   #newest: Pick<Applied, 'size' | 'hash'>
@@ -186,8 +187,8 @@ export class LedgerJudge {
     }
     if (size > this.#newest.size) this.#newest = own
     const membership = this.#rules.members.before(own.hash)
-    const policy = policyOf(this.#rules.parameters.ledger, membership)
-    this.#quorum(node, note, own.hash)
+    const policy = this.#policyOf(membership)
+    this.#quorum(node, note, membership, policy)
     const holders = this.#nodes().filter(
       (each) =>
         each.honest &&
@@ -207,16 +208,22 @@ export class LedgerJudge {
     )
   }
 
+  /** Made once for each membership. */
+  #policyOf(membership: Membership): Policy {
+    const policy = this.#policies.get(membership) ?? policyOf(this.#rules.parameters.ledger, membership)
+    this.#policies.set(membership, policy)
+    return policy
+  }
+
   /** The policy of its size is that of the members before the block with which it ends. */
-  #quorum({ name }: Judged, note: string, hash: string): void {
+  #quorum({ name }: Judged, note: string, membership: Membership, policy: Policy): void {
     const { ledger } = this.#rules.parameters
-    const membership = this.#rules.members.before(hash)
     const keys = new Set(note.split('\n\u2014 ').map((line) => line.slice(0, line.indexOf(' '))))
     const cosigners = membership.validators.filter((validator) =>
       keys.has(cosignerName(ledger, validator.name)),
     )
     const names = new Set(cosigners.map((validator) => validator.name))
-    if (!satisfied(policyOf(ledger, membership), names) || !keys.has(ledger)) {
+    if (!satisfied(policy, names) || !keys.has(ledger)) {
       this.#fail(`${name} takes a certificate without a quorum`)
     }
   }

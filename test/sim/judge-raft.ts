@@ -21,6 +21,11 @@ interface Seen {
   tail: number
 }
 
+interface HardState {
+  readonly term: number
+  readonly votedFor: string | null
+}
+
 export class RaftJudge {
   readonly #nodes: () => readonly Judged[]
   readonly #blocks: Blocks
@@ -29,6 +34,8 @@ export class RaftJudge {
   readonly #leaders = new Map<number, string>()
   readonly #met = new Map<string, string>()
   readonly #seen = new Map<string, Seen>()
+  /** By the bytes on a disk, which are the same object until it is written again. */
+  readonly #hardStates = new WeakMap<Uint8Array, HardState>()
   /** By height: hash, and term of the leader that committed it. */
   readonly committed: { hash: string; term: number }[]
 
@@ -144,12 +151,19 @@ export class RaftJudge {
     return bytes && this.#blocks.read(bytes).id
   }
 
+  #hardState(bytes: Uint8Array | undefined): HardState {
+    if (bytes === undefined) return { term: 0, votedFor: null }
+    const state = this.#hardStates.get(bytes) ?? (JSON.parse(fromUtf8(bytes)) as HardState)
+    this.#hardStates.set(bytes, state)
+    return state
+  }
+
   /** Nothing leaves that rests on what the disk does not hold. */
   sends(node: Judged, to: string, bytes: Uint8Array): void {
     const message = decodeMessage(bytes)
     const { name, disk } = node
     const { kind, term } = message
-    const state = hardState(disk.durable(META.hardState))
+    const state = this.#hardState(disk.durable(META.hardState))
     const future = kind === 'pre-vote' || (kind === 'pre-vote-reply' && message.granted)
     if (!future && term !== state.term) {
       this.#fail(`${name} sends ${kind} of term ${term}; its disk says ${state.term}`)
@@ -168,10 +182,6 @@ export class RaftJudge {
 /** The height that an answer claims to have on disk. */
 function restsOn(message: Message): number | undefined {
   return message.kind === 'append-reply' ? message.match : undefined
-}
-
-function hardState(bytes: Uint8Array | undefined): { term: number; votedFor: string | null } {
-  return bytes === undefined ? { term: 0, votedFor: null } : JSON.parse(fromUtf8(bytes))
 }
 
 /** The height that a power cut now would leave as applied; -1 if not even genesis. */

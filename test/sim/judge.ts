@@ -11,7 +11,7 @@ import { fromU64, fromUtf8 } from '../../src/bytes.ts'
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
 import type { Block } from '../../src/ledger/block.ts'
 import { decodeEnvelope } from '../../src/ledger/dsse.ts'
-import { readGenesis } from '../../src/ledger/genesis.ts'
+import type { Genesis } from '../../src/ledger/genesis.ts'
 import { decodeSeal, type Seal } from '../../src/ledger/seal.ts'
 import { BLOCK_ENTRIES_MAX } from '../../src/limits.ts'
 import { decodeEntryBundle } from '../../src/merkle/tiles.ts'
@@ -55,10 +55,10 @@ export class Judge {
    * With `lies`, some break the rules, or may unknowingly, and only what holds in spite of them is judged.
    * @param now milliseconds since 1970, by a clock that is right
    */
-  constructor(genesis: Uint8Array, suite: SignatureSuite, lies: boolean, now: () => number) {
+  constructor(genesis: Genesis, suite: SignatureSuite, lies: boolean, now: () => number) {
     this.#lies = lies
-    const { block, parameters, membership } = readGenesis(genesis)
-    this.blocks.read(genesis)
+    const { block, parameters, membership } = genesis
+    this.blocks.read(block.bytes)
     const nodes = () => [...this.#nodes.values()]
     const fail: Report = (finding) => this.fail(finding)
     const members = new MembersTwin(this.blocks, block, membership, fail)

@@ -17,11 +17,13 @@
 import type { Append, Message } from '../../consensus/messages.ts'
 import type { BlockRef, Block as RaftBlock } from '../../consensus/types.ts'
 import { decodeMessage, encodeMessage } from '../../consensus/wire.ts'
+import { type Announcement, signAnnouncement } from '../../node/core/announcement.ts'
 import { FRAME, type Network, type Topic } from '../../node/net/network.ts'
 import { toRaftBlock } from '../../node/store/ledger-store.ts'
 import { fromHex, fromUtf8, toHex, utf8 } from '../../src/bytes.ts'
 import { keyId } from '../../src/crypto/keys.ts'
 import { decodeBlock, sealBlock } from '../../src/ledger/block.ts'
+import { decodeEnvelope } from '../../src/ledger/dsse.ts'
 import { cosignerName } from '../../src/ledger/membership.ts'
 import { BLOCK_ENTRIES_MAX } from '../../src/limits.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
@@ -86,7 +88,7 @@ export class Liar {
       start: (handlers) =>
         port.start({
           ...handlers,
-          request: async (from, bytes) => this.#answer(bytes, await handlers.request(from, bytes)),
+          request: (from, bytes) => this.#answer(bytes, (question) => handlers.request(from, question)),
         }),
       send: (to, kind, bytes) => {
         if (kind !== FRAME.raft) return port.send(to, kind, bytes)
@@ -103,7 +105,8 @@ export class Liar {
         if (topic === 'cosignatures') await this.#cosignTwo(bytes)
         if (topic === 'cosignatures' && this.#tells('withholds', 0.5)) return
         if (topic === 'blocks') await this.#showSecond(bytes)
-        await port.publish(topic, bytes)
+        const boasts = topic === 'status' && this.#tells('answers falsely', 0.6)
+        await port.publish(topic, boasts ? await this.#boast(bytes) : bytes)
         if (this.#tells('sends garbage', 0.1)) await port.publish(topic, garbage(this.#tools.random))
       },
     }
@@ -148,11 +151,22 @@ export class Liar {
     }
   }
 
-  /** What it answers, given the true answer. */
-  async #answer(request: Uint8Array, truth: Uint8Array): Promise<Uint8Array> {
+  /** What it answers, given a way to learn the true answer. */
+  async #answer(
+    request: Uint8Array,
+    truth: (request: Uint8Array) => Promise<Uint8Array>,
+  ): Promise<Uint8Array> {
     const { random, keys, now } = this.#tools
-    if (!this.#tells('answers falsely', 0.6)) return truth
+    if (!this.#tells('answers falsely', 0.6)) return truth(request)
     return falseAnswer({ name: this.#name, random, keys, now }, request, truth)
+  }
+
+  /** Says of itself that it holds a block more than there is, so that the others ask for it. */
+  async #boast(bytes: Uint8Array): Promise<Uint8Array> {
+    const { payload } = decodeEnvelope(bytes)
+    const said = JSON.parse(fromUtf8(payload)) as Omit<Announcement, 'time'> & { readonly time: string }
+    const boast = { ...said, height: said.height + 1, time: Date.parse(said.time) }
+    return signAnnouncement(boast, this.#tools.keys.node)
   }
 
   /** The chain that a peer is to believe in; sometimes the other one, and sometimes one after the other. */

@@ -3,10 +3,9 @@
  * delay follow from it. First come faults; then everything is healed, and the cluster must agree and make new
  * entries final within a bounded time. A violation replays with the same seed, to the last event.
  */
-import { useSha256 } from '../../src/crypto/hash.ts'
+import { useNativeCode } from '../../node/crypto/native.ts'
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
 import { decodeEntry } from '../../src/ledger/entry.ts'
-import { readGenesis } from '../../src/ledger/genesis.ts'
 import type { NodeMember } from '../../src/ledger/member.ts'
 import { Random } from '../consensus/sim/random.ts'
 import { type Cast, castOf, nodeMember } from './cast.ts'
@@ -21,7 +20,7 @@ import { EPOCH } from './life.ts'
 import { FINE, SimNetwork } from './network.ts'
 import { SimNode, type World } from './node.ts'
 import { type Plan, planOf, type SimOptions } from './plan.ts'
-import { sha256, standInSuite, synchronousSuite } from './suite.ts'
+import { standInSuite, synchronousSuite } from './suite.ts'
 import { Timeline } from './timeline.ts'
 import { Transcript } from './transcript.ts'
 
@@ -48,7 +47,7 @@ export interface Outcome {
 }
 
 export async function simulate(seed: number, options: SimOptions = {}): Promise<Outcome> {
-  useSha256(sha256)
+  useNativeCode()
   const random = new Random(seed)
   const plan = planOf(random, options)
   const suite = plan.realSignatures ? synchronousSuite : standInSuite
@@ -93,7 +92,7 @@ class Simulation {
     this.#seed = seed
     this.#plan = plan
     this.#suite = cast.suite
-    this.#genesis = readGenesis(cast.genesis).block.id
+    this.#genesis = cast.genesis.block.id
     const lies = plan.liars > 0 || plan.oldCopy
     const judge = new Judge(cast.genesis, cast.suite, lies, () => EPOCH + this.#timeline.now)
     const shared = { timeline: this.#timeline, random, judge, transcript: this.#transcript }

@@ -186,7 +186,7 @@ describe('a store on disk, damaged by hand', function () {
     const [original] = await files(sound, /\.ldb$/)
     const { size } = await stat(original!)
     let found = 0
-    const places = Array.from({ length: 24 }, (_, i) => Math.floor(((i + 0.5) * size) / 24))
+    const places = Array.from({ length: 12 }, (_, i) => Math.floor(((i + 0.5) * size) / 12))
     // The last bytes are LevelDB's own index of the table.
     for (const at of [...places, size - 20, size - 60, size - 200]) {
       const folder = await copy()
@@ -208,6 +208,6 @@ describe('a store on disk, damaged by hand', function () {
       assert.deepEqual(differences(await contentOf(kv)), [], `byte ${at}`)
       await kv.close()
     }
-    assert.ok(found >= 20, `${found}`)
+    assert.ok(found >= 11, `${found}`)
   })
 })

@@ -9,7 +9,7 @@ import { checkStore } from '../../node/store/fsck.ts'
 import { blockKey, eventKey, indexKey, leafKey, META, tileKey } from '../../node/store/keys.ts'
 import { LedgerStore } from '../../node/store/ledger-store.ts'
 import { repairStore } from '../../node/store/repair.ts'
-import { fromHex, toHex, u64, utf8 } from '../../src/bytes.ts'
+import { equalBytes, fromHex, toHex, u64, utf8 } from '../../src/bytes.ts'
 import { EVENT, entryOf, refused } from '../ledger/fixture.ts'
 import { type MemoryKv, memoryKv } from '../support/memory-kv.ts'
 import { type Chain, fillStore, makeChain } from './fixture.ts'
@@ -98,6 +98,8 @@ describe('fsck', function () {
         const raw = damagedStore(({ map }) => {
           const stored = map.get(name)!
           const bit = at % (8 * stored.length)
+          // What is replaced by itself is not damaged.
+          fc.pre(what !== 'replace' || !equalBytes(stored, sealValue(fromHex(name), u64(at))))
           if (what === 'flip') stored[bit >> 3]! ^= 1 << (bit & 7)
           if (what === 'cut') map.set(name, stored.slice(0, at % stored.length))
           if (what === 'remove') map.delete(name)

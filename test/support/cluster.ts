@@ -107,11 +107,17 @@ export async function startCluster(
       await rm(dir, { recursive: true, force: true })
     },
   }
-  if (options.start ?? true) {
-    await Promise.all(NAMES.map((name) => cluster.start(name)))
-    await cluster.settled()
+  try {
+    if (options.start ?? true) {
+      const started = await Promise.allSettled(NAMES.map((name) => cluster.start(name)))
+      for (const node of started) if (node.status === 'rejected') throw node.reason
+      await cluster.settled()
+    }
+    return cluster
+  } catch (error) {
+    await cluster.close()
+    throw error
   }
-  return cluster
 }
 
 export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 40_000): Promise<void> {

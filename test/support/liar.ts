@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { gossipsub, StrictNoSign } from '@chainsafe/libp2p-gossipsub'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { identify } from '@libp2p/identify'
+import type { PrivateKey } from '@libp2p/interface'
 import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
@@ -13,9 +14,12 @@ import { readKeyFile } from '../../node/crypto/keyfile.ts'
 import { opensslSuite } from '../../node/crypto/openssl.ts'
 import { FILES, peerSeedOf, readNodeFolder } from '../../node/folder.ts'
 import { protocols } from '../../node/net/frames.ts'
-import type { Topic } from '../../node/net/network.ts'
+import { TOPICS, type Topic } from '../../node/net/network.ts'
 import type { Signer } from '../../src/crypto/suite.ts'
 import { type TestCluster, until } from './cluster.ts'
+
+/** In which gossip begins even on a busy machine. */
+const GOSSIP_MS = 5_000
 
 export interface Liar {
   readonly name: string
@@ -34,8 +38,35 @@ export async function startLiar(
 ): Promise<Liar> {
   const node = await keyOf(cluster, name, FILES.nodeKey)
   const cosigner = await keyOf(cluster, name, FILES.cosignerKey)
-  const libp2p = await createLibp2p({
-    privateKey: await generateKeyPairFromSeed('Ed25519', peerSeedOf(node.seed)),
+  const libp2p = await rawPeer(await generateKeyPairFromSeed('Ed25519', peerSeedOf(node.seed)))
+  const { genesis } = await readNodeFolder(cluster.folder(name))
+  const topicOf = protocols(genesis.block.id).topic
+  try {
+    for (const other of others) {
+      const { config } = await readNodeFolder(cluster.folder(other))
+      await gossipWith(libp2p, config.listen[0]!, TOPICS.map(topicOf))
+    }
+  } catch (error) {
+    await libp2p.stop()
+    throw error
+  }
+  return {
+    name,
+    nodeKey: node.signer,
+    cosigner: cosigner.signer,
+    publish: async (topic, bytes) => {
+      await libp2p.services.pubsub.publish(topicOf(topic), bytes)
+    },
+    stop: async () => libp2p.stop(),
+  }
+}
+
+export type RawPeer = Awaited<ReturnType<typeof rawPeer>>
+
+/** libp2p alone, which says and hears what a test wants. */
+export function rawPeer(privateKey: PrivateKey) {
+  return createLibp2p({
+    privateKey,
     transports: [tcp()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
@@ -49,24 +80,21 @@ export async function startLiar(
       }),
     },
   })
-  const { genesis } = await readNodeFolder(cluster.folder(name))
-  const topicOf = protocols(genesis.block.id).topic
-  const { pubsub } = libp2p.services
-  for (const other of others) {
-    const { config } = await readNodeFolder(cluster.folder(other))
-    await libp2p.dial(multiaddr(config.listen[0]!))
-  }
-  return {
-    name,
-    nodeKey: node.signer,
-    cosigner: cosigner.signer,
-    async publish(topic, bytes) {
-      pubsub.subscribe(topicOf(topic))
-      await until(() => pubsub.getSubscribers(topicOf(topic)).length >= others.length)
-      await pubsub.publish(topicOf(topic), bytes)
-    },
-    stop: async () => libp2p.stop(),
-  }
+}
+
+/** Connects to a node, and again until it gossips: a node that has just lost this peer may keep a dead stream to it. */
+export async function gossipWith(peer: RawPeer, address: string, topics: readonly string[]): Promise<void> {
+  const { pubsub } = peer.services
+  for (const topic of topics) pubsub.subscribe(topic)
+  await until(async () => {
+    const connection = await peer.dial(multiaddr(address))
+    const hears = () =>
+      topics.every((topic) => pubsub.getSubscribers(topic).some((id) => id.equals(connection.remotePeer)))
+    return until(hears, GOSSIP_MS).then(
+      () => true,
+      () => connection.close().then(() => false),
+    )
+  })
 }
 
 /** A private key of a node of the cluster. */

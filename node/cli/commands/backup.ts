@@ -3,10 +3,10 @@ import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { fromBase64 } from '../../../src/bytes.ts'
-import { useSha256 } from '../../../src/crypto/hash.ts'
 import { count, object } from '../../../src/json.ts'
 import { answerFrom, encodeSyncAnswer } from '../../core/sync.ts'
-import { opensslSuite, sha256 } from '../../crypto/openssl.ts'
+import { useNativeCode } from '../../crypto/native.ts'
+import { opensslSuite } from '../../crypto/openssl.ts'
 import { verifyQueue } from '../../crypto/verify-queue.ts'
 import { FILES, readNodeFolder } from '../../folder.ts'
 import { type BackupResult, writeBackup } from '../../store/backup.ts'
@@ -66,7 +66,7 @@ async function backup({ rpc, dir, out, force, json }: Options): Promise<void> {
   if (!force && (await exists(out))) {
     throw new CliError('file', `${out} exists. Give another name, or --force to replace it.`, { path: out })
   }
-  useSha256(sha256)
+  useNativeCode()
   const source = rpc !== undefined ? await runningNode(rpc) : await stoppedNode(dir!)
   const progress = createProgress(json === true)
   // So that the thread pool has room for the disk among thousands of signatures.
@@ -101,7 +101,7 @@ async function stoppedNode(dir: string): Promise<Source> {
   const { genesis } = await readNodeFolder(dir)
   const kv = await openLevel(join(dir, FILES.store), { create: false })
   try {
-    const store = await LedgerStore.open(kv, genesis.block.bytes)
+    const store = await LedgerStore.open(kv, genesis)
     const certificate = await store.certificate()
     return {
       genesis: genesis.block.bytes,

@@ -1,8 +1,8 @@
 /** `qat fsck`: whether the store of a stopped node is whole, and how it can be made so. */
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { useSha256 } from '../../../src/crypto/hash.ts'
-import { opensslSuite, sha256 } from '../../crypto/openssl.ts'
+import { useNativeCode } from '../../crypto/native.ts'
+import { opensslSuite } from '../../crypto/openssl.ts'
 import { verifyQueue } from '../../crypto/verify-queue.ts'
 import { FILES, readNodeFolder } from '../../folder.ts'
 import { checkFolder, type FolderReport } from '../../store/check-folder.ts'
@@ -46,7 +46,7 @@ function addUrl(value: string, earlier: readonly string[] = []): string[] {
 }
 
 async function fsck(dir: string, { repair, rpc = [], json }: Options): Promise<void> {
-  useSha256(sha256)
+  useNativeCode()
   const { config, genesis } = await readNodeFolder(dir)
   const progress = createProgress(json === true)
   // So that the thread pool has room for the disk among thousands of signatures.

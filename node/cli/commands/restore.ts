@@ -1,10 +1,10 @@
 /** `qat restore`: a node's store from a backup. The node catches up, and asks the others, before it votes. */
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { useSha256 } from '../../../src/crypto/hash.ts'
 import { errorCode } from '../../../src/errors.ts'
 import { checkMemberName } from '../../../src/ledger/names.ts'
-import { opensslSuite, sha256 } from '../../crypto/openssl.ts'
+import { useNativeCode } from '../../crypto/native.ts'
+import { opensslSuite } from '../../crypto/openssl.ts'
 import { verifyQueue } from '../../crypto/verify-queue.ts'
 import { FILES, readNodeFolder } from '../../folder.ts'
 import { type BackupResult, readBackup } from '../../store/backup.ts'
@@ -52,7 +52,7 @@ export function addRestoreCommand(program: Command): void {
 
 async function restore(file: string, { dir, without = [], force, json }: Options): Promise<void> {
   for (const name of without) checkMemberName(name)
-  useSha256(sha256)
+  useNativeCode()
   const { config, genesis } = await readNodeFolder(dir)
   const folder = join(dir, FILES.store)
   await refuseStore(folder, force === true)
