@@ -133,42 +133,32 @@ export class Puller {
 
   /**
    * Pulls up to `height` or until a peer has no more: while the signatures of one part are being verified the next
-   * is fetched and read, and the one before is applied. True if this node then holds all that a peer had when it was
-   * asked, by a certificate newer than every boundary: under load there is always more a moment later.
+   * is fetched and read, and the one before is applied. True if this node then holds all that the first peer had when
+   * it was asked, by a certificate newer than every boundary: under load there is always more a moment later.
    */
   async #run(height: number): Promise<boolean> {
     const { store, certifier, driver } = this.#ports
     // What an earlier run has handed to Raft is not asked for again.
     await this.#appliedTo(driver.raft.commit)
     const { boundaryDue, size: certified } = certifier
+    const { sequence } = store.members.newest
     let part = await this.#fetch(this.#nextPeer(), store.tip.height + 1)
     if (part?.blocks.length === 0) {
       // A boundary may wait for this very node, under the keys that it names: then no more will come.
       const { size } = part.checkpoint
       return size <= certified || (!boundaryDue && store.tip.size >= size)
     }
+    const there = part?.checkpoint.size
     for (let last = lastHeight(part); part && last !== undefined && !this.#stopped; last = lastHeight(part)) {
       const next = last < height ? this.#fetch(this.#nextPeer(), last + 1) : undefined
       next?.catch(() => {}) // heard below, unless this part fails first
       await this.#take(part)
-      if (await this.#endsWith(part)) return true
       part = await next
     }
-    // A part that was fetched ahead cannot say that there is no more: it was asked for with an older certificate.
-    return false
-  }
-
-  /**
-   * Whether its peer had nothing newer than this part, which is applied then: the part reaches its own certificate.
-   * That of a boundary is sent whatever the peer has beyond it.
-   */
-  async #endsWith({ checkpoint, blocks }: Part): Promise<boolean> {
-    const { store, certifier } = this.#ports
-    const seal = blocks.at(-1)?.block.seal
-    if (!seal || seal.firstIndex + seal.count + 1 !== checkpoint.size) return false
-    await this.#appliedTo(seal.height)
-    const { size } = checkpoint
-    return !this.#stopped && !certifier.boundaryDue && store.members.at(size + 1) === store.members.at(size)
+    await this.#appliedTo(driver.raft.commit)
+    // With a change of membership comes the certificate of that boundary, whatever the peer has beyond it.
+    const sameMembers = store.members.newest.sequence === sequence
+    return there !== undefined && !boundaryDue && sameMembers && store.tip.size >= there
   }
 
   #nextPeer(): string | undefined {

@@ -1,7 +1,7 @@
 /** Validators whose clocks are further apart than a seal may lie in the future. */
 import { equal, match, ok } from 'node:assert/strict'
+import { useNativeCode } from '../../node/crypto/native.ts'
 import type { NodeStatus } from '../../node/service.ts'
-import { useSha256 } from '../../src/crypto/hash.ts'
 import { Random } from '../consensus/sim/random.ts'
 import { castOf } from './cast.ts'
 import { Client } from './clients.ts'
@@ -10,7 +10,7 @@ import { Judge } from './judge.ts'
 import { EPOCH } from './life.ts'
 import { SimNetwork } from './network.ts'
 import { SimNode } from './node.ts'
-import { sha256, standInSuite } from './suite.ts'
+import { standInSuite } from './suite.ts'
 import { Timeline } from './timeline.ts'
 import { Transcript } from './transcript.ts'
 
@@ -18,7 +18,7 @@ const HOUR_MS = 3_600_000
 
 /** Simulated nodes without any faults but those of their clocks. */
 async function clusterOf(size: number) {
-  useSha256(sha256)
+  useNativeCode()
   const timeline = new Timeline()
   const random = new Random(1)
   const cast = await castOf(size, 0, standInSuite, false)
