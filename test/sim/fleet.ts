@@ -16,35 +16,48 @@ export function orders(seeds: number, start: number, options: SimOptions = {}): 
   return Array.from({ length: seeds }, (_, i) => ({ seed: start + i, options }))
 }
 
-/** Simulates all orders. `onOutcome` hears of each as it is done, and may end it all by returning false. */
+/**
+ * Simulates all orders. `onOutcome` hears of each as it is done, and may end it all by returning false or by throwing,
+ * and then this throws the same.
+ */
 export async function runFleet(
   list: readonly Order[],
   threads: number,
   onOutcome: (outcome: Outcome, order: Order) => boolean,
 ): Promise<void> {
   const waiting = [...list]
+  const workers: Worker[] = []
   const thread = () =>
     new Promise<void>((resolve, reject) => {
       const worker = new Worker(new URL('./worker.ts', import.meta.url), {
         // Most of what a simulation makes is garbage a moment later.
         resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
       })
+      workers.push(worker)
       let order: Order | undefined
       const next = () => {
         order = waiting.shift()
-        if (order === undefined) void worker.terminate().then(() => resolve())
+        if (order === undefined) resolve()
         else worker.postMessage(order)
       }
       worker.on('message', (outcome: Outcome) => {
-        if (!onOutcome(outcome, order!)) waiting.length = 0
-        next()
+        try {
+          if (!onOutcome(outcome, order!)) waiting.length = 0
+          next()
+        } catch (error) {
+          reject(error)
+        }
       })
       worker.on('error', (error) =>
         reject(new Error(`seed ${order?.seed}: ${error.message}`, { cause: error })),
       )
       next()
     })
-  await Promise.all(Array.from({ length: Math.min(threads, list.length) }, thread))
+  try {
+    await Promise.all(Array.from({ length: Math.min(threads, list.length) }, thread))
+  } finally {
+    await Promise.all(workers.map((worker) => worker.terminate()))
+  }
 }
 
 /** The command that simulates an order again. */

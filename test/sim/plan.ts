@@ -39,7 +39,7 @@ export interface Plan {
 export function planOf(random: Random, options: SimOptions): Plan {
   const drawn = {
     nodes: random.int(4, 7),
-    real: random.chance(0.05),
+    real: random.chance(0.03),
     lies: random.chance(0.15),
     share: random.next(),
   }
