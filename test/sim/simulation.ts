@@ -24,7 +24,7 @@ import { standInSuite, synchronousSuite } from './suite.ts'
 import { Timeline } from './timeline.ts'
 import { Transcript } from './transcript.ts'
 
-const FAULTS_MS_MAX = 16_000
+const FAULTS_MS_MAX = 13_000
 /** From the last fault to agreement: elections of up to 3 s each, and a request that nobody answers, 10 s. */
 const RECOVERY_MS_MAX = 60_000
 /** After the last fault a cluster with liars goes on for so long. */
