@@ -16,7 +16,7 @@ const USAGE = `Usage: npm run sim:mutants -- [options]
 
 Makes each mistake of test/sim/mutants.ts in a copy of the sources, and simulates until a seed notices it.
 
-  --seeds N      how many seeds each mistake gets at most (100)
+  --seeds N      how many seeds each mistake gets at most (200)
   --start S      the first seed (0)
   --only TEXT    only mistakes whose description or file has this text
   --jobs N       how many mistakes at a time (2)
@@ -28,7 +28,7 @@ One JSON line at the end. Exit code 1 if a mistake goes unnoticed or cannot be m
 const { values } = parseArgs({
   options: {
     help: { type: 'boolean', short: 'h', default: false },
-    seeds: { type: 'string', default: '100' },
+    seeds: { type: 'string', default: '200' },
     start: { type: 'string', default: '0' },
     only: { type: 'string', default: '' },
     jobs: { type: 'string', default: '2' },

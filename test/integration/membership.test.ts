@@ -169,6 +169,20 @@ describe('a cluster that changes under load', function () {
     }
   })
 
+  it('stops a node whose record names keys that it does not have, and says what to do', async () => {
+    const { block } = readGenesis(new Uint8Array(await readFile(path('net', 'genesis.block'))))
+    const [peerPort, rpcPort] = await freePorts(2)
+    const ports = ['--peer-port', String(peerPort), '--rpc-port', String(rpcPort)]
+    const place = ['--name', 'echo', '--team', 'ops', '--host', '127.0.0.1', ...ports]
+    await done('join', '--dir', path('other'), ...place, '--genesis-id', block.id, '--rpc', urlOf('alpha'))
+    await done('member', 'replace', path('other', 'member.json'), ...admin())
+    assert.deepEqual(await echo.exited, { code: 2, signal: null })
+    assert.match(
+      await readFile(path('echo', 'log'), 'utf8'),
+      /the membership names for echo\. Put those back, or ask/,
+    )
+  })
+
   it('starts again without the nodes that were removed, whose folders are still there', async () => {
     await done('member', 'remove', 'delta', ...admin())
     await until(() => exits.some(([name]) => name === 'delta'), SEEN_MS)

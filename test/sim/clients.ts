@@ -3,7 +3,7 @@
  * not come, asks how far an entry is, and queries. What they were told, and when, is the history that is judged.
  */
 import type { LedgerNode } from '../../node/core/ledger-node.ts'
-import { STAGES, type Submission } from '../../node/service.ts'
+import { STAGES, type Stage, type Submission } from '../../node/service.ts'
 import { utf8 } from '../../src/bytes.ts'
 import type { Signer } from '../../src/crypto/suite.ts'
 import { errorCode, errorMessage, QatError } from '../../src/errors.ts'
@@ -77,31 +77,45 @@ export class Client {
 
   /** Logs one new event: true once a node has called it final. */
   async log(at?: SimNode, stage = this.#world.random.pick(STAGES)): Promise<boolean> {
-    const { random, nodes, history } = this.#world
+    const { random, nodes } = this.#world
     const key = `${this.name}-${this.#count++}`
     const sent = await this.#make(key)
     let node = at ?? random.pick(nodes)
     for (let tries = 0; tries < TRIES_MAX && !this.stopped; tries++) {
-      const timeoutMs = random.int(300, 6_000)
-      const call = history.submits(this.name, key, node.name, stage)
-      const answer = await this.#call(call, node, timeoutMs, (ledger) =>
-        sent.entry === undefined
-          ? ledger.submitEvents([sent.event], PRINCIPAL, stage, timeoutMs)
-          : ledger.submit(sent.entry, stage, timeoutMs),
-      )
-      if (answer !== undefined) {
-        history.answered(call, answer)
-        this.#ids.push(answer.id)
-        if (answer.status !== 'pending' || stage === 'pending') return answer.status === 'final'
+      const answer = await this.#send(sent, node, stage)
+      if (answer !== undefined && (answer.status !== 'pending' || stage === 'pending')) {
+        return answer.status === 'final'
       }
       node = at ?? random.pick(nodes)
     }
     return false
   }
 
-  async #make(key: string): Promise<Sent> {
+  /** Logs one new event through several nodes at a time, each of which signs an entry of its own. */
+  async logThrough(at: readonly SimNode[]): Promise<void> {
+    const key = `${this.name}-${this.#count++}`
+    const sent = { key, event: this.#event(key), entry: undefined }
+    await Promise.all(at.map((node) => this.#send(sent, node, 'final')))
+  }
+
+  async #send({ key, event, entry }: Sent, node: SimNode, stage: Stage): Promise<Submission | undefined> {
+    const { random, history } = this.#world
+    const timeoutMs = random.int(300, 6_000)
+    const call = history.submits(this.name, key, node.name, stage)
+    const answer = await this.#call(call, node, timeoutMs, (ledger) =>
+      entry === undefined
+        ? ledger.submitEvents([event], PRINCIPAL, stage, timeoutMs)
+        : ledger.submit(entry, stage, timeoutMs),
+    )
+    if (answer === undefined) return undefined
+    history.answered(call, answer)
+    this.#ids.push(answer.id)
+    return answer
+  }
+
+  #event(key: string): JsonObject {
     const { random } = this.#world
-    const event = {
+    return {
       specversion: '1.0',
       id: key,
       source: `/sim/${this.name}`,
@@ -111,17 +125,30 @@ export class Client {
       datacontenttype: 'application/json',
       data: { key },
     }
+  }
+
+  async #make(key: string): Promise<Sent> {
+    const { random } = this.#world
+    const event = this.#event(key)
     if (random.chance(0.5)) return { key, event, entry: undefined }
     const entry = await signEntry(PAYLOAD_TYPES.event, utf8(JSON.stringify(event)), this.#signer)
     return { key, event, entry }
   }
 
   async #ask(): Promise<void> {
-    const { random, nodes, history } = this.#world
+    const { random, nodes } = this.#world
     if (this.#ids.length === 0) return
-    const id = random.pick(this.#ids)
-    const node = random.pick(nodes)
-    const linearizable = random.chance(0.4)
+    await this.#askFor(random.pick(this.#ids), random.pick(nodes), random.chance(0.4))
+  }
+
+  /** Asks a node, linearizably, for what this client was answered last. */
+  async check(node: SimNode): Promise<void> {
+    const id = this.#ids.at(-1)
+    if (id !== undefined) await this.#askFor(id, node, true)
+  }
+
+  async #askFor(id: string, node: SimNode, linearizable: boolean): Promise<void> {
+    const { history } = this.#world
     const call = history.asks(this.name, id, node.name, linearizable)
     const answer = await this.#call(call, node, 2_000, async (ledger) => {
       if (linearizable) await ledger.barrier(1_500)

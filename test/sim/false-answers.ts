@@ -26,6 +26,8 @@ export interface FalseWitness {
   readonly name: string
   readonly random: Random
   readonly keys: NodeKeys
+  /** What it has cosigned last. */
+  readonly newest: Checkpoint | undefined
   /** Milliseconds since 1970. */
   now(): number
 }
@@ -50,7 +52,13 @@ export async function falseAnswer(
   if (random.chance(0.15)) return truth.subarray(0, random.int(0, truth.length))
   const answer = decodeSyncAnswer(truth)
   const last = lastOf(answer)
-  if (last === undefined) return beyond(witness, decodeSyncRequest(request), ask, truth)
+  if (last === undefined) {
+    const { newest } = witness
+    if (newest === undefined || random.chance(0.5)) {
+      return beyond(witness, decodeSyncRequest(request), ask, truth)
+    }
+    return encodeSyncAnswer({ ...answer, certificate: await certificate(witness, newest) })
+  }
   const lie = random.pick([aGap, anotherLast, oneMore, noQuorum, ownLinesOnly])
   return encodeSyncAnswer({ ...answer, ...(await lie(witness, answer, last)) })
 }

@@ -2,16 +2,16 @@
 
 import { META } from '../../node/store/keys.ts'
 import type { Random } from '../consensus/sim/random.ts'
+import type { Client } from './clients.ts'
 import type { SimNetwork } from './network.ts'
 import { POINTS, type SimNode } from './node.ts'
 
 export interface Stage {
   readonly random: Random
   readonly nodes: readonly SimNode[]
+  readonly clients: readonly Client[]
   readonly network: SimNetwork
   readonly faults: Record<string, number>
-  /** Logs a few events at one node, all at once. */
-  burst(node: SimNode): void
   /** Runs `event` in `ms`, unless everything has been healed by then. */
   later(ms: number, event: () => void): void
 }
@@ -20,6 +20,8 @@ export interface Stage {
 const COUP_MS_MAX = 1_400
 /** How long two elections, each without the leader before, are given. */
 const SUCCESSION_MS_MAX = 3_000
+/** As long as a few entries take to be ordered; three times that, and a leader alone has stepped down. */
+const CHECK_MS = 300
 /** How often a fault that waits for something looks for it. */
 const LOOK_MS = 20
 
@@ -38,31 +40,39 @@ const FAULTS = {
     divide(nodes, network, left)
   },
   /** The nastiest partition: the leader with a minority that goes on believing in it. */
-  isolatedLeaders: ({ random, nodes, network, burst }, any) => {
+  isolatedLeaders: ({ random, nodes, network, clients }, any) => {
     const leader = leaderOf(nodes) ?? any
     const side = new Set([leader])
     while (side.size < Math.floor(nodes.length / 2)) side.add(random.pick(nodes))
     divide(nodes, network, side)
     // Blocks that only the minority has: they must give way to others of the same heights.
-    burst(leader)
+    for (const client of clients) void client.log(leader, 'pending')
   },
   /**
    * While a leader that is cut off writes blocks of its own, the others have two leaders one after the other: the
-   * second meets, at the height where its log ended when it took over, another block than its own.
+   * second meets, at the height where its log ended when it took over, another block than its own. What it orders,
+   * the one that is cut off must not deny to those who ask for the truth of the moment.
    */
   successions: (stage) => {
-    const { random, nodes, network, burst, later } = stage
+    const { random, nodes, network, clients, later } = stage
     const first = leaderOf(nodes)
     if (first === undefined) return
     const side = new Set([first])
     if (nodes.length > 4) side.add(random.pick(nodes))
     divide(nodes, network, side)
-    burst(first)
+    for (const client of clients) void client.log(first, 'pending')
     const others = nodes.filter((node) => !side.has(node))
     let second: SimNode | undefined
     const watch = (restMs: number) => {
       const leader = leaderOf(others)
-      if (restMs <= 0 || (second && leader && leader !== second)) return network.heal()
+      if (restMs <= 0) return network.heal()
+      if (second && leader && leader !== second) {
+        for (const client of clients) {
+          void client.log(leader, 'ordered')
+          later(CHECK_MS, () => void client.check(first))
+        }
+        return later(2 * CHECK_MS, () => network.heal())
+      }
       if (leader === undefined && first.raft && first.raft.tail.height > first.raft.commit) {
         callToLead(random.pick(others), first.name)
       }
@@ -106,7 +116,7 @@ const FAULTS = {
   },
   /** For a while some reads come with a flipped bit, which must be noticed and not served. */
   bitFlips: (stage, node) => {
-    node.disk.bitFlips = 0.002
+    node.disk.bitFlips = 0.01
     stage.later(stage.random.int(500, 4_000), () => {
       node.disk.bitFlips = 0
     })
@@ -121,6 +131,17 @@ const FAULTS = {
     node.loseDisk()
     stage.later(stage.random.int(100, 5_000), () => node.start())
   },
+  /** The same events reach the leader, and a follower that takes over before it knows what became of them. */
+  takeovers: ({ random, nodes, network, clients, later }) => {
+    const leader = leaderOf(nodes)
+    const followers = nodes.filter((node) => node.up && node !== leader)
+    if (leader === undefined || followers.length === 0) return
+    const heir = random.pick(followers)
+    network.cut(heir.name, leader.name)
+    for (const client of clients) void client.logThrough([leader, heir])
+    later(random.int(20, 150), () => callToLead(heir, leader.name))
+    later(400, () => network.mend(heir.name, leader.name))
+  },
   transfers: ({ nodes }) => {
     for (const node of nodes) node.ledger?.replica.driver.transfer()
   },
@@ -131,12 +152,12 @@ const FAULTS = {
    * successor cannot hide a mistake in the voters' own.
    */
   coups: (stage, any) => {
-    const { network, nodes, random, burst } = stage
+    const { network, nodes, random, clients } = stage
     const leading = leaderOf(nodes)
     const followers = nodes.filter((each) => each.up && each !== leading)
     const node = followers.length > 0 ? random.pick(followers) : any
     for (const other of nodes) network.cut(other.name, node.name)
-    if (leading) burst(leading)
+    if (leading) for (const client of clients) void client.log(leading, 'pending')
     const lacks = () => nodes.some(({ raft }) => raft && node.raft && raft.commit > node.raft.tail.height)
     // Shorter than an election timeout: it goes on believing in its leader.
     const strike = (restMs: number) => {

@@ -28,7 +28,7 @@ import { cosignerName } from '../../src/ledger/membership.ts'
 import { BLOCK_ENTRIES_MAX } from '../../src/limits.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
 import { decodeEntryBundle } from '../../src/merkle/tiles.ts'
-import { parseCheckpoint, printCheckpoint } from '../../src/notes/checkpoint.ts'
+import { type Checkpoint, parseCheckpoint, printCheckpoint } from '../../src/notes/checkpoint.ts'
 import { signCosignature } from '../../src/notes/cosignature.ts'
 import { parseNote, printNote } from '../../src/notes/note.ts'
 import { type Forge, spoil } from './bad-blocks.ts'
@@ -71,6 +71,8 @@ export class Liar {
   /** The second block of each that was sealed twice, by the hash of the first. */
   readonly #second = new Map<string, RaftBlock>()
   readonly #old: Uint8Array[] = []
+  /** What it has cosigned last. */
+  #newest: Checkpoint | undefined
 
   constructor(name: string, tools: LiarTools) {
     const { random, names } = tools
@@ -102,6 +104,7 @@ export class Liar {
         return true
       },
       publish: async (topic, bytes) => {
+        if (topic === 'cosignatures') this.#newest = parseCheckpoint(parseNote(fromUtf8(bytes)).text)
         if (topic === 'cosignatures') await this.#cosignTwo(bytes)
         if (topic === 'cosignatures' && this.#tells('withholds', 0.5)) return
         if (topic === 'blocks') await this.#showSecond(bytes)
@@ -158,14 +161,14 @@ export class Liar {
   ): Promise<Uint8Array> {
     const { random, keys, now } = this.#tools
     if (!this.#tells('answers falsely', 0.6)) return truth(request)
-    return falseAnswer({ name: this.#name, random, keys, now }, request, truth)
+    return falseAnswer({ name: this.#name, random, keys, now, newest: this.#newest }, request, truth)
   }
 
-  /** Says of itself that it holds a block more than there is, so that the others ask for it. */
+  /** Says of itself that it holds a block more than there is, and that all is final, so that the others ask for it. */
   async #boast(bytes: Uint8Array): Promise<Uint8Array> {
     const { payload } = decodeEnvelope(bytes)
     const said = JSON.parse(fromUtf8(payload)) as Omit<Announcement, 'time'> & { readonly time: string }
-    const boast = { ...said, height: said.height + 1, time: Date.parse(said.time) }
+    const boast = { ...said, height: said.height + 1, finalSize: said.size, time: Date.parse(said.time) }
     return signAnnouncement(boast, this.#tools.keys.node)
   }
 

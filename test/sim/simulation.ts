@@ -132,10 +132,8 @@ class Simulation {
     const later = (ms: number, event: () => void) => {
       this.#timeline.after(ms, () => this.#healed || event())
     }
-    const burst = (node: SimNode) => {
-      for (const client of this.#clients) void client.log(node, 'pending')
-    }
-    this.#stage = { random, nodes: this.#nodes, network, faults: {}, burst, later }
+    const clients = this.#clients
+    this.#stage = { random, nodes: this.#nodes, clients, network, faults: {}, later }
   }
 
   fail(finding: string): void {
