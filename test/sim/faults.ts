@@ -20,6 +20,8 @@ export interface Stage {
 const COUP_MS_MAX = 1_400
 /** How long two elections, each without the leader before, are given. */
 const SUCCESSION_MS_MAX = 3_000
+/** How long a block with entries of the clients may be on its way. */
+const TAKEOVER_MS_MAX = 300
 /** As long as a few entries take to be ordered; three times that, and a leader alone has stepped down. */
 const CHECK_MS = 300
 /** How often a fault that waits for something looks for it. */
@@ -139,8 +141,14 @@ const FAULTS = {
     const heir = random.pick(followers)
     network.cut(heir.name, leader.name)
     for (const client of clients) void client.logThrough([leader, heir])
-    later(random.int(20, 150), () => callToLead(heir, leader.name))
-    later(400, () => network.mend(heir.name, leader.name))
+    const watch = (restMs: number) => {
+      const { raft, ledger } = heir
+      const waits = raft && ledger && raft.tail.height > raft.commit && ledger.status().pending > 0
+      if (!waits && restMs > 0) return later(1, () => watch(restMs - 1))
+      callToLead(heir, leader.name)
+      later(TAKEOVER_MS_MAX, () => network.mend(heir.name, leader.name))
+    }
+    watch(TAKEOVER_MS_MAX)
   },
   transfers: ({ nodes }) => {
     for (const node of nodes) node.ledger?.replica.driver.transfer()

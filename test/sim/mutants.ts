@@ -184,12 +184,6 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'if (recorded.event !== null) return undefined',
   },
   {
-    why: 'proposes events that stand in a block under way',
-    file: 'node/core/proposer.ts',
-    find: 'unapplied.overlaps(tail, entry)',
-    replace: 'unapplied.overlaps(tail, { ...entry, claims: [] })',
-  },
-  {
     why: 'calls an entry final as soon as it is ordered',
     file: 'node/core/waiters.ts',
     find: "this.#release(id, { stage: 'ordered', place })",
