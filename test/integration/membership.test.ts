@@ -173,10 +173,12 @@ describe('a cluster that changes under load', function () {
     const { block } = readGenesis(new Uint8Array(await readFile(path('net', 'genesis.block'))))
     const [peerPort, rpcPort] = await freePorts(2)
     const ports = ['--peer-port', String(peerPort), '--rpc-port', String(rpcPort)]
-    const place = ['--name', 'echo', '--team', 'ops', '--host', '127.0.0.1', ...ports]
+    const place = ['--name', 'foxtrot', '--team', 'ops', '--host', '127.0.0.1', ...ports]
     await done('join', '--dir', path('other'), ...place, '--genesis-id', block.id, '--rpc', urlOf('alpha'))
-    await done('member', 'replace', path('other', 'member.json'), ...admin())
-    assert.deepEqual(await echo.exited, { code: 2, signal: null })
+    const record = JSON.parse(await readFile(path('other', 'member.json'), 'utf8'))
+    await writeFile(path('wrong.json'), JSON.stringify({ ...record, name: 'echo' }))
+    await done('member', 'replace', path('wrong.json'), ...admin())
+    assert.deepEqual(await echo.exited, { code: 1, signal: null })
     assert.match(
       await readFile(path('echo', 'log'), 'utf8'),
       /the membership names for echo\. Put those back, or ask/,
