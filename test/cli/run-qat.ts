@@ -10,9 +10,6 @@ import type { JsonObject } from '../../src/json.ts'
 export const BIN = fileURLToPath(new URL('../../node/bin/', import.meta.url))
 export const QAT = join(BIN, 'qat.js')
 
-/** Compiled code is kept between the many starts of these tests: each takes a third of the time. */
-const COMPILE_CACHE = fileURLToPath(new URL('../../node_modules/.cache/qat-tests', import.meta.url))
-
 export interface Ended {
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
@@ -43,7 +40,7 @@ export function qat(args: readonly string[], options: RunOptions = {}): Promise<
 export function run(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(QAT_|UV_|FORCE_COLOR)/.test(name))
   const child = spawn(options.node ?? process.execPath, [...(options.nodeArgs ?? []), ...args], {
-    env: { ...Object.fromEntries(inherited), NODE_COMPILE_CACHE: COMPILE_CACHE, ...options.env },
+    env: { ...Object.fromEntries(inherited), ...options.env },
     cwd: options.cwd,
   })
   const out = { stdout: '', stderr: '' }

@@ -104,7 +104,9 @@ const FAULTS = {
     life?.stop()
     stage.later(stage.random.int(100, 6_000), () => life?.resume())
   },
+  /** Some writes fail, or seem to: entries of the node's own are among what they should have recorded. */
   writeErrors: (stage, node) => {
+    for (const client of stage.clients) void client.log(node, 'pending')
     node.disk.writeErrors = 0.05
     stage.later(stage.random.int(200, 3_000), () => {
       node.disk.writeErrors = 0
