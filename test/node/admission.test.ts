@@ -8,6 +8,10 @@ import { genesisState } from '../../src/ledger/chain.ts'
 import { applyChange } from '../../src/ledger/change.ts'
 import { entryOf, exampleGenesis } from '../ledger/fixture.ts'
 
+function admissionOver(store: object, pool: Pool, suite: object): Admission {
+  return new Admission(store as LedgerStore, pool, suite as SignatureSuite, () => true)
+}
+
 describe('an entry whose block is applied while its signature is verified', () => {
   it('is known, and not pending for ever', async () => {
     const entry = await entryOf()
@@ -23,12 +27,7 @@ describe('an entry whose block is applied while its signature is verified', () =
         return true
       },
     }
-    const admission = new Admission(
-      store as unknown as LedgerStore,
-      pool,
-      suite as unknown as SignatureSuite,
-      () => true,
-    )
+    const admission = admissionOver(store, pool, suite)
     assert.deepEqual(await admission.admit(entry), { outcome: 'known' })
     assert.equal(pool.size, 0)
   })
@@ -54,12 +53,7 @@ describe('an entry whose submitter is removed while its signature is verified', 
         return true
       },
     }
-    const admission = new Admission(
-      store as unknown as LedgerStore,
-      pool,
-      suite as unknown as SignatureSuite,
-      () => true,
-    )
+    const admission = admissionOver(store, pool, suite)
     await assert.rejects(admission.admit(entry), { code: 'unknown-key' })
     assert.equal(pool.size, 0)
   })
