@@ -20,7 +20,7 @@ export function launch(args, run) {
   process.env.UV_THREADPOOL_SIZE = process.env.UV_THREADPOOL_SIZE || String(Math.max(4, cpus().length))
   if (isNewEnough(process.version)) {
     delete process.env[GUARD]
-    // A third of the time to start. Where the cache cannot be kept, everything is compiled again.
+    // Less than half the time to start. Where the cache cannot be kept, everything is compiled again.
     if (!process.env.NODE_COMPILE_CACHE) module.enableCompileCache(CACHE)
     run()
     return

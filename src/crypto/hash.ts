@@ -9,7 +9,10 @@ type Hash = (bytes: Uint8Array) => Uint8Array
 
 let current: Hash = noble
 
-/** Where short messages are joined: whatever is hashed here is a node of a tree or a leaf, a million times over. */
+/**
+ * Where short messages are joined: nodes of a tree, a million times over. What was joined stays here until the next
+ * one, so a secret is never given in parts.
+ */
 const desk = new Uint8Array(8_192)
 
 export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
