@@ -123,7 +123,8 @@ export class Unapplied {
     const entries: Entry[] = []
     for (const [i, leaf] of block.leaves.slice(0, -1).entries()) {
       if (i > 0 && i % READ_AT_ONCE === 0) await new Promise<void>((resolve) => this.#clock.soon(resolve))
-      entries.push(this.#pool.get(toHex(block.leafHashes[i]!)) ?? decodeEntry(leaf))
+      const hash = block.leafHashes[i]!
+      entries.push(this.#pool.get(toHex(hash)) ?? decodeEntry(leaf, hash))
     }
     return { block, entries }
   }
@@ -142,13 +143,12 @@ export class Unapplied {
     const signatures = []
     const sealers: PublicKey[] = []
     for (const { block, entries } of blocks) {
-      const byId = new Map(entries.map((entry) => [entry.id, entry]))
       const { sealSignature, entrySignatures } = checkBlock(
         state,
         block,
         now,
         (id) => seen.has(id),
-        (_, id) => byId.get(id)!,
+        (_, place) => entries[place]!,
       )
       sealers.push(sealSignature.key)
       // What this node admitted itself it has verified already.

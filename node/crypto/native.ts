@@ -5,11 +5,12 @@ import { sha256 } from './openssl.ts'
 
 export const nativeBase64: Base64Codec = {
   encode: (bytes) => view(bytes).toString('base64'),
-  // Not Buffer.from, whose result may be a stretch of memory that others share.
+  // Not Buffer.from, whose result may be a stretch of memory that others share. Of a character beyond Latin-1 it
+  // would read the low byte.
   decode: (text, length) => {
+    if (Buffer.byteLength(text) !== text.length) return undefined
     const bytes = new Uint8Array(length)
-    view(bytes).write(text, 'base64')
-    return bytes
+    return view(bytes).write(text, 'base64') === length ? bytes : undefined
   },
 }
 

@@ -82,7 +82,7 @@ export interface CheckedBlock {
 /**
  * Everything about `block` as successor of `state` but signatures. Throws RefusedError or FormatError.
  * @param now this node's clock in ms, against seals from the future; Infinity when re-reading the past
- * @param decode turns leaf bytes into an entry; a node hands in a cache of entries it has read already
+ * @param decode reads the leaf at a place of the block; a node hands in what it has read already
  * @param seen whether a leaf with this id stands earlier in the chain
  */
 export function checkBlock(
@@ -90,7 +90,8 @@ export function checkBlock(
   block: Block,
   now: number,
   seen: (id: string) => boolean,
-  decode: (bytes: Uint8Array, id: string) => Entry = decodeEntry,
+  decode: (leaf: Uint8Array, place: number) => Entry = (leaf, place) =>
+    decodeEntry(leaf, block.leafHashes[place]),
 ): CheckedBlock {
   const { seal, sealEnvelope } = block
   const { ledger, limits } = state.parameters
@@ -128,7 +129,7 @@ export function checkBlock(
     if (ids.has(id) || seen(id))
       throw new RefusedError('duplicate-entry', `Entry ${id} stands in the chain already.`)
     ids.add(id)
-    const entry = decode(leaf, id)
+    const entry = decode(leaf, i)
     entrySignatures.push(checkEntry(state, entry))
     if (entry.envelope.payloadType === PAYLOAD_TYPES.change) changes++
     return entry

@@ -29,8 +29,8 @@ const SIGNATURE_SIZES = new Set(Object.values(ML_DSA).map((sizes) => sizes.signa
 
 /** Pre-authentication encoding: what is signed. `DSSEv1 SP len(type) SP type SP len(body) SP body`. */
 export function pae(payloadType: string, payload: Uint8Array): Uint8Array {
-  const type = utf8(payloadType)
-  return concat(utf8(`DSSEv1 ${type.length} `), type, utf8(` ${payload.length} `), payload)
+  const typeBytes = utf8(payloadType).length
+  return concat(utf8(`DSSEv1 ${typeBytes} ${payloadType} ${payload.length} `), payload)
 }
 
 /** Signs `payload` once with each signer; `keyid` names each key. */
@@ -48,19 +48,11 @@ export async function signEnvelope(
 
 /** The canonical bytes of an envelope; refuses one whose bytes would exceed a leaf. */
 export function encodeEnvelope(envelope: Envelope): Uint8Array {
-  const spelled = spell(
+  return spell(
     toBase64(envelope.payload),
     envelope.payloadType,
     envelope.signatures.map(({ keyid, sig }) => ({ keyid, sig: toBase64(sig) })),
   )
-  if (spelled.length > ENTRY_BYTES_MAX) {
-    throw new FormatError(
-      'too-large',
-      `The entry would be ${spelled.length} bytes; ${ENTRY_BYTES_MAX} is the most. Log large evidence by its SHA-256.`,
-      { bytes: spelled.length },
-    )
-  }
-  return utf8(spelled)
 }
 
 /** Reads canonical envelope bytes; every other spelling of the same envelope is refused. */
@@ -71,13 +63,57 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
     })
   }
   const spelled = fromUtf8(bytes)
-  const value = parseJson(spelled, ENTRY_BYTES_MAX)
-  const envelope = envelopeFromJson(value)
-  const raw = value as { payload: string; signatures: { keyid: string; sig: string }[] }
-  if (spelled !== spell(raw.payload, envelope.payloadType, raw.signatures)) {
-    throw new FormatError('json-not-canonical', 'The envelope is not in canonical form (RFC 8785).')
+  const apart = takeApart(spelled, bytes)
+  if (apart) return envelopeFromJson(apart)
+  // What is wrong with it is worth saying exactly.
+  envelopeFromJson(parseJson(spelled, ENTRY_BYTES_MAX))
+  throw new FormatError('json-not-canonical', 'The envelope is not in canonical form (RFC 8785).')
+}
+
+/**
+ * The members of an envelope that is spelled canonically, found without parsing: no value of it holds a quote, and
+ * what they hold is the caller's to check. Undefined for every other text. Four fifths of a leaf are its signature,
+ * so this takes a third of the time of parsing and spelling it again.
+ */
+function takeApart(spelled: string, bytes: Uint8Array): Json | undefined {
+  if (spelled.length !== bytes.length || spelled.includes('\\')) return undefined
+  let at = 0
+  const skip = (token: string): boolean => {
+    const found = spelled.startsWith(token, at)
+    if (found) at += token.length
+    return found
   }
-  return envelope
+  /** The end of the value that begins here, at the quote behind it. */
+  const valueEnd = (): number => {
+    const end = spelled.indexOf('"', at)
+    return end < 0 ? spelled.length : end
+  }
+  const long = (): string => {
+    const start = at
+    at = valueEnd()
+    return spelled.slice(start, at)
+  }
+  // What is kept for long must not be a slice, which would keep the whole text.
+  const short = (): string => {
+    const start = at
+    at = valueEnd()
+    return fromUtf8(bytes.subarray(start, at))
+  }
+  if (!skip('{"payload":"')) return undefined
+  const payload = long()
+  if (!skip('","payloadType":"')) return undefined
+  const payloadType = short()
+  if (!skip('","signatures":[')) return undefined
+  const signatures: Json[] = []
+  do {
+    if (!skip('{"keyid":"')) return undefined
+    const keyid = short()
+    if (!skip('","sig":"')) return undefined
+    const sig = long()
+    if (!skip('"}')) return undefined
+    signatures.push({ keyid, sig })
+  } while (skip(','))
+  return skip(']}') && at === spelled.length ? { payload, payloadType, signatures } : undefined
 }
 
 /** The envelope as JSON; in canonical form, the bytes of `encodeEnvelope`. */
@@ -87,6 +123,14 @@ export function envelopeToJson({ payload, payloadType, signatures }: Envelope): 
     payloadType,
     signatures: signatures.map(({ keyid, sig }) => ({ keyid, sig: toBase64(sig) })),
   }
+}
+
+/** As `envelopeFromJson`, with the canonical bytes of the envelope. FormatError too-large if they exceed a leaf. */
+export function respell(value: Json): { envelope: Envelope; bytes: Uint8Array } {
+  const envelope = envelopeFromJson(value)
+  // Checked just now. Their base64 has one spelling, so it need not be made again.
+  const { payload, signatures } = value as { payload: string; signatures: { keyid: string; sig: string }[] }
+  return { envelope, bytes: spell(payload, envelope.payloadType, signatures) }
 }
 
 /** Reads an envelope from parsed JSON, in whatever order its members stood. */
@@ -127,7 +171,15 @@ function spell(
   payload: string,
   payloadType: string,
   signatures: readonly { keyid: string; sig: string }[],
-): string {
+): Uint8Array {
   const list = signatures.map(({ keyid, sig }) => `{"keyid":"${keyid}","sig":"${sig}"}`).join(',')
-  return `{"payload":"${payload}","payloadType":"${payloadType}","signatures":[${list}]}`
+  const spelled = utf8(`{"payload":"${payload}","payloadType":"${payloadType}","signatures":[${list}]}`)
+  if (spelled.length > ENTRY_BYTES_MAX) {
+    throw new FormatError(
+      'too-large',
+      `The entry would be ${spelled.length} bytes; ${ENTRY_BYTES_MAX} is the most. Log large evidence by its SHA-256.`,
+      { bytes: spelled.length },
+    )
+  }
+  return spelled
 }

@@ -5,7 +5,7 @@ import type { PublicKey, SignatureSuite, Signer } from '../crypto/suite.ts'
 import type { Json } from '../json.ts'
 import { leafHash } from '../merkle/hash.ts'
 import { decodeChange } from './change.ts'
-import { decodeEnvelope, type Envelope, encodeEnvelope, envelopeFromJson, pae, signEnvelope } from './dsse.ts'
+import { decodeEnvelope, type Envelope, encodeEnvelope, pae, respell, signEnvelope } from './dsse.ts'
 import { type Claim, readClaims } from './event.ts'
 import { PAYLOAD_TYPES } from './payload-types.ts'
 
@@ -21,15 +21,18 @@ export interface Entry {
   readonly claims: readonly Claim[]
 }
 
-/** Reads a submitted entry from its canonical bytes. */
-export function decodeEntry(bytes: Uint8Array): Entry {
-  return entryOf(bytes, decodeEnvelope(bytes))
+/**
+ * Reads a submitted entry from its canonical bytes.
+ * @param hash the leaf hash of `bytes`, for who has it already
+ */
+export function decodeEntry(bytes: Uint8Array, hash: Uint8Array = leafHash(bytes)): Entry {
+  return entryOf(bytes, hash, decodeEnvelope(bytes))
 }
 
 /** Reads a submitted entry from parsed JSON, re-spelling the envelope: one signed event has one leaf. */
 export function entryFromJson(value: Json): Entry {
-  const envelope = envelopeFromJson(value)
-  return entryOf(encodeEnvelope(envelope), envelope)
+  const { envelope, bytes } = respell(value)
+  return entryOf(bytes, leafHash(bytes), envelope)
 }
 
 /** Signs a payload as an entry. Reads the payload first, so that nothing malformed is ever signed. */
@@ -52,9 +55,8 @@ function readPayload(payloadType: string, payload: Uint8Array): readonly Claim[]
   return []
 }
 
-function entryOf(bytes: Uint8Array, envelope: Envelope): Entry {
+function entryOf(bytes: Uint8Array, hash: Uint8Array, envelope: Envelope): Entry {
   const claims = readPayload(envelope.payloadType, envelope.payload)
-  const hash = leafHash(bytes)
   return { bytes, hash, id: toHex(hash), envelope, claims }
 }
 

@@ -4,7 +4,7 @@ import { fromUtf8, toBase64, toHex, utf8 } from '../../src/bytes.ts'
 import { keyId } from '../../src/crypto/keys.ts'
 import { nobleSuite } from '../../src/crypto/noble.ts'
 import { ML_DSA } from '../../src/crypto/suite.ts'
-import type { Json } from '../../src/json.ts'
+import { type Json, parseJson } from '../../src/json.ts'
 import {
   decodeEnvelope,
   type Envelope,
@@ -71,6 +71,42 @@ describe('the envelope', () => {
     ]
     for (const [changed, code] of cases)
       assert.throws(() => decode(changed), refused(code), changed.slice(0, 90))
+  })
+
+  it('is read exactly if parsing it and spelling it again gives the same bytes', () => {
+    const text = spelled({
+      sigs: `{"keyid":"${KEY_ID}","sig":"${SIG}"},{"keyid":"${'A'.repeat(43)}","sig":"${SIG}"}`,
+    })
+    // Outside the long runs of base64, where every character is like the next.
+    const places = [...text.matchAll(/[^A]|A(?=[^A])/g)].map(({ index }) => index)
+    const piece = fc.constantFrom(
+      '"',
+      '\\',
+      ',',
+      ':',
+      '{',
+      '}',
+      '[',
+      ']',
+      'A',
+      '=',
+      ' ',
+      '\n',
+      '\u00e9',
+      '\u2014',
+      '"sig":"',
+      '',
+    )
+    fc.assert(
+      fc.property(fc.constantFrom(...places), fc.nat(2), piece, (at, cut, put) => {
+        const changed = text.slice(0, at) + put + text.slice(at + cut)
+        const read = verdictOn(() => decode(changed))
+        const parsed = verdictOn(() => envelopeFromJson(parseJson(changed, ENTRY_BYTES_MAX)))
+        const canonical = parsed && fromUtf8(encodeEnvelope(parsed)) === changed ? parsed : undefined
+        assert.deepEqual(read, canonical)
+      }),
+      { numRuns: 2_000 },
+    )
   })
 
   it('is refused with base64 that is not the one spelling of its bytes', () => {
