@@ -1,17 +1,12 @@
-/** `Promise.all` over a list with at most `width` tasks at a time; results keep the order of the list. */
-export async function mapBounded<T, R>(
+/** Runs `task` for every item, begun in the order of the list, with at most `width` at a time. */
+export async function forEachBounded<T>(
   items: readonly T[],
   width: number,
-  task: (item: T, index: number) => Promise<R>,
-): Promise<R[]> {
-  const results = new Array<R>(items.length)
+  task: (item: T) => Promise<void>,
+): Promise<void> {
   let next = 0
   async function work(): Promise<void> {
-    while (next < items.length) {
-      const index = next++
-      results[index] = await task(items[index]!, index)
-    }
+    while (next < items.length) await task(items[next++]!)
   }
   await Promise.all(Array.from({ length: Math.min(width, items.length) }, work))
-  return results
 }

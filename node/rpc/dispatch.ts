@@ -2,7 +2,7 @@
 import { errorCode, errorMessage } from '../../src/errors.ts'
 import { fields, type Json, type JsonObject, parseJson } from '../../src/json.ts'
 import type { LedgerService } from '../service.ts'
-import { mapBounded } from './bounded.ts'
+import { forEachBounded } from './bounded.ts'
 import type { CallContext } from './context.ts'
 import { errorAnswer, internalError, publicError, type RpcError, rpcError } from './errors.ts'
 import { CALL_ID_CHARS_MAX, type RpcLimits } from './limits.ts'
@@ -54,15 +54,26 @@ export function createDispatch({ service, limits, onCall, onInternalError }: Dis
     } catch (error) {
       return failure(publicError(error) ?? internalError(onInternalError('none', error)))
     }
+    const answers = new Array<string | undefined>(calls.length)
+    const places = Map.groupBy(calls.keys(), (place) => submits(calls[place]!))
     let chars = 0
-    const answers = await mapBounded(calls, limits.batchConcurrency, async (call) => {
-      const full = chars > limits.batchAnswerCharsMax
-      const text = full ? refuse(call) : await answer(call, context)
-      chars += text?.length ?? 0
-      return text
-    })
+    await Promise.all([
+      ...(places.get(true) ?? []).map(async (place) => {
+        answers[place] = await answer(calls[place]!, context)
+      }),
+      forEachBounded(places.get(false) ?? [], limits.batchConcurrency, async (place) => {
+        const call = calls[place]!
+        const text = chars > limits.batchAnswerCharsMax ? refuse(call) : await answer(call, context)
+        chars += text?.length ?? 0
+        answers[place] = text
+      }),
+    ])
     const spoken = answers.filter((text) => text !== undefined)
     return spoken.length === 0 ? undefined : `[${spoken.join(',')}]`
+  }
+
+  function submits(call: Json): boolean {
+    return isObject(call) && typeof call.method === 'string' && table.get(call.method)?.submits === true
   }
 
   function refuse(call: Json): string | undefined {

@@ -7,7 +7,10 @@ export const RPC_LIMITS = {
   bodyBytesMax: BLOCK_BYTES_MAX,
   /** Calls in one batch. */
   batchCallsMax: 100,
-  /** Calls of one batch that run at the same time: one client's batch must not crowd out the others. */
+  /**
+   * Calls of one batch that run at the same time, but for submissions: one client's batch must not crowd out the
+   * others, and what the answers to it hold must be bounded.
+   */
   batchConcurrency: 8,
   /** Once a batch has answered this much, its remaining calls are refused: answers are held until all are there. */
   batchAnswerCharsMax: 33_554_432,

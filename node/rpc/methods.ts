@@ -19,6 +19,8 @@ export interface Method<P extends TObject = TObject, R extends TSchema = TSchema
   readonly errors: readonly RpcErrorName[]
   /** Works on a WebSocket only. */
   readonly socketOnly?: true
+  /** Takes something in, waits and says little: in a batch such calls wait together, not for one another. */
+  readonly submits?: true
   handle(service: LedgerService, params: Static<P>, context: CallContext): s.Result<R> | Promise<s.Result<R>>
 }
 
@@ -34,6 +36,7 @@ export const METHODS: readonly Method[] = [
     params: s.params({ entry: s.Envelope, ...s.waiting('ordered') }),
     result: s.Submission,
     errors: SUBMISSION_ERRORS,
+    submits: true,
     handle: (service, { entry, wait = 'ordered', timeoutMs = WAIT_MS_DEFAULT }) =>
       service.submit(entryFromJson(entry), wait, timeoutMs),
   }),
@@ -43,6 +46,7 @@ export const METHODS: readonly Method[] = [
     params: s.params({ event: s.Events, ...s.waiting('ordered') }),
     result: s.Submission,
     errors: ['unauthorized', ...SUBMISSION_ERRORS],
+    submits: true,
     handle: (service, { event, wait = 'ordered', timeoutMs = WAIT_MS_DEFAULT }, context) =>
       service.submitEvents(Array.isArray(event) ? event : [event], context.principal(), wait, timeoutMs),
   }),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { mapBounded } from '../../node/rpc/bounded.ts'
+import { forEachBounded } from '../../node/rpc/bounded.ts'
 import { call, ENVELOPE, type Harness, post, startServer } from './fake-service.ts'
 
 /** What the specification compares: everything but the sentence and the data of an error. */
@@ -257,17 +257,49 @@ describe('batches', () => {
     assert.equal(server.service.asked.length, 1)
   })
 
+  it('submit together, however few calls run at a time', async () => {
+    let waiting = 0
+    let release = () => {}
+    const all = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    const server = await startServer(
+      {
+        submit: async ({ id }) => {
+          if (++waiting === 20) release()
+          await all
+          return { id, status: 'ordered' }
+        },
+      },
+      { limits: { batchConcurrency: 1 } },
+    )
+    const entry = ENVELOPE
+    const calls = Array.from({ length: 20 }, (_, id) => ({
+      jsonrpc: '2.0',
+      id,
+      method: 'entry.submit',
+      params: { entry },
+    }))
+    const { json } = await post(server.url, JSON.stringify(calls))
+    await server.close()
+    assert.deepEqual(
+      json.map(({ id, result }: { id: number; result: { status: string } }) => [id, result.status]),
+      calls.map(({ id }) => [id, 'ordered']),
+    )
+  })
+
   it('keep order and width whatever the tasks take', () =>
     fc.assert(
       fc.asyncProperty(fc.array(fc.nat(3)), fc.integer({ min: 1, max: 5 }), async (turns, width) => {
         let running = 0
-        const results = await mapBounded(turns, width, async (turn, index) => {
+        const begun: number[] = []
+        await forEachBounded([...turns.entries()], width, async ([place, turn]) => {
+          begun.push(place)
           assert.ok(++running <= width)
           for (let i = 0; i < turn; i++) await undefined
           running--
-          return index
         })
-        assert.deepEqual(results, [...turns.keys()])
+        assert.deepEqual(begun, [...turns.keys()])
       }),
     ))
 })
