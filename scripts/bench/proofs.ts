@@ -1,0 +1,67 @@
+/** Proofs of entries all over the tree, as a client asks for them, and their verification offline. */
+import { opensslSuite } from '../../node/crypto/openssl.ts'
+import { createClient } from '../../node/rpc/client.ts'
+import { utf8 } from '../../src/bytes.ts'
+import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
+import { verifyBundle } from '../../src/light/verify.ts'
+import { type Spread, spread } from './figures.ts'
+
+const PROOFS = 200
+/** Spreads the indexes over the tree; prime, so that they do not meet. */
+const STRIDE = 7_919
+/** Before them: connections, caches and compilers. */
+const WARM_UP = 20
+
+export interface ProofResult {
+  readonly proveMs: Spread
+  readonly verifyMs: Spread
+  /** What the regulator receives for each entry; the policy file is the same for all of them. */
+  readonly bundleBytes: Spread
+  readonly treeSize: number
+}
+
+export async function measureProofs(rpc: string): Promise<ProofResult> {
+  const client = createClient(rpc)
+  const { size } = (await client.call('checkpoint.get')) as { size: number }
+  const proveMs: number[] = []
+  const verifyMs: number[] = []
+  const bytes: number[] = []
+  for (let i = -WARM_UP; i < PROOFS; i++) {
+    const id = await entryNear(client, ((i + WARM_UP) * STRIDE) % size)
+    if (id === undefined) continue
+    const startMs = performance.now()
+    const files = (await client.call('entry.prove', { id })) as Record<'entry' | 'proof' | 'policy', string>
+    const provedMs = performance.now()
+    const bundle = { entry: utf8(files.entry), proof: utf8(files.proof), policy: utf8(files.policy) }
+    const beganMs = performance.now()
+    const verdict = await verifyBundle(opensslSuite, bundle)
+    const verifiedMs = performance.now()
+    if (!verdict.ok) throw new Error(`a proof was refused: ${verdict.reason}`)
+    if (i < 0) continue
+    proveMs.push(provedMs - startMs)
+    verifyMs.push(verifiedMs - beganMs)
+    bytes.push(bundle.entry.length + bundle.proof.length)
+  }
+  return {
+    proveMs: spread(proveMs),
+    verifyMs: spread(verifyMs),
+    bundleBytes: spread(bytes),
+    treeSize: size,
+  }
+}
+
+const SUBMITTED: readonly string[] = [PAYLOAD_TYPES.event, PAYLOAD_TYPES.batch]
+
+/** The entry at this index, or the next one where a seal or genesis stands there. */
+async function entryNear(
+  client: ReturnType<typeof createClient>,
+  index: number,
+): Promise<string | undefined> {
+  for (let at = index; at < index + 16; at++) {
+    const found = (await client.call('entry.get', { index: at }).catch(() => undefined)) as
+      | { readonly id: string; readonly entry: { readonly payloadType: string } }
+      | undefined
+    if (found && SUBMITTED.includes(found.entry.payloadType)) return found.id
+  }
+  return undefined
+}
