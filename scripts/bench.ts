@@ -8,13 +8,14 @@ import type { Bench } from './bench/bench.ts'
 import { measureEtcd, measureHypercoreHere, measureLimits } from './bench/beside.ts'
 import { closedLoopOf, measureClosedLoops } from './bench/closed-loops.ts'
 import { BenchCluster } from './bench/cluster.ts'
+import { main } from './bench/command-line.ts'
 import { conclude } from './bench/conclude.ts'
 import { round, sum } from './bench/figures.ts'
 import { inFolder } from './bench/folder.ts'
 import { peakRssMiB } from './bench/meters.ts'
 import { measureOneClient } from './bench/one-client.ts'
 import { measureOpenLoops, measureOverload } from './bench/open-loops.ts'
-import { HELP, type Options, type Part, readOptions, usage } from './bench/options.ts'
+import { HELP, type Options, type Part, readOptions } from './bench/options.ts'
 import { measureProofs } from './bench/proofs.ts'
 import type { Figures, Findings } from './bench/result.ts'
 import { NODES, SINGLE } from './bench/workload.ts'
@@ -26,9 +27,7 @@ const ETCD_PORT_OFFSET = 20
 /** Where the closed loop is left out, how fast the open ones are to be is found out in so many seconds. */
 const ESTIMATE_SECONDS = 3
 
-const options = usage(() => readOptions(process.argv.slice(2)))
-if (options?.help) process.stdout.write(HELP)
-else if (options) await bench(options)
+await main(HELP, readOptions, bench)
 
 async function bench({ plan, parts, clients, port, json, out }: Options): Promise<void> {
   useNativeCode()
@@ -77,8 +76,8 @@ async function onNodes(bench: Bench, plan: Options['plan'], parts: Options['part
     perS ??= (await closedLoopOf(bench, SINGLE, ESTIMATE_SECONDS)).result.perS
   }
   if (parts.has('open')) found.push(await measureOpenLoops(bench, perS!, plan.openShares, plan.open))
-  if (parts.has('overload')) found.push(await measureOverload(bench, perS!, plan.overload))
   if (parts.has('proofs')) found.push(await proofs(bench))
+  if (parts.has('overload')) found.push(await measureOverload(bench, perS!, plan.overload))
   const rssMaxMiB = round(await peakRssMiB(bench.cluster.nodes))
   return {
     figures: Object.assign({}, ...found.map((each) => each.figures), { rssMaxMiB }),

@@ -14,9 +14,9 @@ export interface Measured {
 }
 
 /** In the first run of a workload, beyond the clients' first calls: enough to see how many entries a run takes. */
-const PROBE = { single: 3_000, batch: 300 }
+const PROBE = { single: 1_500, batch: 300 }
 /** The first run is slower than those that follow it. */
-const ENOUGH = 2
+const ENOUGH = 1.7
 
 /** So many clients, each with one entry under way until it is final. */
 export async function closedLoopOf(bench: Bench, workload: Workload, seconds: number): Promise<Measured> {

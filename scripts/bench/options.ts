@@ -1,7 +1,5 @@
 /** The command line of `npm run bench`, and how long each part of it takes. */
-import { parseArgs } from 'node:util'
-import { parseDecimal } from '../../src/bytes.ts'
-import { QatError } from '../../src/errors.ts'
+import { FLAG, OptionsError, parseCommandLine, wholeNumber } from './command-line.ts'
 import { BATCH32, SINGLE, type Workload } from './workload.ts'
 
 export const PARTS = {
@@ -57,16 +55,16 @@ export interface Plan {
 const QUICK: Plan = {
   verify: 2,
   fsync: 1,
-  etcd: 2,
-  hypercore: 4,
-  oneCalls: 100,
+  etcd: 1.5,
+  hypercore: 3,
+  oneCalls: 80,
   ramp: 2,
   single: 8,
-  others: 6,
+  others: 5,
   workloads: [SINGLE, BATCH32],
   openShares: [0.5],
-  open: 5,
-  overload: 5,
+  open: 4,
+  overload: 3,
 }
 
 const FULL: Plan = {
@@ -96,11 +94,14 @@ export interface Options {
   readonly help: boolean
 }
 
-export class OptionsError extends QatError<'usage'> {}
-
 /** Reads the command line. Throws OptionsError with a sentence that says what is wrong. */
 export function readOptions(args: readonly string[]): Options {
-  const { values } = parse(args)
+  const values = parseCommandLine(args, {
+    quick: FLAG,
+    only: { type: 'string' },
+    clients: { type: 'string', default: '256' },
+    port: { type: 'string', default: '18480' },
+  })
   return {
     plan: values.quick ? QUICK : FULL,
     parts: new Set(values.only === undefined ? partNames() : values.only.split(',').map(partOf)),
@@ -112,13 +113,6 @@ export function readOptions(args: readonly string[]): Options {
   }
 }
 
-/** The number that an option says. Throws OptionsError. */
-export function wholeNumber(name: string, text: string, min: number, max: number): number {
-  const value = /^\d{1,9}$/.test(text) ? parseDecimal(text) : Number.NaN
-  if (value >= min && value <= max) return value
-  throw new OptionsError('usage', `${name} must be a whole number from ${min} to ${max}, not "${text}".`)
-}
-
 function partNames(): Part[] {
   return Object.keys(PARTS) as Part[]
 }
@@ -127,36 +121,4 @@ function partOf(name: string): Part {
   const found = partNames().find((part) => part === name)
   if (found !== undefined) return found
   throw new OptionsError('usage', `--only knows ${partNames().join(', ')}, not "${name}".`)
-}
-
-function parse(args: readonly string[]) {
-  const flag = { type: 'boolean', default: false } as const
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        quick: flag,
-        only: { type: 'string' },
-        json: flag,
-        out: { type: 'string' },
-        clients: { type: 'string', default: '256' },
-        port: { type: 'string', default: '18480' },
-        help: flag,
-      },
-    })
-  } catch (cause) {
-    throw new OptionsError('usage', cause instanceof Error ? cause.message : String(cause), {}, { cause })
-  }
-}
-
-/** Reads a command line; says what is wrong with it, and sets the exit code for that. */
-export function usage<T>(read: () => T): T | undefined {
-  try {
-    return read()
-  } catch (error) {
-    if (!(error instanceof OptionsError)) throw error
-    process.stderr.write(`${error.message} See --help.\n`)
-    process.exitCode = 2
-    return undefined
-  }
 }
