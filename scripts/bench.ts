@@ -24,7 +24,7 @@ import { statusLine } from './support/terminal.ts'
 const ON_NODES: readonly Part[] = ['one', 'closed', 'open', 'overload', 'proofs']
 /** Above the nodes' own ports, for etcd. */
 const ETCD_PORT_OFFSET = 20
-/** Where the closed loop is left out, how fast the open ones are to be is found out in so many seconds. */
+/** Where the closed loop is left out: how fast the open ones are to be, and entries to prove, take so many seconds. */
 const ESTIMATE_SECONDS = 3
 
 await main(HELP, readOptions, bench)
@@ -72,7 +72,7 @@ async function onNodes(bench: Bench, plan: Options['plan'], parts: Options['part
     found.push(closed)
     perS = closed.perS
   }
-  if (parts.has('open') || parts.has('overload')) {
+  if (parts.has('open') || parts.has('overload') || parts.has('proofs')) {
     perS ??= (await closedLoopOf(bench, SINGLE, ESTIMATE_SECONDS)).result.perS
   }
   if (parts.has('open')) found.push(await measureOpenLoops(bench, perS!, plan.openShares, plan.open))

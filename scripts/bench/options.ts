@@ -53,7 +53,7 @@ export interface Plan {
 }
 
 const QUICK: Plan = {
-  verify: 2,
+  verify: 3,
   fsync: 1,
   etcd: 1.5,
   hypercore: 3,
