@@ -87,8 +87,13 @@ export async function measureEtcd(
 /** The newest that the bench was tried with; it takes 200 MB, so it is no dependency of the project. */
 const HYPERCORE_INSTALL = 'npm install --no-save hypercore@11.37.1'
 
-export async function measureHypercoreHere(line: Line, dir: string, seconds: number): Promise<Findings> {
-  const Core = await loadHypercore()
+export async function measureHypercoreHere(
+  line: Line,
+  dir: string,
+  seconds: number,
+  name = 'hypercore',
+): Promise<Findings> {
+  const Core = await loadHypercore(name)
   if (!Core) {
     say(`hypercore is not installed and left out: "${HYPERCORE_INSTALL}".`)
     return { figures: { hypercoreAppendsPerS: null } }

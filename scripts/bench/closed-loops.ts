@@ -165,10 +165,11 @@ function nodesTable({ result: { done, seconds }, meter }: Measured): Table {
       'sent B/entry',
       'received B/entry',
       'RSS MiB',
+      'mapped MiB',
       'loop p99 ms',
     ],
     rows: meter.costs.map(
-      ({ name, cpuMs, diskBytes, sentBytes, receivedBytes, rssMaxMiB, loopDelayP99Ms }) => [
+      ({ name, cpuMs, diskBytes, sentBytes, receivedBytes, rssMaxMiB, mappedMiB, loopDelayP99Ms }) => [
         name,
         round(cpuMs / done, 3),
         round(cpuMs / 1_000 / seconds, 2),
@@ -176,9 +177,12 @@ function nodesTable({ result: { done, seconds }, meter }: Measured): Table {
           Number.isNaN(bytes) ? null : round(bytes / done),
         ),
         round(rssMaxMiB),
+        round(mappedMiB),
         round(loopDelayP99Ms, 1),
       ],
     ),
-    note: 'RSS is the highest since the node began; sent and received are what peers and clients exchanged with it.',
+    note:
+      'RSS is the highest since the node began; mapped, the part of it at the end that is mapped files, which the ' +
+      'kernel takes back when it needs the room; sent and received, what peers and clients exchanged with the node.',
   }
 }

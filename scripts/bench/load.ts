@@ -56,8 +56,8 @@ class Tally {
     this.#by = by
   }
 
-  begin(): void {
-    this.#fromMs = performance.now()
+  begin(fromMs = performance.now()): void {
+    this.#fromMs = fromMs
   }
 
   end(): void {
@@ -151,7 +151,7 @@ export async function openLoop(options: OpenLoopOptions): Promise<LoadResult> {
   const startMs = performance.now()
   let begun: Promise<void> | undefined
   const begin = () => {
-    tally.begin()
+    tally.begin(startMs + rampSeconds * 1_000)
     return meter?.begin() ?? Promise.resolve()
   }
   for (let sent = 0; sent < calls; ) {

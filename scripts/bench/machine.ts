@@ -42,11 +42,19 @@ export function ownVersions(): Record<string, string> {
   }
 }
 
-/** Peak of a process's resident memory in bytes since it began, where the system tells. */
-export async function peakRssOf(pid: number): Promise<number | undefined> {
+/** Resident memory of a process in bytes, where the system tells. */
+export interface Memory {
+  /** The highest since it began. */
+  readonly peak: number
+  /** Files that are mapped, such as LevelDB's tables: the kernel takes these back when it needs them. */
+  readonly mapped: number
+}
+
+export async function memoryOf(pid: number): Promise<Memory | undefined> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
-  const kib = /^VmHWM:\s+(\d+) kB/m.exec(status)?.[1]
-  return kib === undefined ? undefined : Number(kib) * 1_024
+  const bytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) * 1_024
+  const peak = bytes('VmHWM')
+  return Number.isNaN(peak) ? undefined : { peak, mapped: bytes('RssFile') }
 }
 
 /** Bytes that a process has had written to disks, where the system tells. */

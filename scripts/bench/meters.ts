@@ -4,7 +4,7 @@ import type { DevnetNode } from '../../node/devnet.ts'
 import { statusOf } from './cluster.ts'
 import { highest, sum } from './figures.ts'
 import type { Meter } from './load.ts'
-import { diskBytesOf, peakRssOf } from './machine.ts'
+import { diskBytesOf, memoryOf } from './machine.ts'
 
 const SAMPLE_MS = 1_000
 /** perf_hooks samples the event loop by a timer of this period, which is part of what it reports. */
@@ -14,7 +14,10 @@ const LOOP_TIMER_MS = 10
 export interface NodeCost {
   readonly name: string
   readonly cpuMs: number
+  /** Since the node began. */
   readonly rssMaxMiB: number
+  /** At the end, the part of resident memory that is mapped files. */
+  readonly mappedMiB: number
   readonly diskBytes: number
   readonly sentBytes: number
   readonly receivedBytes: number
@@ -24,6 +27,7 @@ export interface NodeCost {
 interface Reading {
   readonly cpuMs: number
   readonly rssBytes: number
+  readonly mappedBytes: number
   readonly diskBytes: number
   readonly sentBytes: number
   readonly receivedBytes: number
@@ -79,6 +83,7 @@ export class ClusterMeter implements Meter {
         name,
         cpuMs: now.cpuMs - before.cpuMs,
         rssMaxMiB: now.rssBytes / 2 ** 20,
+        mappedMiB: now.mappedBytes / 2 ** 20,
         diskBytes: now.diskBytes - before.diskBytes,
         sentBytes: now.sentBytes - before.sentBytes,
         receivedBytes: now.receivedBytes - before.receivedBytes,
@@ -113,10 +118,12 @@ export async function peakRssMiB(nodes: readonly DevnetNode[]): Promise<number> 
 async function read({ rpc, pid }: DevnetNode): Promise<Reading> {
   const text = await (await fetch(`${rpc}/metrics`)).text()
   const metric = (name: string) => metricIn(text, name)
+  const memory = pid === undefined ? undefined : await memoryOf(pid)
   return {
     cpuMs: metric('process_cpu_seconds_total') * 1_000,
-    rssBytes: (pid && (await peakRssOf(pid))) || metric('process_resident_memory_bytes'),
-    diskBytes: (pid && (await diskBytesOf(pid))) || Number.NaN,
+    rssBytes: memory?.peak ?? metric('process_resident_memory_bytes'),
+    mappedBytes: memory?.mapped ?? Number.NaN,
+    diskBytes: pid === undefined ? Number.NaN : ((await diskBytesOf(pid)) ?? Number.NaN),
     sentBytes: metric('network_sent_bytes_total'),
     receivedBytes: metric('network_received_bytes_total'),
     loopDelayP99Ms: metric('nodejs_eventloop_lag_p99_seconds') * 1_000,

@@ -32,9 +32,11 @@ export interface Result {
 export async function writeResult(dir: string, result: Result): Promise<void> {
   await mkdir(dir, { recursive: true })
   await writeFile(join(dir, `${result.name}.json`), `${JSON.stringify(result, undefined, 2)}\n`)
-  const files = (await readdir(dir)).filter((file) => file.endsWith('.json')).toSorted()
+  const names = (await readdir(dir)).filter((file) => file.endsWith('.json')).map((file) => file.slice(0, -5))
   const results = await Promise.all(
-    files.map(async (file) => JSON.parse(await readFile(join(dir, file), 'utf8')) as Result),
+    names
+      .toSorted()
+      .map(async (name) => JSON.parse(await readFile(join(dir, `${name}.json`), 'utf8')) as Result),
   )
   await writeFile(join(dir, 'README.md'), page(results))
 }
