@@ -1,5 +1,6 @@
 /** The node's Prometheus metrics, all in one table. One registry for each node: several live in one test. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { socketBytes, watchSockets } from './net/socket-bytes.ts'
 
 export type Metrics = ReturnType<typeof createMetrics>
 
@@ -14,6 +15,18 @@ export function createMetrics(labels: { node: string; ledger: string }) {
   const seconds = (name: string, help: string) => {
     const buckets = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10]
     return new Histogram({ name: `qat_${name}_seconds`, help, buckets, registers })
+  }
+  watchSockets()
+  for (const way of ['sent', 'received'] as const) {
+    new Counter({
+      name: `qat_network_${way}_bytes_total`,
+      help: `Bytes ${way} over TCP by this process, peers and clients together`,
+      registers,
+      collect() {
+        this.reset()
+        this.inc(socketBytes()[way])
+      },
+    })
   }
   return {
     registry,

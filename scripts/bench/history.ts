@@ -2,6 +2,7 @@
  * A past for a devnet whose nodes are not running: blocks of signed entries, sealed by one validator and certified
  * by all, in the stores of those nodes that were there. Every signature is real; only the days are left out.
  */
+import { copyFile, link, mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readKeyFile } from '../../node/crypto/keyfile.ts'
 import { opensslSuite } from '../../node/crypto/openssl.ts'
@@ -20,7 +21,7 @@ import { signCosignature } from '../../src/notes/cosignature.ts'
 export interface HistoryOptions {
   readonly genesis: Uint8Array
   /** Those who were there; the first has proposed every block. */
-  readonly nodes: readonly { readonly name: string; readonly dir: string }[]
+  readonly nodes: readonly HistoryNode[]
   readonly entries: number
   readonly blockEntries: number
   /** Makes the entry with this number, from 0 on. */
@@ -28,7 +29,14 @@ export interface HistoryOptions {
   readonly onProgress: (entries: number) => void
 }
 
+export interface HistoryNode {
+  readonly name: string
+  readonly dir: string
+}
+
 const TERM = 1
+/** Entries that are signed at a time: enough for the thread pool, while the block before is being written. */
+const SIGNED_AT_ONCE = 32
 
 /** Writes the history; returns the size of the tree after it. */
 export async function writeHistory(options: HistoryOptions): Promise<number> {
@@ -36,31 +44,60 @@ export async function writeHistory(options: HistoryOptions): Promise<number> {
   const proposer = nodes[0]!
   const signer = await signerOf(proposer.dir, FILES.nodeKey)
   const keyed = { keyid: keyId(signer.publicKey), signer }
-  const kvs = await Promise.all(nodes.map(({ dir }) => openLevel(join(dir, FILES.store))))
+  let size: number
+  const kv = await openLevel(join(proposer.dir, FILES.store))
   try {
-    const stores = await Promise.all(kvs.map((kv) => LedgerStore.open(kv, genesis)))
-    for (const store of stores) await store.persist({ term: TERM, votedFor: proposer.name }, undefined, [])
-    const first = stores[0]!
+    const store = await LedgerStore.open(kv, genesis)
+    // All have voted for the proposer, and have cosigned the end: so what one store promises all may.
+    await store.persist({ term: TERM, votedFor: proposer.name }, undefined, [])
+    let written: Promise<void> = Promise.resolve()
     for (let done = 0; done < entries; ) {
       const count = Math.min(blockEntries, entries - done)
-      const signed = await Promise.all(Array.from({ length: count }, (_, i) => entry(done + i)))
-      const block = await sealBlock(nextPlace(first.state, TERM, proposer.name, Date.now()), signed, [keyed])
-      await Promise.all(stores.map((store) => store.install([{ block, entries: signed }])))
+      const signed = await signAll(count, (i) => entry(done + i))
+      await written
+      const place = nextPlace(store.state, TERM, proposer.name, Date.now())
+      const block = await sealBlock(place, signed, [keyed])
+      written = store.install([{ block, entries: signed }])
+      // Whoever awaits it next is told; until then nobody listens.
+      written.catch(() => {})
       done += count
       onProgress(done)
     }
-    await certify(nodes, stores)
-    return first.tip.size
+    await written
+    await certify(nodes, store)
+    size = store.tip.size
   } finally {
-    await Promise.all(kvs.map((kv) => kv.close()))
+    await kv.close()
+  }
+  for (const { dir } of nodes.slice(1)) await copyStore(proposer.dir, dir)
+  return size
+}
+
+async function signAll(count: number, entry: (number: number) => Promise<Entry>): Promise<Entry[]> {
+  const signed: Entry[] = new Array(count)
+  let next = 0
+  const worker = async () => {
+    for (let i = next++; i < count; i = next++) signed[i] = await entry(i)
+  }
+  await Promise.all(Array.from({ length: SIGNED_AT_ONCE }, worker))
+  return signed
+}
+
+/** Puts the store of a stopped node in place of another's. LevelDB never changes a table: those are shared. */
+async function copyStore(from: string, to: string): Promise<void> {
+  const [source, target] = [join(from, FILES.store), join(to, FILES.store)]
+  await rm(target, { recursive: true, force: true })
+  await mkdir(target, { mode: 0o700 })
+  for (const file of await readdir(source)) {
+    const put = /\.(?:ldb|sst)$/.test(file) ? link : copyFile
+    await put(join(source, file), join(target, file))
   }
 }
 
 /** One certificate for all of it, cosigned by everyone who was there. */
-async function certify(nodes: HistoryOptions['nodes'], stores: readonly LedgerStore[]): Promise<void> {
-  const { genesis, tip } = stores[0]!
-  const origin = genesis.parameters.ledger
-  const checkpoint = { origin, size: tip.size, root: tip.root }
+async function certify(nodes: readonly HistoryNode[], store: LedgerStore): Promise<void> {
+  const origin = store.genesis.parameters.ledger
+  const checkpoint = { origin, size: store.tip.size, root: store.tip.root }
   const seconds = Math.floor(Date.now() / 1_000)
   const lines = []
   for (const [i, { name, dir }] of nodes.entries()) {
@@ -68,11 +105,8 @@ async function certify(nodes: HistoryOptions['nodes'], stores: readonly LedgerSt
     const names = i === 0 ? [origin, cosignerName(origin, name)] : [cosignerName(origin, name)]
     for (const key of names) lines.push(await signCosignature(cosigner, key, checkpoint, seconds))
   }
-  const note = assembleCertificate(checkpoint, lines)
-  for (const store of stores) {
-    await store.setCosigned(checkpoint)
-    await store.setCertificate(note, tip.size)
-  }
+  await store.setCosigned(checkpoint)
+  await store.setCertificate(assembleCertificate(checkpoint, lines), store.tip.size)
 }
 
 async function signerOf(dir: string, file: string): Promise<Signer> {

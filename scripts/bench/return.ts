@@ -1,7 +1,7 @@
 /** Watches nodes from outside while one of them catches up: how far it is, what it costs, whom it disturbs. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createClient } from '../../node/rpc/client.ts'
-import type { NodeStatus } from '../../node/service.ts'
+import { statusOf } from './cluster.ts'
+import { metricIn } from './meters.ts'
 
 const SAMPLE_MS = 200
 /** Without progress for this long, catching up has failed. */
@@ -19,10 +19,6 @@ export interface Watch {
   readonly leaderChanges: number
 }
 
-export async function status(rpc: string): Promise<NodeStatus> {
-  return createClient(rpc).call<NodeStatus>('node.status')
-}
-
 /** Resolves when the node at `returning` holds `size` leaves; throws if it does not get on. */
 export async function watchReturn(
   { returning, leader }: { returning: string; leader: string },
@@ -35,7 +31,7 @@ export async function watchReturn(
   let began: { size: number; atMs: number; cpu: number } | undefined
   let last = { size: -1, atMs: performance.now() }
   for (;;) {
-    const [now, { term, leader: name }] = await Promise.all([status(returning), status(leader)])
+    const [now, { term, leader: name }] = await Promise.all([statusOf(returning), statusOf(leader)])
     const [own, others] = await Promise.all([metrics(returning), metrics(leader)])
     const atMs = performance.now()
     seen.add(`${name} ${term}`)
@@ -57,5 +53,5 @@ export async function watchReturn(
 /** Looks metrics of a node up by their names without the prefix. */
 async function metrics(rpc: string): Promise<(name: string) => number> {
   const text = await (await fetch(`${rpc}/metrics`)).text()
-  return (name) => Number(new RegExp(`^qat_${name}\\{[^}]*\\} (\\S+)`, 'm').exec(text)?.[1])
+  return (name) => metricIn(text, name)
 }
