@@ -44,8 +44,11 @@ export class Admission {
     this.#mayPromote = mayPromote
   }
 
-  /** Checks an entry and puts it into the pool. Throws RefusedError, or ServiceError overloaded. */
-  async admit(entry: Entry): Promise<Admitted> {
+  /**
+   * Checks an entry and puts it into the pool. Throws RefusedError, or ServiceError overloaded.
+   * @param accepted another node, or this one before it was restarted, has taken the entry in already
+   */
+  async admit(entry: Entry, accepted = false): Promise<Admitted> {
     // A change that is recorded already would only be called stale.
     if (entry.envelope.payloadType === PAYLOAD_TYPES.change) {
       const { leaf } = await this.#store.recorded(entry)
@@ -56,7 +59,7 @@ export class Admission {
     this.#checkPromotion(entry)
     const before = await this.#earlier(entry)
     if (before) return before
-    if (this.#pool.full) throw overloaded()
+    if (accepted ? this.#pool.overfull : this.#pool.full) throw overloaded()
     if (!(await verifyAll(this.#suite, checks))) {
       throw new RefusedError('bad-signature', "The entry's signature does not verify.", { id: entry.id })
     }

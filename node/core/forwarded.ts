@@ -30,7 +30,7 @@ async function admitOne(
   // A rival that is only on its way may yet be lost. When it is in a block, the sender sees it there.
   if (admission.hasRival(entry)) return undefined
   try {
-    const admitted = await admission.admit(entry)
+    const admitted = await admission.admit(entry, true)
     if (admitted.outcome === 'admitted') onAdmitted()
     if (admitted.outcome !== 'duplicate') return undefined
     return { id, code: 'duplicate', message: 'The event is recorded already.', duplicateOf: admitted.id }

@@ -12,7 +12,9 @@ import { FRAME, type Network } from '../net/network.ts'
 import { POOL_ENTRIES_MAX, type Pool } from './pool.ts'
 
 /** Longer than ordering takes under load; a frame that was lost is repeated after this time. */
-const RESEND_MS = 2_000
+const RESEND_MS = 5_000
+/** Entries that may be under way to the leader, as much as it orders in a second: what is more waits here. */
+const WINDOW_ENTRIES = 1_024
 /** Under load entries wait this long for company: a frame costs the same whether it holds one or ten. */
 const GATHER_MS = 5
 /** One frame of forwarded entries. */
@@ -31,7 +33,7 @@ export class Forwarding {
   readonly #pool: Pool
   readonly #network: Pick<Network, 'send'>
   readonly #clock: Clock
-  /** When pool entries were last sent to the present leader, by id. */
+  /** When entries were last sent to the present leader, by id; none that has left the pool counts. */
   readonly #sent = new Map<string, number>()
   /** Ids of those not sent to it yet, or to be sent again. */
   readonly #waiting = new Set<string>()
@@ -61,16 +63,23 @@ export class Forwarding {
     this.#flushSoon()
   }
 
+  /** Entries have left the pool, so that others may go. */
+  applied(): void {
+    for (const id of this.#sent.keys()) if (!this.#pool.get(id)) this.#sent.delete(id)
+    this.#flushSoon()
+  }
+
   /** Called now and then: what was sent long ago, or never, and is still in the pool goes to the leader. */
   resend(): void {
     if (this.#leader === undefined) return
     const now = this.#clock.elapsed()
-    for (const id of this.#sent.keys()) if (!this.#pool.get(id)) this.#sent.delete(id)
     // Not only what was added here: an entry may have come into the pool while this node had no part to play.
     for (const { id } of this.#pool.values()) {
-      if (now - (this.#sent.get(id) ?? Number.NEGATIVE_INFINITY) >= RESEND_MS) this.#waiting.add(id)
+      if (now - (this.#sent.get(id) ?? Number.NEGATIVE_INFINITY) < RESEND_MS) continue
+      this.#sent.delete(id)
+      this.#waiting.add(id)
     }
-    this.#flushSoon()
+    this.applied()
   }
 
   /** At once after a pause; else what arrives within a few milliseconds travels in one frame. */
@@ -89,11 +98,12 @@ export class Forwarding {
   #flush(): void {
     const leader = this.#leader
     if (leader === undefined) return
-    while (this.#waiting.size > 0) {
+    while (this.#waiting.size > 0 && this.#sent.size < WINDOW_ENTRIES) {
       const batch: Entry[] = []
       let bytes = 0
       for (const id of this.#waiting) {
         const entry = this.#pool.get(id)
+        if (this.#sent.size + batch.length >= WINDOW_ENTRIES) break
         if (entry && bytes + entry.bytes.length > FRAME_ENTRIES_BYTES_MAX) break
         this.#waiting.delete(id)
         if (!entry) continue

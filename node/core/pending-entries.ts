@@ -87,7 +87,7 @@ export class PendingEntries {
     for (const bytes of await store.pending()) {
       const entry = decodeEntry(bytes)
       try {
-        const admitted = await admission.admit(entry)
+        const admitted = await admission.admit(entry, true)
         if (admitted.outcome === 'duplicate') onRefused(entry.id, duplicateOf(entry, admitted.id))
         if (!pool.markKept(entry.id)) await store.removePending([entry.hash])
       } catch (error) {

@@ -2,8 +2,11 @@
 import type { Entry } from '../../src/ledger/entry.ts'
 
 /** Enough for seconds of full load; beyond it submitters are asked to come back later. */
+const SUBMITTED_ENTRIES_MAX = 4_096
+const SUBMITTED_BYTES_MAX = 24 * 1024 * 1024
+/** With what peers forward, each within its window: refusing it would only make them send it again. */
 export const POOL_ENTRIES_MAX = 16_384
-export const POOL_BYTES_MAX = 64 * 1024 * 1024
+const POOL_BYTES_MAX = 64 * 1024 * 1024
 
 export class Pool {
   readonly #entries = new Map<string, Entry>()
@@ -16,7 +19,13 @@ export class Pool {
     return this.#entries.size
   }
 
+  /** Whether clients of this node have to wait. */
   get full(): boolean {
+    return this.#entries.size >= SUBMITTED_ENTRIES_MAX || this.#bytes >= SUBMITTED_BYTES_MAX
+  }
+
+  /** Whether not even a peer may bring more. */
+  get overfull(): boolean {
     return this.#entries.size >= POOL_ENTRIES_MAX || this.#bytes >= POOL_BYTES_MAX
   }
 

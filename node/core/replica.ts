@@ -425,6 +425,7 @@ export class Replica {
     metrics.treeSize.set(store.tip.size)
     metrics.pending.set(this.#ports.pool.size)
     this.reads.applied()
+    this.#forwarding.applied()
     this.#puller.applied()
     onOrdered(applied)
     this.certifier.applied()

@@ -14,6 +14,12 @@ const QAT = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? '../bin/qat.js' : '../../../node/bin/qat.js', import.meta.url),
 )
 
+/**
+ * As in docker/Dockerfile. Left to itself V8 lets the space for new objects grow to what a server with nothing beside
+ * it could use: 80 MiB more of memory for each node and longer pauses, and no entry a second more.
+ */
+const NODE_FLAGS = ['--max-semi-space-size=16']
+
 export interface Exit {
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
@@ -34,7 +40,16 @@ export class NodeProcess {
     this.dir = dir
     const log = openSync(join(dir, 'log'), 'a')
     try {
-      const [command, ...rest] = [...through, process.execPath, QAT, 'start', '--dir', dir, ...args]
+      const [command, ...rest] = [
+        ...through,
+        process.execPath,
+        ...NODE_FLAGS,
+        QAT,
+        'start',
+        '--dir',
+        dir,
+        ...args,
+      ]
       this.#child = spawn(command!, rest, {
         stdio: ['ignore', log, log, 'ipc'],
         // A group of its own: Ctrl-C is for the parent, which stops its nodes in order.

@@ -51,7 +51,11 @@ describe('the Dockerfile', () => {
   })
 
   it('starts and is asked for its health without a shell', () => {
-    assert.deepEqual(only(runtime, 'ENTRYPOINT').exec, ['node', 'node/bin/qat.js'])
+    assert.deepEqual(only(runtime, 'ENTRYPOINT').exec, [
+      'node',
+      '--max-semi-space-size=16',
+      'node/bin/qat.js',
+    ])
     assert.deepEqual(only(runtime, 'CMD').exec, ['start', '--dir', '/data'])
     const { flags, exec } = only(runtime, 'HEALTHCHECK')
     assert.equal(exec?.[0], 'node')

@@ -58,3 +58,18 @@ describe('an entry whose submitter is removed while its signature is verified', 
     assert.equal(pool.size, 0)
   })
 })
+
+describe('a pool with all that clients may put into it', () => {
+  it('makes them wait, and takes what another node has accepted', async () => {
+    const entry = await entryOf()
+    const pool = new Pool()
+    for (let i = 0; i < 4_096; i++) pool.add({ ...entry, id: `entry ${i}`, claims: [] })
+    const state = genesisState(await exampleGenesis())
+    const store = { state, tip: { height: 0 }, recorded: async () => ({ leaf: undefined, event: undefined }) }
+    const admission = admissionOver(store, pool, { verify: async () => true })
+    await assert.rejects(admission.admit(entry), { code: 'overloaded', facts: { retryAfterMs: 500 } })
+    assert.deepEqual(await admission.admit(entry, true), { outcome: 'admitted' })
+    for (let i = 4_096; i < 16_384; i++) pool.add({ ...entry, id: `entry ${i}`, claims: [] })
+    await assert.rejects(admission.admit(await entryOf({ id: 'another' }), true), { code: 'overloaded' })
+  })
+})

@@ -41,13 +41,37 @@ describe('forwarding', () => {
     node.add(entry)
     node.resend()
     assert.deepEqual(sent, [{ to: 'bob', count: 1 }])
-    time.elapsed += 2_000
+    time.elapsed += 5_000
     node.resend()
     assert.equal(sent.length, 2)
     pool.remove(entry.id)
-    time.elapsed += 2_000
+    time.elapsed += 5_000
     node.resend()
     assert.equal(sent.length, 2)
+  })
+
+  it('has a window of entries under way, which moves as they leave the pool', async () => {
+    const { pool, time, sent, forwarding: node } = forwarding()
+    const entries = Array.from({ length: 1_500 }, (_, i) => ({ ...entry, id: `entry ${i}`, claims: [] }))
+    for (const each of entries) pool.add(each)
+    node.follow('bob')
+    const total = () => sent.reduce((sum, { count }) => sum + count, 0)
+    assert.equal(total(), 1_024)
+    node.add({ ...entry, id: 'entry 1' })
+    node.resend()
+    assert.equal(total(), 1_024)
+    for (const { id } of entries.slice(0, 100)) pool.remove(id)
+    node.applied()
+    assert.equal(total(), 1_124)
+    // The leader may have lost them: then the others must not wait for ever.
+    time.elapsed += 5_000
+    node.resend()
+    assert.equal(total(), 1_124 + 1_024)
+    for (const { id } of entries) pool.remove(id)
+    node.applied()
+    pool.add(entry)
+    node.add(entry)
+    assert.equal(total(), 1_124 + 1_024 + 1)
   })
 
   it('finds an entry that came into the pool while another replica was in charge', () => {
