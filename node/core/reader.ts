@@ -113,9 +113,16 @@ export class LedgerReader {
     if (checkpoint === undefined || index >= size) {
       throw notFinal(`Entry ${id} is recorded but no certificate covers it yet. Ask again in a moment.`)
     }
-    const entry = fromUtf8(await readLeaf(this.#store, index))
-    const path = await this.#store.tree.inclusionPath(index, size)
-    return { id, entry, proof: printTlogProof({ index, path, checkpoint }), policy: this.policy() }
+    const [leaf, path] = await Promise.all([
+      readLeaf(this.#store, index),
+      this.#store.tree.inclusionPath(index, size),
+    ])
+    return {
+      id,
+      entry: fromUtf8(leaf),
+      proof: printTlogProof({ index, path, checkpoint }),
+      policy: this.policy(),
+    }
   }
 
   /**

@@ -7,6 +7,7 @@ import type { Block } from '../../src/ledger/block.ts'
 import { changeIn } from '../../src/ledger/chain.ts'
 import type { Entry } from '../../src/ledger/entry.ts'
 import { type BlockFacts, encodeFacts } from './block-facts.ts'
+import { encodeOffsets } from './index-record.ts'
 import {
   changeKey,
   eventKey,
@@ -25,7 +26,7 @@ export interface AppliedBlock {
   readonly entries: readonly Entry[]
 }
 
-const NOTHING = new Uint8Array(0)
+const ATTRIBUTES = Object.keys(INDEXED) as IndexedAttribute[]
 
 /** The facts of `block` when the tree has `root` after it. */
 export function factsOf(block: Block, root: Uint8Array): BlockFacts {
@@ -44,23 +45,31 @@ export function derivedWrites({ block, entries }: AppliedBlock, facts: BlockFact
     writes.push({ key: leafKey(hash), value: u64(firstIndex + i) })
   }
   for (const [i, entry] of entries.entries()) {
-    writes.push(...indexWrites(entry, firstIndex + i))
+    const index = u64(firstIndex + i)
+    for (const { source, id } of entry.claims) {
+      if (id !== undefined) writes.push({ key: eventKey(source, id), value: index })
+    }
     const change = changeIn(entry)
-    if (change) writes.push({ key: changeKey(change.sequence), value: u64(firstIndex + i) })
+    if (change) writes.push({ key: changeKey(change.sequence), value: index })
   }
+  for (const attribute of ATTRIBUTES) writes.push(...indexWrites(attribute, entries, firstIndex))
   return writes
 }
 
-function indexWrites(entry: Entry, index: number): KvWrite[] {
-  const writes: KvWrite[] = []
-  for (const [i, claim] of entry.claims.entries()) {
-    const { source, id } = claim
-    if (id !== undefined) writes.push({ key: eventKey(source, id), value: u64(index) })
-    for (const attribute of Object.keys(INDEXED) as IndexedAttribute[]) {
-      // The events of a batch mostly share their source and type.
-      if (i > 0 && claim[attribute] === entry.claims[i - 1]![attribute]) continue
-      writes.push({ key: indexKey(attribute, claim[attribute], index), value: NOTHING })
+/** One record for each value that entries of the block have. */
+function indexWrites(attribute: IndexedAttribute, entries: readonly Entry[], firstIndex: number): KvWrite[] {
+  const offsetsByValue = new Map<string, number[]>()
+  for (const [offset, { claims }] of entries.entries()) {
+    for (const claim of claims) {
+      const value = claim[attribute]
+      const offsets = offsetsByValue.get(value)
+      if (!offsets) offsetsByValue.set(value, [offset])
+      // The events of a batch may share it, and are found as one entry.
+      else if (offsets.at(-1) !== offset) offsets.push(offset)
     }
   }
-  return writes
+  return Array.from(offsetsByValue, ([value, offsets]) => ({
+    key: indexKey(attribute, value, firstIndex),
+    value: encodeOffsets(offsets),
+  }))
 }

@@ -12,15 +12,15 @@
  * | L | leaf hash (32) | leaf index u64 |
  * | T | tile level u8, tile index u64 | hashes of a full or partial tile (C2SP tlog-tiles, height 8) |
  * | E | SHA-256 of JSON [source, id] (32) | leaf index u64 of the entry that carries this CloudEvent |
- * | S, Y, J | first 16 bytes of SHA-256 of a source, type, subject; leaf index u64 | empty |
+ * | S, Y, J | first 16 bytes of SHA-256 of a source, type, subject; index of a block's first leaf u64 | which leaves of the block have it: index-record.ts |
  * | A | sequence u64 | leaf index u64 of the change of membership |
  * | C | tree size u64 | certificate of a boundary: of the block that carries a change; text of the signed note |
  * | P | leaf hash (32) | bytes of an entry that was acknowledged as pending and is in no block yet |
  */
-import { concat, u64, utf8 } from '../../src/bytes.ts'
+import { u64, utf8 } from '../../src/bytes.ts'
 import { sha256 } from '../../src/crypto/hash.ts'
 
-export const STORE_VERSION = 2
+export const STORE_VERSION = 3
 
 /**
  * All but `certificate` and `recovering` are there from the first write on, so that one which is absent is lost:
@@ -60,10 +60,20 @@ export const pendingKey = (hash: Uint8Array) => key('P', hash)
 export const INDEXED = { source: 'S', type: 'Y', subject: 'J' } as const
 export type IndexedAttribute = keyof typeof INDEXED
 
-export function indexKey(attribute: IndexedAttribute, value: string, index: number): Uint8Array {
-  return key(INDEXED[attribute], sha256(utf8(value)).subarray(0, 16), u64(index))
+/** @param firstIndex of the block whose leaves the record names */
+export function indexKey(attribute: IndexedAttribute, value: string, firstIndex: number): Uint8Array {
+  return key(INDEXED[attribute], sha256(utf8(value)).subarray(0, 16), u64(firstIndex))
 }
 
-function key(prefix: string, ...parts: Uint8Array[]): Uint8Array {
-  return concat(utf8(prefix), ...parts)
+function key(prefix: string, ...parts: readonly Uint8Array[]): Uint8Array {
+  let length = 1
+  for (const part of parts) length += part.length
+  const bytes = new Uint8Array(length)
+  bytes[0] = prefix.charCodeAt(0)
+  let at = 1
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.length
+  }
+  return bytes
 }

@@ -18,6 +18,11 @@ export interface KvRange {
 export interface Kv {
   get(key: Uint8Array): Promise<Uint8Array | undefined>
   getMany(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]>
+  /**
+   * Place in `keys` and value of the first key that is there. For keys of which most are absent: looked up one after
+   * the other on the calling thread, since filters in memory answer for nearly all that are absent.
+   */
+  findFirst(keys: readonly Uint8Array[]): Promise<readonly [number, Uint8Array] | undefined>
   hasMany(keys: readonly Uint8Array[]): Promise<boolean[]>
   /**
    * All or nothing; with `sync` the batch is on the disk when the promise resolves. Throws StoreError

@@ -16,6 +16,7 @@ import { type BlockFacts, decodeFacts } from './block-facts.ts'
 import { checkedKv } from './checked-kv.ts'
 import { type AppliedBlock, derivedWrites, factsOf } from './derived.ts'
 import { DISK_RESERVE_BYTES } from './disk-space.ts'
+import { decodeOffsets } from './index-record.ts'
 import {
   blockKey,
   boundaryKey,
@@ -308,18 +309,35 @@ export class LedgerStore {
     return this.#kv.hasMany(hashes.map(leafKey))
   }
 
-  /** What stands in the chain of an entry already: its own leaf, or another that carries one of its CloudEvents. */
+  /** What stands in the chain of an entry already: its own leaf, or else another that carries one of its CloudEvents. */
   async recorded(entry: Entry): Promise<{ leaf: number | undefined; event: number | undefined }> {
-    const events = entry.claims.flatMap(({ source, id }) => (id === undefined ? [] : [eventKey(source, id)]))
-    const [leaf, ...found] = await this.#kv.getMany([leafKey(entry.hash), ...events])
-    const event = found.find((bytes) => bytes !== undefined)
-    return { leaf: leaf && fromU64(leaf), event: event && fromU64(event) }
+    const keys = [leafKey(entry.hash)]
+    for (const { source, id } of entry.claims) if (id !== undefined) keys.push(eventKey(source, id))
+    const [at, bytes] = (await this.#kv.findFirst(keys)) ?? []
+    const index = bytes && fromU64(bytes)
+    return at === 0 ? { leaf: index, event: undefined } : { leaf: undefined, event: index }
   }
 
   /** Leaf indexes in [from, to) whose entry has the attribute, in the tree's order or against it. */
-  async *indexesWith(attribute: IndexedAttribute, value: string, from: number, to: number, reverse: boolean) {
-    const range = { from: indexKey(attribute, value, from), to: indexKey(attribute, value, to), reverse }
-    for await (const [key] of this.#kv.range(range)) yield fromU64(key, key.length - 8)
+  async *indexesWith(
+    attribute: IndexedAttribute,
+    value: string,
+    from: number,
+    to: number,
+    reverse: boolean,
+  ): AsyncGenerator<number> {
+    // Records stand under the first leaf of their block, so the block that `from` lies in belongs to the range.
+    const first = await this.factsOfLeaf(from)
+    if (!first || from >= to) return
+    const keys = { from: indexKey(attribute, value, first.firstIndex), to: indexKey(attribute, value, to) }
+    for await (const [key, record] of this.#kv.range({ ...keys, reverse })) {
+      const firstIndex = fromU64(key, key.length - 8)
+      const offsets = decodeOffsets(record)
+      for (const offset of reverse ? offsets.reverse() : offsets) {
+        const index = firstIndex + offset
+        if (index >= from && index < to) yield index
+      }
+    }
   }
 
   // ---- cosigning and certificates

@@ -10,7 +10,7 @@ import {
   type ProofPlan,
   rootNodes,
 } from '../../src/merkle/proof.ts'
-import { nodeFromTile, nodeTile, TILE_HEIGHT, TILE_WIDTH } from '../../src/merkle/tiles.ts'
+import { nodeFromTile, nodeTile, TILE_HEIGHT, TILE_WIDTH, type TileSlice } from '../../src/merkle/tiles.ts'
 import { tileKey } from './keys.ts'
 import type { Kv, KvWrite } from './kv.ts'
 import { damaged } from './store-error.ts'
@@ -18,10 +18,17 @@ import { damaged } from './store-error.ts'
 /** The tiles at the right edge that are not full: for each stored level the bytes so far. */
 type Edge = ReadonlyMap<number, Uint8Array>
 
+const NO_EDGE: Edge = new Map()
+
+/** About two megabytes. Those above a million leaves are 4,096 by themselves, and every proof needs some of them. */
+const FOLDED_MAX = 16_384
+
 export class TreeStore {
   readonly #kv: Kv
   #frontier: Frontier
   #edge: Edge
+  /** Nodes between the levels of tiles, which never change once they are complete: the oldest goes first. */
+  readonly #folded = new Map<string, Uint8Array>()
 
   private constructor(kv: Kv, frontier: Frontier, edge: Edge) {
     this.#kv = kv
@@ -38,6 +45,7 @@ export class TreeStore {
 
   /** Takes the tree of `size` leaves as it stands on disk for this one. */
   async reload(size: number): Promise<void> {
+    this.#folded.clear()
     const edge = new Map<number, Uint8Array>()
     for (let level = 0; TILE_WIDTH ** level <= size; level++) {
       const hashes = Math.floor(size / TILE_WIDTH ** level)
@@ -49,7 +57,7 @@ export class TreeStore {
       }
       edge.set(level, tile.slice(0, width * HASH_BYTES))
     }
-    const nodes = await this.#read([rootNodes(size)])
+    const nodes = await this.#read([rootNodes(size)], NO_EDGE)
     this.#frontier = new Frontier(size, nodes.flat())
     this.#edge = edge
   }
@@ -113,7 +121,7 @@ export class TreeStore {
   }
 
   async #path(plan: ProofPlan): Promise<Uint8Array[]> {
-    const hashes = await this.#read(plan)
+    const hashes = await this.#read(plan, this.#edge)
     const byPosition = new Map<string, Uint8Array>()
     for (const [i, nodes] of plan.entries()) {
       for (const [j, node] of nodes.entries()) byPosition.set(position(node), hashes[i]![j]!)
@@ -121,22 +129,49 @@ export class TreeStore {
     return foldPath(plan, (level, index) => byPosition.get(position({ level, index }))!)
   }
 
-  /** The hashes of the nodes of a plan; each tile is read once. */
-  async #read(plan: ProofPlan): Promise<Uint8Array[][]> {
-    const slices = plan.map((nodes) => nodes.map(nodeTile))
-    const wanted = new Map(
-      slices.flat().map(({ level, index }) => [`${level}/${index}`, tileKey(level, index)]),
+  /**
+   * The hashes of the nodes of a plan; each tile is read once. The tiles at the right edge, `edge`, are at hand; they
+   * are taken before anything is awaited, for the tree may grow meanwhile.
+   */
+  async #read(plan: ProofPlan, edge: Edge): Promise<Uint8Array[][]> {
+    const hashes = new Map<string, Uint8Array>()
+    const tiles = new Map<string, Uint8Array | undefined>()
+    const wanted = new Map<string, TileSlice>()
+    const { size } = this
+    for (const node of plan.flat()) {
+      const folded = this.#folded.get(position(node))
+      if (folded) {
+        hashes.set(position(node), folded)
+        continue
+      }
+      const slice = nodeTile(node)
+      const last = Math.floor(size / TILE_WIDTH ** (slice.level + 1))
+      const tile = slice.index === last ? edge.get(slice.level) : undefined
+      if (tile) tiles.set(position(slice), tile)
+      else wanted.set(position(slice), slice)
+    }
+    const values = await this.#kv.getMany(
+      [...wanted.values()].map(({ level, index }) => tileKey(level, index)),
     )
-    const values = await this.#kv.getMany([...wanted.values()])
-    const tiles = new Map([...wanted.keys()].map((name, i) => [name, values[i]]))
-    return slices.map((list) =>
-      list.map((slice) => {
-        const tile = tiles.get(`${slice.level}/${slice.index}`)
-        const { level, index } = slice
-        if (!tile) throw damaged('A tile of the tree is missing.', { level, index })
-        return nodeFromTile(tile, slice)
-      }),
-    )
+    for (const [i, name] of [...wanted.keys()].entries()) tiles.set(name, values[i])
+    const hashOf = (node: NodeId): Uint8Array => {
+      const name = position(node)
+      const known = hashes.get(name)
+      if (known) return known
+      const slice = nodeTile(node)
+      const { level, index } = slice
+      const tile = tiles.get(position(slice))
+      if (!tile) throw damaged('A tile of the tree is missing.', { level, index })
+      const hash = nodeFromTile(tile, slice)
+      if (slice.count > 1) this.#keepFolded(name, hash)
+      return hash
+    }
+    return plan.map((nodes) => nodes.map(hashOf))
+  }
+
+  #keepFolded(name: string, hash: Uint8Array): void {
+    this.#folded.set(name, hash)
+    if (this.#folded.size > FOLDED_MAX) this.#folded.delete(this.#folded.keys().next().value!)
   }
 }
 

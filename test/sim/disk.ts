@@ -168,6 +168,11 @@ export class SimDisk {
     return {
       get: (key) => read(() => get(key)),
       getMany: (keys) => read(() => keys.map(get)),
+      findFirst: (keys) =>
+        read(() => {
+          const at = keys.findIndex((key) => this.#values.has(nameOf(key)))
+          return at < 0 ? undefined : [at, get(keys[at]!)!]
+        }),
       hasMany: (keys) => read(() => keys.map((key) => this.#values.has(nameOf(key)))),
       write: (batch, sync) => this.#write(life, watch, batch, sync),
       range: (range) => this.#range(range, read),

@@ -90,12 +90,15 @@ describe('the store of a node', function () {
     await assert.rejects(store.leaf(chain.blocks[1]!.block.seal.firstIndex), damaged)
   })
 
-  it('refuses layout 1 and the store of another ledger, in plain words', async () => {
+  it('refuses older layouts and the store of another ledger, in plain words', async () => {
     const kv = memoryKv()
     const { bytes, id } = chain.genesis.block
     await kv.write([{ key: META.version, value: canonicalJson({ version: 1, genesis: id }) }], true)
-    await assert.rejects(LedgerStore.open(kv, bytes), /layout version 1; this program reads 2/)
-    const value = sealValue(META.version, canonicalJson({ version: 2, genesis: '0'.repeat(64) }))
+    await assert.rejects(LedgerStore.open(kv, bytes), /layout version 1; this program reads 3/)
+    const older = sealValue(META.version, canonicalJson({ version: 2, genesis: id }))
+    await kv.write([{ key: META.version, value: older }], true)
+    await assert.rejects(LedgerStore.open(kv, bytes), /layout version 2; this program reads 3/)
+    const value = sealValue(META.version, canonicalJson({ version: 3, genesis: '0'.repeat(64) }))
     await kv.write([{ key: META.version, value }], true)
     await assert.rejects(LedgerStore.open(kv, bytes), refused('store-mismatch'))
   })

@@ -19,6 +19,10 @@ export function memoryKv(): MemoryKv {
     freeBytes: Number.MAX_SAFE_INTEGER,
     get: async (key) => get(key),
     getMany: async (keys) => keys.map(get),
+    findFirst: async (keys) => {
+      const at = keys.findIndex((key) => map.has(toHex(key)))
+      return at < 0 ? undefined : [at, get(keys[at]!)!]
+    },
     hasMany: async (keys) => keys.map((key) => map.has(toHex(key))),
     async write(batch) {
       if (kv.failure) throw kv.failure
