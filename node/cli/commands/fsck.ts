@@ -7,6 +7,7 @@ import { verifyQueue } from '../../crypto/verify-queue.ts'
 import { FILES, readNodeFolder } from '../../folder.ts'
 import { checkFolder, type FolderReport } from '../../store/check-folder.ts'
 import { type FindingKind, MEANINGS } from '../../store/finding.ts'
+import { inspectorThreads } from '../../store/inspector-threads.ts'
 import { EXIT } from '../exit.ts'
 import { type GlobalOptions, httpUrl } from '../options.ts'
 import { counted, factSheet, printable, printJson, printText } from '../output.ts'
@@ -59,8 +60,9 @@ async function fsck(dir: string, { repair, rpc = [], json }: Options): Promise<v
       progress.end()
       if (!json) process.stderr.write(`qat: ${printable(message)}\n`)
     })
+  const inspector = inspectorThreads(genesis)
   try {
-    const task = { folder, genesis, name: config.name, suite, onProgress }
+    const task = { folder, genesis, name: config.name, suite, inspector, onProgress }
     const report = await checkFolder(task, repair ? { fetch } : undefined)
     progress.end()
     const sound =
@@ -70,6 +72,7 @@ async function fsck(dir: string, { repair, rpc = [], json }: Options): Promise<v
     if (!sound) process.exitCode = EXIT.damaged
   } finally {
     progress.end()
+    await inspector.close()
   }
 }
 
