@@ -32,6 +32,8 @@ export interface Inspected {
   readonly unsigned?: string
   readonly firstIndex: number
   readonly entries: number
+  /** That were verified: the seal's and those of the entries. */
+  readonly signatures: number
   /** Behind the block. */
   readonly place: Place
   /** 32 bytes each, the seal's last. */
@@ -95,6 +97,7 @@ export class BlockInspector implements Inspector {
       found = {
         firstIndex,
         entries: entries.length,
+        signatures: signatures.length,
         place: { height, term, hash: block.id, size: firstIndex + block.leaves.length, time },
         leafHashes: joined(block.leafHashes),
         records: packRecords(height, derivedWrites({ block, entries }, factsOf(block, NO_ROOT))),
@@ -119,6 +122,7 @@ export function inspectedGenesis({ block }: Genesis): Inspected {
   return {
     firstIndex,
     entries: 0,
+    signatures: 0,
     place: { height, term, hash: block.id, size: block.leaves.length, time },
     leafHashes: joined(block.leafHashes),
     records: packRecords(height, derivedWrites({ block, entries: [] }, factsOf(block, NO_ROOT))),

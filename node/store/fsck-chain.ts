@@ -31,6 +31,8 @@ export interface ChainReport {
   readonly badBlocks: ReadonlySet<number>
   /** Entries whose signatures were verified. */
   readonly entries: number
+  /** That were verified: those of entries and seals. */
+  readonly signatures: number
   /** Roots of the tree at the sizes that were asked for. */
   readonly roots: ReadonlyMap<number, Uint8Array>
 }
@@ -57,6 +59,7 @@ export async function checkChain(task: ChainTask): Promise<ChainReport> {
   const roots = new Map<number, Uint8Array>()
   const badBlocks = new Set<number>()
   let entries = 0
+  let signatures = 0
   let size = 0
   const keep = (facts: BlockFacts) => {
     size = facts.size
@@ -79,6 +82,7 @@ export async function checkChain(task: ChainTask): Promise<ChainReport> {
       if (change) ahead.restart(walk.state)
       if (found.unsigned !== undefined) report(height, found.unsigned, false)
       entries += found.entries
+      signatures += found.signatures
       if (height <= applied) keep(await derived.block(found))
     } else {
       report(height, found.problem, found.lost)
@@ -98,7 +102,16 @@ export async function checkChain(task: ChainTask): Promise<ChainReport> {
     )
   } else await derived.finish()
   const followed = Math.min(height, applied)
-  return { walk, height: followed, size, complete: followed === applied, badBlocks, entries, roots }
+  return {
+    walk,
+    height: followed,
+    size,
+    complete: followed === applied,
+    badBlocks,
+    entries,
+    signatures,
+    roots,
+  }
 }
 
 /** Goes on behind a lost block if its facts and tiles agree on what it was; a change of membership stops. */

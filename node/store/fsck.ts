@@ -21,6 +21,8 @@ export interface StoreReport {
   readonly size: number
   /** Entries whose signatures were verified. */
   readonly entries: number
+  /** Of those and of seals. */
+  readonly signatures: number
   /** Applied blocks that are lost or wrong, by height. */
   readonly badBlocks: ReadonlySet<number>
   readonly recovering: boolean
@@ -42,7 +44,14 @@ export interface StoreTask {
 /** Throws StoreError for a store of another ledger or layout: that is no damage. */
 export async function checkStore(task: StoreTask): Promise<StoreReport> {
   const { raw, genesis, suite, inspector, findings, onProgress } = task
-  const nothing = { height: -1, size: 0, entries: 0, badBlocks: new Set<number>(), recovering: false }
+  const nothing = {
+    height: -1,
+    size: 0,
+    entries: 0,
+    signatures: 0,
+    badBlocks: new Set<number>(),
+    recovering: false,
+  }
   try {
     await verifyGenesis(suite, genesis)
   } catch (error) {
@@ -66,8 +75,8 @@ export async function checkStore(task: StoreTask): Promise<StoreReport> {
   if (beyond > logEnd) {
     findings.add('promise', `block ${beyond}`, `stands above the end of the log, ${logEnd}`, true)
   }
-  const { height, size, entries, badBlocks } = chain
-  return { height, size, entries, badBlocks, recovering }
+  const { height, size, entries, signatures, badBlocks } = chain
+  return { height, size, entries, signatures, badBlocks, recovering }
 }
 
 /** Version and genesis block. Both follow from the genesis file of the folder. */
