@@ -12,14 +12,16 @@ import { checkStore } from '../../node/store/fsck.ts'
 import { type InspectorThreads, inspectorThreads } from '../../node/store/inspector-threads.ts'
 import { blockKey, eventKey } from '../../node/store/keys.ts'
 import { ThreadPool } from '../../node/thread-pool.ts'
-import { toHex, u64 } from '../../src/bytes.ts'
-import { genesisState } from '../../src/ledger/chain.ts'
-import { EVENT, refused } from '../ledger/fixture.ts'
+import { toHex, u64, utf8 } from '../../src/bytes.ts'
+import { extend, genesisState } from '../../src/ledger/chain.ts'
+import { signEntry } from '../../src/ledger/entry.ts'
+import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
+import { blockOn, EVENT, refused } from '../ledger/fixture.ts'
 import { type MemoryKv, memoryKv } from '../support/memory-kv.ts'
 import { type Chain, fillStore, makeChain } from './fixture.ts'
 
 const BLOCKS = 12
-/** A change of membership, behind which every block is begun anew. */
+/** A change of membership, behind which every block is begun anew: each holds an entry of the one it admits. */
 const CHANGE_AT = 5
 
 describe('threads that inspect blocks', function () {
@@ -29,7 +31,7 @@ describe('threads that inspect blocks', function () {
   let threads: InspectorThreads
 
   before(async () => {
-    chain = await makeChain(BLOCKS, 2, CHANGE_AT)
+    chain = await withNewcomer(await makeChain(CHANGE_AT, 2, CHANGE_AT))
     const kv = memoryKv()
     await fillStore(kv, chain)
     sound = kv.map
@@ -101,7 +103,7 @@ describe('threads that inspect blocks', function () {
       }
       assert.equal(found.kept.length > 0, what !== 'nothing')
       if (what === 'nothing') {
-        const entries = 2 * BLOCKS + 1
+        const entries = 2 * CHANGE_AT + 1 + (BLOCKS - CHANGE_AT)
         assert.deepEqual([found.report.entries, found.report.signatures], [entries, entries + BLOCKS])
       }
     })
@@ -163,3 +165,20 @@ describe('threads that inspect blocks', function () {
     }
   }
 })
+
+/** Goes on to BLOCKS blocks with entries signed by the key that `makeChain` admits. */
+async function withNewcomer({ genesis, blocks }: Chain): Promise<Chain> {
+  const newcomer = opensslSuite.signer('ML-DSA-65', new Uint8Array(32).fill(77))
+  const proposer = opensslSuite.signer('ML-DSA-65', new Uint8Array(32).fill(2))
+  const made = [...blocks]
+  let state = genesisState(genesis)
+  for (const { block, entries } of made) state = extend(state, block, entries)
+  while (made.length < BLOCKS) {
+    const event = utf8(JSON.stringify({ ...EVENT, id: `new-${made.length}` }))
+    const entries = [await signEntry(PAYLOAD_TYPES.event, event, newcomer)]
+    const block = await blockOn(state, entries, {}, proposer)
+    made.push({ block, entries })
+    state = extend(state, block, entries)
+  }
+  return { genesis, blocks: made }
+}
