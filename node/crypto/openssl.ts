@@ -88,6 +88,17 @@ export const opensslSuite: SignatureSuite = {
   },
 }
 
+/**
+ * As `opensslSuite`, but it verifies in the thread that asks, which does nothing else meanwhile: for threads that
+ * are there for that. It saves a tenth of the time that a job of libuv's pool takes.
+ */
+export const opensslInThread: SignatureSuite = {
+  signer: (alg, seed) => opensslSuite.signer(alg, seed),
+  async verify(key, message, signature) {
+    return sizesFit(key, signature) && verify(null, message, keyObjectOf(key), signature)
+  },
+}
+
 /** SHA-256 in one native call; the composition root hands it to `useSha256`. */
 export function sha256(bytes: Uint8Array): Uint8Array {
   return plain(hash('sha256', bytes, 'buffer'))

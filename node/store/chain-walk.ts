@@ -6,11 +6,15 @@ import type { SignatureSuite } from '../../src/crypto/suite.ts'
 import { RefusedError } from '../../src/errors.ts'
 import { type Block, decodeBlock } from '../../src/ledger/block.ts'
 import { type ChainState, changeIn, checkBlock, extend, genesisState } from '../../src/ledger/chain.ts'
+import type { Change } from '../../src/ledger/change.ts'
 import { verifyAll } from '../../src/ledger/entry.ts'
 import { type Genesis, verifyGenesis } from '../../src/ledger/genesis.ts'
-import type { BlockFacts } from './block-facts.ts'
+import type { Place } from './block-inspector.ts'
 import type { AppliedBlock } from './derived.ts'
 import { MemberHistory } from './member-history.ts'
+
+/** Signatures under way at a time: enough that the thread pool never waits for the next block to be read. */
+export const SIGNATURES_IN_FLIGHT = 2_048
 
 export class ChainWalk {
   readonly genesis: Genesis
@@ -58,8 +62,10 @@ export class ChainWalk {
     return { applied: { block, entries }, signatures: signatures.length, verified }
   }
 
-  /** Goes on behind a block that cannot be read, by what is known of it; it must not carry a change. */
-  resumeAfter({ height, term, hash, size, time }: BlockFacts): void {
-    this.#state = { ...this.#state, height, term, hash, size, time }
+  /** Goes on behind a block that was checked elsewhere or cannot be read, by what is known of it. */
+  resumeAfter({ height, term, hash, size, time }: Place, change?: Change): void {
+    if (change) this.members.add(change, size)
+    const membership = this.members.newest
+    this.#state = { ...this.#state, membership, height, term, hash, size, time }
   }
 }

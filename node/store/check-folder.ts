@@ -4,6 +4,7 @@ import { errorCode, errorMessage } from '../../src/errors.ts'
 import type { Genesis } from '../../src/ledger/genesis.ts'
 import type { SyncAnswer } from '../core/sync.ts'
 import type { OnProgress } from './backup.ts'
+import type { Inspector } from './block-inspector.ts'
 import { Findings } from './finding.ts'
 import { checkStore, type StoreReport } from './fsck.ts'
 import type { Kv } from './kv.ts'
@@ -20,6 +21,8 @@ export interface FolderTask {
   /** Of the node whose store it is. */
   readonly name: string
   readonly suite: SignatureSuite
+  /** Who looks at the blocks; this thread if nobody is named. */
+  readonly inspector?: Inspector | undefined
   readonly onProgress: (phase: 'checking' | 'rebuilding', done: number, total: number) => void
 }
 

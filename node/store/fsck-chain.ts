@@ -4,23 +4,21 @@
  */
 import { equalBytes, fromU64, toHex } from '../../src/bytes.ts'
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
-import { errorMessage } from '../../src/errors.ts'
 import { decodeBlock } from '../../src/ledger/block.ts'
+import { decodeChange } from '../../src/ledger/change.ts'
 import type { Genesis } from '../../src/ledger/genesis.ts'
 import { HASH_BYTES } from '../../src/limits.ts'
 import { TILE_WIDTH } from '../../src/merkle/tiles.ts'
 import { type BlockFacts, decodeFacts } from './block-facts.ts'
+import { BlockInspector, type Inspector, inspectedGenesis } from './block-inspector.ts'
 import { ChainWalk } from './chain-walk.ts'
 import { checkedKv } from './checked-kv.ts'
-import type { AppliedBlock } from './derived.ts'
 import type { Findings } from './finding.ts'
 import { DerivedCheck } from './fsck-derived.ts'
 import { blockKey, changeKey, factsKey, tileKey } from './keys.ts'
 import type { Kv } from './kv.ts'
+import { ReadAhead } from './read-ahead.ts'
 import { sift, siftValue } from './sift.ts'
-
-/** Signatures under way at a time: enough that the thread pool never waits for the next block to be read. */
-export const SIGNATURES_IN_FLIGHT = 2_048
 
 export interface ChainReport {
   readonly walk: ChainWalk
@@ -33,6 +31,8 @@ export interface ChainReport {
   readonly badBlocks: ReadonlySet<number>
   /** Entries whose signatures were verified. */
   readonly entries: number
+  /** That were verified: those of entries and seals. */
+  readonly signatures: number
   /** Roots of the tree at the sizes that were asked for. */
   readonly roots: ReadonlyMap<number, Uint8Array>
 }
@@ -41,6 +41,8 @@ export interface ChainTask {
   readonly raw: Kv
   readonly genesis: Genesis
   readonly suite: SignatureSuite
+  /** Who looks at the blocks; this thread if nobody is named. */
+  readonly inspector?: Inspector | undefined
   readonly findings: Findings
   readonly applied: number
   readonly logEnd: number
@@ -49,19 +51,15 @@ export interface ChainTask {
   readonly onProgress: (height: number, logEnd: number) => void
 }
 
-interface Taken {
-  readonly applied: AppliedBlock
-  readonly signatures: number
-  readonly verified: Promise<void>
-}
-
 export async function checkChain(task: ChainTask): Promise<ChainReport> {
   const { raw, genesis, suite, findings, applied, logEnd, sizes, onProgress } = task
   const walk = await ChainWalk.begin(suite, genesis)
+  const inspector = task.inspector ?? new BlockInspector(suite, genesis)
   const derived = await DerivedCheck.begin(raw, findings)
   const roots = new Map<number, Uint8Array>()
   const badBlocks = new Set<number>()
   let entries = 0
+  let signatures = 0
   let size = 0
   const keep = (facts: BlockFacts) => {
     size = facts.size
@@ -71,38 +69,31 @@ export async function checkChain(task: ChainTask): Promise<ChainReport> {
     findings.add(height <= applied ? 'block' : 'promise', `block ${height}`, what, lost)
     if (height <= applied) badBlocks.add(height)
   }
-  const waiting: Taken[] = []
-  let inFlight = 0
-  const settle = async () => {
-    const { applied: block, signatures, verified } = waiting.shift()!
-    inFlight -= signatures
-    const { height } = block.block.seal
-    await verified.catch((error: unknown) => report(height, errorMessage(error), false))
-    entries += block.entries.length
-    if (height <= applied) keep(await derived.block(block))
-    onProgress(height, logEnd)
-  }
 
-  keep(await derived.block({ block: genesis.block, entries: [] }))
-  let height = 0
-  while (height < logEnd) {
-    const next = height + 1
-    const problem = await readBlock(raw, next, (bytes) => {
-      const taken = walk.take(bytes)
-      waiting.push(taken)
-      inFlight += taken.signatures
-    })
-    if (problem) {
-      report(next, problem.what, problem.lost)
-      while (waiting.length > 0) await settle()
-      const facts = next <= applied && (await stepOver(raw, walk, derived, next))
+  keep(await derived.block(inspectedGenesis(genesis)))
+  const ahead = new ReadAhead(raw, inspector, logEnd, walk.state)
+  while (walk.state.height < logEnd) {
+    const height = walk.state.height + 1
+    const found = await ahead.next()
+    if (found.problem === undefined) {
+      const change = found.change && decodeChange(found.change)
+      walk.resumeAfter(found.place, change)
+      if (found.change) inspector.change(found.change)
+      if (change) ahead.restart(walk.state)
+      if (found.unsigned !== undefined) report(height, found.unsigned, false)
+      entries += found.entries
+      signatures += found.signatures
+      if (height <= applied) keep(await derived.block(found))
+    } else {
+      report(height, found.problem, found.lost)
+      const facts = height <= applied && (await stepOver(raw, walk, derived, height))
       if (!facts) break
       keep(facts)
+      ahead.restart(walk.state)
     }
-    height = next
-    while (inFlight > SIGNATURES_IN_FLIGHT && waiting.length > 1) await settle()
+    onProgress(height, logEnd)
   }
-  while (waiting.length > 0) await settle()
+  const { height } = walk.state
   if (height < applied) {
     findings.add(
       'block',
@@ -111,23 +102,15 @@ export async function checkChain(task: ChainTask): Promise<ChainReport> {
     )
   } else await derived.finish()
   const followed = Math.min(height, applied)
-  return { walk, height: followed, size, complete: followed === applied, badBlocks, entries, roots }
-}
-
-/** What is wrong with the block at `height`; undefined if `take` took it. */
-async function readBlock(
-  raw: Kv,
-  height: number,
-  take: (bytes: Uint8Array) => void,
-): Promise<{ what: string; lost: boolean } | undefined> {
-  const found = await sift(raw, blockKey(height))
-  if (found.is === 'missing') return { what: 'is missing', lost: true }
-  if (found.is === 'damaged') return { what: 'is damaged: its checksum does not fit', lost: false }
-  try {
-    take(found.value)
-    return undefined
-  } catch (error) {
-    return { what: `is not the next block of this ledger: ${errorMessage(error)}`, lost: true }
+  return {
+    walk,
+    height: followed,
+    size,
+    complete: followed === applied,
+    badBlocks,
+    entries,
+    signatures,
+    roots,
   }
 }
 

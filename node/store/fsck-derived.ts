@@ -5,9 +5,10 @@
 import { equalBytes, fromU64, toHex, utf8 } from '../../src/bytes.ts'
 import { HASH_BYTES } from '../../src/limits.ts'
 import { TILE_WIDTH } from '../../src/merkle/tiles.ts'
-import type { BlockFacts } from './block-facts.ts'
-import { type AppliedBlock, derivedWrites, factsOf } from './derived.ts'
+import { type BlockFacts, encodeFacts } from './block-facts.ts'
+import { type Inspected, leafHashesIn, recordsIn } from './block-inspector.ts'
 import type { Findings } from './finding.ts'
+import { factsKey } from './keys.ts'
 import type { Kv, KvWrite } from './kv.ts'
 import { siftMany } from './sift.ts'
 import { TreeStore } from './tree-store.ts'
@@ -48,13 +49,11 @@ export class DerivedCheck {
   }
 
   /** Checks what follows from the next block; returns its facts. */
-  async block(applied: AppliedBlock): Promise<BlockFacts> {
-    const { block } = applied
-    const root = await this.#grow(block.leafHashes)
-    const facts = factsOf(block, root)
-    const at = `block ${facts.height}`
-    const writes = new Map(derivedWrites(applied, facts).map((write) => [toHex(write.key), write]))
-    await this.#compare([...writes.values()], at)
+  async block(inspected: Inspected): Promise<BlockFacts> {
+    const { place, firstIndex } = inspected
+    const facts = { ...place, firstIndex, root: await this.#grow(leafHashesIn(inspected)) }
+    const own = { key: factsKey(facts.height), value: encodeFacts(facts) }
+    await this.#compare([own, ...recordsIn(inspected)], `block ${facts.height}`)
     return facts
   }
 

@@ -6,6 +6,7 @@ import type { SignatureSuite } from '../../src/crypto/suite.ts'
 import { errorCode, errorMessage, QatError } from '../../src/errors.ts'
 import { type Genesis, verifyGenesis } from '../../src/ledger/genesis.ts'
 import type { OnProgress } from './backup.ts'
+import type { Inspector } from './block-inspector.ts'
 import type { Findings } from './finding.ts'
 import { appliedHeight, checkChain, highest, sameGenesis } from './fsck-chain.ts'
 import { checkRecords, readAnchors, sizesOfInterest } from './fsck-records.ts'
@@ -20,6 +21,8 @@ export interface StoreReport {
   readonly size: number
   /** Entries whose signatures were verified. */
   readonly entries: number
+  /** Of those and of seals. */
+  readonly signatures: number
   /** Applied blocks that are lost or wrong, by height. */
   readonly badBlocks: ReadonlySet<number>
   readonly recovering: boolean
@@ -32,14 +35,23 @@ export interface StoreTask {
   /** Of the node whose store it is. */
   readonly name: string
   readonly suite: SignatureSuite
+  /** Who looks at the blocks; this thread if nobody is named. */
+  readonly inspector?: Inspector | undefined
   readonly findings: Findings
   readonly onProgress: OnProgress
 }
 
 /** Throws StoreError for a store of another ledger or layout: that is no damage. */
 export async function checkStore(task: StoreTask): Promise<StoreReport> {
-  const { raw, genesis, suite, findings, onProgress } = task
-  const nothing = { height: -1, size: 0, entries: 0, badBlocks: new Set<number>(), recovering: false }
+  const { raw, genesis, suite, inspector, findings, onProgress } = task
+  const nothing = {
+    height: -1,
+    size: 0,
+    entries: 0,
+    signatures: 0,
+    badBlocks: new Set<number>(),
+    recovering: false,
+  }
   try {
     await verifyGenesis(suite, genesis)
   } catch (error) {
@@ -55,15 +67,16 @@ export async function checkStore(task: StoreTask): Promise<StoreReport> {
   }
   const logEnd = Math.max(applied, anchors.logEnd ?? (await highest(raw, blockKey)))
   const sizes = await sizesOfInterest(raw, anchors)
-  const chain = await checkChain({ raw, genesis, suite, findings, applied, logEnd, sizes, onProgress })
+  const range = { applied, logEnd, sizes }
+  const chain = await checkChain({ raw, genesis, suite, inspector, findings, ...range, onProgress })
   const recovering = await isRecovering(task)
   await checkRecords({ raw, findings, suite, name: task.name, anchors, chain, recovering })
   const beyond = await highest(raw, blockKey)
   if (beyond > logEnd) {
     findings.add('promise', `block ${beyond}`, `stands above the end of the log, ${logEnd}`, true)
   }
-  const { height, size, entries, badBlocks } = chain
-  return { height, size, entries, badBlocks, recovering }
+  const { height, size, entries, signatures, badBlocks } = chain
+  return { height, size, entries, signatures, badBlocks, recovering }
 }
 
 /** Version and genesis block. Both follow from the genesis file of the folder. */

@@ -7,6 +7,7 @@ import { verifyQueue } from '../../crypto/verify-queue.ts'
 import { FILES, readNodeFolder } from '../../folder.ts'
 import { checkFolder, type FolderReport } from '../../store/check-folder.ts'
 import { type FindingKind, MEANINGS } from '../../store/finding.ts'
+import { inspectorThreads } from '../../store/inspector-threads.ts'
 import { EXIT } from '../exit.ts'
 import { type GlobalOptions, httpUrl } from '../options.ts'
 import { counted, factSheet, printable, printJson, printText } from '../output.ts'
@@ -59,17 +60,21 @@ async function fsck(dir: string, { repair, rpc = [], json }: Options): Promise<v
       progress.end()
       if (!json) process.stderr.write(`qat: ${printable(message)}\n`)
     })
+  const inspector = inspectorThreads(genesis)
   try {
-    const task = { folder, genesis, name: config.name, suite, onProgress }
+    const task = { folder, genesis, name: config.name, suite, inspector, onProgress }
+    const startMs = performance.now()
     const report = await checkFolder(task, repair ? { fetch } : undefined)
+    const seconds = (performance.now() - startMs) / 1_000
     progress.end()
     const sound =
       !report.findings.damage || (report.repair !== undefined && report.repair.missing.length === 0)
-    if (json) printJson({ dir, sound, ...jsonOf(report) })
-    else printText(textOf(dir, report))
+    if (json) printJson({ dir, sound, seconds: Number(seconds.toFixed(3)), ...jsonOf(report) })
+    else printText(textOf(dir, report, seconds))
     if (!sound) process.exitCode = EXIT.damaged
   } finally {
     progress.end()
+    await inspector.close()
   }
 }
 
@@ -78,13 +83,15 @@ function jsonOf({ findings, store, repair }: FolderReport): object {
   return { ...checked, counts: findings.counts, findings: findings.kept, ...(repair && { repair }) }
 }
 
-function textOf(dir: string, { findings, store, repair }: FolderReport): string {
+function textOf(dir: string, { findings, store, repair }: FolderReport, seconds: number): string {
   const total = Object.values(findings.counts).reduce((sum, count) => sum + count, 0)
   const facts = factSheet([
     ['Store', join(dir, FILES.store)],
     ['Height', store?.height],
     ['Leaves', store?.size],
-    ['Entries', store && `${store.entries}, every signature verified`],
+    ['Entries', store?.entries],
+    ['Signatures', store && `${store.signatures} of entries and seals, every one verified`],
+    ['Took', timeOf(store, repair === undefined ? seconds : undefined)],
     ['Recovering', store?.recovering ? 'yes: the node asks the others before it takes part' : undefined],
     ['Found', total === 0 ? 'nothing wrong' : counted(total, 'problem')],
   ])
@@ -104,6 +111,12 @@ function textOf(dir: string, { findings, store, repair }: FolderReport): string 
     return `${lines.join('\n')}\n  What it means: ${means}\n  What to do:    ${mend}`
   })
   return [facts, ...sections, ...(repair ? [repairText(repair)] : [])].join('\n\n')
+}
+
+/** Of a check alone: a repair verifies everything once more. */
+function timeOf(store: FolderReport['store'], seconds: number | undefined): string | undefined {
+  if (!store || seconds === undefined) return undefined
+  return `${seconds.toFixed(1)} s, ${Math.round(store.entries / seconds)} entries/s`
 }
 
 function repairText(repair: NonNullable<FolderReport['repair']>): string {
