@@ -136,9 +136,14 @@ describe('qat backup, restore and fsck', function () {
     const words = await qat(['fsck', stopped])
     assert.equal(words.code, 0, words.stdout)
     assert.match(words.stdout, /Found +nothing wrong/)
+    assert.match(
+      words.stdout,
+      /Signatures +\d+ of entries and seals, every one verified\nTook +[\d.]+ s, \d+ entries\/s/,
+    )
     assert.match(words.stderr, /^Checking: \d+ of \d+ blocks \(100 %\)$/m)
     const [report] = (await qat(['fsck', stopped, '--json'])).json()
     assert.deepEqual([report!.sound, report!.findings], [true, []])
+    assert.ok(Number(report!.signatures) > Number(report!.entries) && Number(report!.seconds) > 0)
     const locked = await qat(['fsck', cluster.folder('alpha'), '--json'])
     assert.deepEqual([locked.code, locked.errorCode()], [1, 'store-locked'])
     const nothing = await qat(['fsck', path('nowhere'), '--json'])
