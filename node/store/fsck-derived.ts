@@ -36,12 +36,16 @@ export class DerivedCheck {
   readonly #present = new Map<string, number>()
   /** An event that a later entry carries too: its record names the later one. By key in hex and leaf index. */
   readonly #later = new Set<string>()
+  /** How many records the store holds, by first byte; undefined if they cannot be read through. */
+  readonly #found: Promise<ReadonlyMap<string, number | undefined>>
   #unread = false
 
   private constructor(raw: Kv, findings: Findings, tree: TreeStore) {
     this.#raw = raw
     this.#findings = findings
     this.#tree = tree
+    // Counted while the blocks are being inspected, when this thread has little else to do.
+    this.#found = countRecords(raw)
   }
 
   static async begin(raw: Kv, findings: Findings): Promise<DerivedCheck> {
@@ -70,14 +74,12 @@ export class DerivedCheck {
       const [, index] = name.split(' ')
       this.#findings.add('derived', NAMES.E!, `names leaf ${index}, which does not carry the event`, true)
     }
+    const counts = await this.#found
     for (const [byte, name] of Object.entries(NAMES)) {
       // What an unread block accounts for is not known.
       if (this.#unread && byte !== 'T') continue
-      const [from, to] = [utf8(byte), Uint8Array.of(byte.charCodeAt(0) + 1)]
-      let found = 0
-      try {
-        for await (const _ of this.#raw.range({ from, to })) found++
-      } catch {
+      const found = counts.get(byte)
+      if (found === undefined) {
         this.#findings.add('derived', name, 'cannot be read through', true)
         continue
       }
@@ -130,4 +132,19 @@ export class DerivedCheck {
     this.#later.add(`${toHex(key)} ${index}`)
     return true
   }
+}
+
+async function countRecords(raw: Kv): Promise<ReadonlyMap<string, number | undefined>> {
+  const counts = new Map<string, number | undefined>()
+  for (const byte of Object.keys(NAMES)) {
+    const [from, to] = [utf8(byte), Uint8Array.of(byte.charCodeAt(0) + 1)]
+    let found = 0
+    try {
+      for await (const _ of raw.range({ from, to })) found++
+      counts.set(byte, found)
+    } catch {
+      counts.set(byte, undefined)
+    }
+  }
+  return counts
 }
