@@ -1,6 +1,7 @@
 /**
  * From applied blocks to certificates: the leader signs a checkpoint as the log, validators that hold the same
- * tree cosign it, everyone assembles the certificate. What travels by gossip is a C2SP signed note.
+ * tree cosign it, everyone assembles the certificate. What travels is a C2SP signed note: cosignatures straight to
+ * every member, the finished certificate by gossip.
  *
  * A validator puts the pair (size, root) on disk before its signature leaves, and signs nothing smaller than
  * it has signed before, so it never signs two inconsistent checkpoints.
@@ -14,12 +15,13 @@ import { errorMessage, InvariantError, invariant, ProofError } from '../../src/e
 import { cosignerName, policyOf } from '../../src/ledger/membership.ts'
 import { assembleCertificate, verifyCertificate } from '../../src/notes/certificate.ts'
 import { type Checkpoint, parseCheckpoint, printCheckpoint } from '../../src/notes/checkpoint.ts'
-import { signCosignature, verifyCosignature } from '../../src/notes/cosignature.ts'
+import { cosignatureKey, signCosignature, verifyCosignature } from '../../src/notes/cosignature.ts'
 import { type NoteSignature, parseNote, printNote } from '../../src/notes/note.ts'
 import { type Policy, satisfied } from '../../src/notes/policy.ts'
 import type { VerifierKey } from '../../src/notes/vkey.ts'
 import type { Logger } from '../logger.ts'
 import type { Verdict } from '../net/network.ts'
+import type { BlockFacts } from '../store/block-facts.ts'
 import type { Checkpointed, LedgerStore } from '../store/ledger-store.ts'
 import { StoreError } from '../store/store-error.ts'
 import { type EvidenceCollector, forked } from './evidence.ts'
@@ -46,7 +48,8 @@ export interface CertifierPorts {
   readonly now: () => number
   /** Milliseconds that only grow. */
   readonly elapsed: () => number
-  readonly publish: (note: string) => void
+  /** To every member that is connected: what this node has signed. */
+  readonly send: (note: string) => void
   /** A certificate for a tree this node holds; sizes only grow. */
   readonly onCertificate: (size: number, note: string) => void
   readonly onCosigned: () => void
@@ -166,14 +169,35 @@ export class Certifier {
    */
   propose(): void {
     this.#enqueue(async () => {
-      const { origin, store, elapsed } = this.#ports
+      const { origin, elapsed } = this.#ports
       const size = this.newestToSign
       const underWay = this.#proposed.size > this.#size && elapsed() - this.#proposed.at < ROUND_MS
       if (size <= this.#size || underWay) return
-      const facts = await store.factsAtSize(size)
+      const facts = await this.#factsAt(size)
       invariant(facts, 'No block ends at the boundary of a change.', { size })
       this.#proposed = { size, at: elapsed() }
       await this.#cosign({ origin, size, root: facts.root }, true)
+    })
+  }
+
+  /**
+   * Whoever does not lead cosigns its newest checkpoint, too. It waits for the log's line if anything before the
+   * newest block lacks a certificate: then the leader may be about to choose another one.
+   */
+  follow(): void {
+    this.#enqueue(async () => {
+      const { origin, store } = this.#ports
+      const { tip } = store
+      if (tip.firstIndex !== this.#size || tip.size > this.newestToSign) return
+      await this.#cosign({ origin, size: tip.size, root: tip.root }, false)
+    })
+  }
+
+  /** Sends the newest cosignature of this node once more if it is in no certificate yet: it may have been lost. */
+  repeat(): void {
+    this.#enqueue(async () => {
+      for (const round of this.#rounds.values())
+        if (round.checkpoint.size === this.#cosigned?.size) this.#send(round)
     })
   }
 
@@ -211,10 +235,9 @@ export class Certifier {
     if (checkpoint.size <= this.#size) return this.#late(checkpoint, note.signatures)
     const known = this.#rounds.get(note.text)?.lines
     const fresh = note.signatures.filter((line) => !known?.has(slotOf(line)))
-    for (const line of fresh) {
-      const verdict = await this.#verify(checkpoint, line)
-      if (verdict !== 'accept') return verdict
-    }
+    const verdicts = await Promise.all(fresh.map((line) => this.#verify(checkpoint, line)))
+    const refusal = verdicts.find((verdict) => verdict !== 'accept')
+    if (refusal !== undefined) return refusal
     for (const line of fresh) this.#place(checkpoint, line)
     this.#show(checkpoint, fresh)
     const round = this.#rounds.get(note.text)
@@ -331,11 +354,11 @@ export class Certifier {
 
   /** Cosigns a checkpoint that the log has signed, once this node's own tree has the same root at that size. */
   async #answer(round: Round): Promise<void> {
-    const { store, name } = this.#ports
+    const { name } = this.#ports
     const { checkpoint } = round
     if (this.#cosigners(round).has(name)) return
     if (checkpoint.size > this.newestToSign || checkpoint.size <= this.#size) return
-    const ours = await store.factsAtSize(checkpoint.size)
+    const ours = await this.#factsAt(checkpoint.size)
     if (!ours || !equalBytes(ours.root, checkpoint.root)) this.#noteElsewhere(round)
     else if (this.#hasLogLine(round)) await this.#cosign(checkpoint, false)
   }
@@ -371,19 +394,44 @@ export class Certifier {
       invariant(equalBytes(root, last.root), 'This node has cosigned another root of the same size.', {
         size,
       })
-    } else {
-      await store.setCosigned({ size, root })
-      this.#cosigned = { size, root }
     }
     const timestamp = Math.floor(now() / 1000)
     const names = asLog ? [origin, cosignerName(origin, name)] : [cosignerName(origin, name)]
-    const lines = await Promise.all(names.map((key) => signCosignature(signer, key, checkpoint, timestamp)))
+    const [lines] = await Promise.all([
+      Promise.all(names.map((key) => signCosignature(signer, key, checkpoint, timestamp))),
+      this.#promise(checkpoint),
+    ])
     if (this.#stopped) return
     for (const line of lines) this.#place(checkpoint, line)
     this.#ports.onCosigned()
-    this.#ports.publish(printNote({ text: printCheckpoint(checkpoint), signatures: lines }))
     const round = this.#rounds.get(printCheckpoint(checkpoint))
-    if (round) await this.#settle(round)
+    if (!round) return
+    this.#send(round)
+    await this.#settle(round)
+  }
+
+  /** Puts the pair on disk unless it is there. */
+  async #promise({ size, root }: Checkpoint): Promise<void> {
+    const { store } = this.#ports
+    if (size <= (this.#cosigned?.size ?? 0)) return
+    await store.setCosigned({ size, root })
+    this.#cosigned = { size, root }
+  }
+
+  /** Sends this node's cosignature of a round, if there is one, and its line as the log with it. */
+  #send({ checkpoint, lines }: Round): void {
+    const { origin, name, signer, send } = this.#ports
+    if (!signer) return
+    const [asLog, own] = [origin, cosignerName(origin, name)].map((key) =>
+      lines.get(slotOfKey(cosignatureKey(key, signer.publicKey))),
+    )
+    if (own) send(printNote({ text: printCheckpoint(checkpoint), signatures: asLog ? [asLog, own] : [own] }))
+  }
+
+  /** The applied block that ends at `size`: most often the newest, which is at hand. */
+  async #factsAt(size: number): Promise<BlockFacts | undefined> {
+    const { store } = this.#ports
+    return size === store.tip.size ? store.tip : store.factsAtSize(size)
   }
 
   /** Makes the certificate of a round once it has the log's line and the quorum. */
@@ -400,7 +448,9 @@ export class Certifier {
     const { store, evidence, logger, onCertificate } = this.#ports
     const { size } = checkpoint
     if (note === this.#note) return
-    const contradicts = await evidence.contradicts(checkpoint)
+    const ours = size > this.#size ? await this.#factsAt(size) : undefined
+    const agrees = ours !== undefined && equalBytes(ours.root, checkpoint.root)
+    const contradicts = !agrees && (await evidence.contradicts(checkpoint))
     if (size <= this.#size) {
       // What is final here stays so. Validators that have left could make such a certificate with old keys.
       if (contradicts)
@@ -412,18 +462,18 @@ export class Certifier {
       if (size > (this.#ahead?.checkpoint.size ?? 0)) this.#ahead = { checkpoint, note }
       return
     }
-    invariant(await store.factsAtSize(size), 'The quorum has certified a size at which no block ends.', {
-      size,
-      note,
-    })
-    await store.setCertificate(note, size)
+    invariant(ours, 'The quorum has certified a size at which no block ends.', { size, note })
     const crossed = size === this.#boundary
+    const kept = store.setCertificate(note, size)
+    // That of a boundary has to be on disk before anything rests on it; any other could be made again.
+    if (crossed) await kept
     this.#size = size
     this.#note = note
     for (const [name, { checkpoint: other }] of this.#rounds)
       if (other.size <= size) this.#rounds.delete(name)
     for (const [name, other] of this.#elsewhere) if (other <= size) this.#elsewhere.delete(name)
     onCertificate(size, note)
+    await kept
     if (!crossed) return
     // What had to wait for the boundary may go on.
     await this.#catchUp()

@@ -247,8 +247,11 @@ export class Replica {
       logger,
       now: clock.now,
       elapsed: clock.elapsed,
-      publish: (note) => void network.publish('cosignatures', utf8(note)).catch(() => {}),
-      onCertificate: (size) => replica?.onCertificate(size),
+      send: (note) => {
+        const bytes = utf8(note)
+        for (const peer of network.peers()) network.send(peer, FRAME.cosignature, bytes)
+      },
+      onCertificate: (size, note) => replica?.onCertificate(size, note),
       onCosigned: () => metrics.cosignatures.inc(),
       onForgotten: (size) => replica?.onForgotten(size),
       onFatal,
@@ -301,6 +304,7 @@ export class Replica {
       // A round that lost a message is repeated, so that an idle cluster still ends with everything final.
       clock.every(ANNOUNCE_MS / 2, () => {
         if (this.driver.raft.role === 'leader' || this.certifier.boundaryDue) this.certifier.propose()
+        else this.certifier.repeat()
       }),
       clock.every(ANNOUNCE_MS / 2, () => {
         if (this.driver.raft.needsOpening) this.#proposer.kick()
@@ -429,8 +433,9 @@ export class Replica {
     this.#puller.applied()
     onOrdered(applied)
     this.certifier.applied()
-    if (this.driver.raft.role === 'leader') {
-      this.#certifyIfLeading()
+    if (this.driver.raft.role !== 'leader') this.certifier.follow()
+    else {
+      this.certifier.propose()
       // Raft sees room in its window only after this call has returned to it.
       this.#ports.clock.soon(() => this.#proposer.kick())
       for (const { block } of applied) this.gossip.tellOfBlock(block)
@@ -450,12 +455,16 @@ export class Replica {
     else if (leader !== undefined && !this.#stopped) this.#announce()
   }
 
-  onCertificate(size: number): void {
-    const { metrics, onFinal, onMembership } = this.#ports
+  onCertificate(size: number, note: string): void {
+    const { metrics, network, onFinal, onMembership } = this.#ports
     metrics.finalSize.set(size)
     metrics.certificates.inc()
     onFinal(size)
-    this.#certifyIfLeading()
+    if (this.driver.raft.role === 'leader') {
+      this.certifier.propose()
+      // For those who have no part in it, and those whom a cosignature has not reached.
+      network.publish('cosignatures', utf8(note)).catch(() => {})
+    }
     const { membership } = this
     if (membership.sequence === this.#sequence || this.#stopped) return
     this.#sequence = membership.sequence
@@ -475,10 +484,6 @@ export class Replica {
     onForgotten()
   }
 
-  #certifyIfLeading(): void {
-    if (this.driver.raft.role === 'leader') this.certifier.propose()
-  }
-
   // ---- what comes over the network
 
   frame(from: string, kind: FrameKind, bytes: Uint8Array): void {
@@ -487,6 +492,7 @@ export class Replica {
       if (kind === FRAME.raft) this.driver.deliver(from, decodeMessage(bytes))
       else if (kind === FRAME.forward)
         void this.#onForwarded(from, decodeEntryBundle(bytes, POOL_ENTRIES_MAX))
+      else if (kind === FRAME.cosignature) void this.#onCosignature(from, bytes)
       else for (const refusal of decodeRefusals(bytes)) this.#onRefusal(from, refusal)
     } catch (error) {
       this.#ports.network.misbehaved(from, errorCode(error))
@@ -508,6 +514,11 @@ export class Replica {
 
   async hear(from: string, topic: Topic, bytes: Uint8Array): Promise<Verdict> {
     return this.#stopped ? 'ignore' : this.gossip.receive(from, topic, bytes)
+  }
+
+  async #onCosignature(from: string, bytes: Uint8Array): Promise<void> {
+    if ((await this.gossip.receive(from, 'cosignatures', bytes)) === 'reject')
+      this.#ports.network.misbehaved(from, 'bad-cosignature')
   }
 
   /** Entries of another node, for this one as the leader. Silence means that they will be ordered. */

@@ -58,7 +58,7 @@ describe('a validator whose peers are silent', () => {
       logger,
       now: () => time.now,
       elapsed: () => time.elapsed,
-      publish: (note) => published.push(note),
+      send: (note) => published.push(note),
       onCertificate() {},
       onCosigned() {},
       onForgotten() {},

@@ -75,7 +75,7 @@ describe('a node that has applied another chain than the certified one', functio
       logger,
       now: () => TIME,
       elapsed: () => 0,
-      publish() {},
+      send() {},
       onCertificate() {},
       onCosigned() {},
       onForgotten: () => {},

@@ -228,6 +228,11 @@ export class LedgerJudge {
     }
   }
 
+  /** A certificate is told of: one that the node holds itself. */
+  certifies({ name }: Judged, bytes: Uint8Array): void {
+    if (!this.#notes.has(fromUtf8(bytes))) this.#fail(`${name} gossips a certificate that it has not kept`)
+  }
+
   /** A cosignature leaves: the pair is on disk, it is this node's own tree, and not smaller than one before. */
   cosigns(node: Judged, bytes: Uint8Array): void {
     const { name, disk } = node

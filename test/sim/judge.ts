@@ -138,12 +138,14 @@ export class Judge {
 
   sends(name: string, to: string, kind: FrameKind, bytes: Uint8Array): void {
     const node = this.#nodes.get(name)!
-    if (kind === FRAME.raft && node.honest) this.raft.sends(node, to, bytes)
+    if (!node.honest) return
+    if (kind === FRAME.raft) this.raft.sends(node, to, bytes)
+    else if (kind === FRAME.cosignature) this.ledger.cosigns(node, bytes)
   }
 
   publishes(name: string, topic: Topic, bytes: Uint8Array): void {
     const node = this.#nodes.get(name)!
-    if (topic === 'cosignatures' && node.honest) this.ledger.cosigns(node, bytes)
+    if (topic === 'cosignatures' && node.honest) this.ledger.certifies(node, bytes)
   }
 
   /** What an honest node says is never rejected by an honest one. */

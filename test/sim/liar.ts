@@ -93,6 +93,7 @@ export class Liar {
           request: (from, bytes) => this.#answer(bytes, (question) => handlers.request(from, question)),
         }),
       send: (to, kind, bytes) => {
+        if (kind === FRAME.cosignature) return this.#cosigns(to, bytes)
         if (kind !== FRAME.raft) return port.send(to, kind, bytes)
         void this.#say(to, decodeMessage(bytes)).then((messages) => {
           for (const message of messages) port.send(to, kind, encodeMessage(message))
@@ -104,9 +105,6 @@ export class Liar {
         return true
       },
       publish: async (topic, bytes) => {
-        if (topic === 'cosignatures') this.#newest = parseCheckpoint(parseNote(fromUtf8(bytes)).text)
-        if (topic === 'cosignatures') await this.#cosignTwo(bytes)
-        if (topic === 'cosignatures' && this.#tells('withholds', 0.5)) return
         if (topic === 'blocks') await this.#showSecond(bytes)
         const boasts = topic === 'status' && this.#tells('answers falsely', 0.6)
         await port.publish(topic, boasts ? await this.#boast(bytes) : bytes)
@@ -234,11 +232,20 @@ export class Liar {
     return other
   }
 
+  /** By gossip, whose verdicts show the judge what the others have verified. */
+  #cosigns(to: string, bytes: Uint8Array): boolean {
+    const checkpoint = parseCheckpoint(parseNote(fromUtf8(bytes)).text)
+    const isNew = checkpoint.size !== this.#newest?.size
+    this.#newest = checkpoint
+    if (isNew) void this.#cosignTwo(checkpoint)
+    if (!this.#tells('withholds', 0.5)) this.#tools.whisper([to], 'cosignatures', bytes)
+    return true
+  }
+
   /** Another root of the same size, rightly signed, for some of the others. */
-  async #cosignTwo(bytes: Uint8Array): Promise<void> {
+  async #cosignTwo(checkpoint: Checkpoint): Promise<void> {
     if (!this.#tells('cosigns two', 0.5)) return
     const { keys, now, whisper } = this.#tools
-    const checkpoint = parseCheckpoint(parseNote(fromUtf8(bytes)).text)
     const root = checkpoint.root.slice()
     root[0]! ^= 1
     const other = { origin: LEDGER, size: checkpoint.size, root }

@@ -365,5 +365,7 @@ function describe(kind: FrameKind, bytes: Uint8Array): string {
     ? describeRaft(bytes)
     : kind === FRAME.forward
       ? 'forwards entries'
-      : 'refuses entries'
+      : kind === FRAME.cosignature
+        ? 'cosigns'
+        : 'refuses entries'
 }
