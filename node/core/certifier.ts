@@ -464,16 +464,14 @@ export class Certifier {
     }
     invariant(ours, 'The quorum has certified a size at which no block ends.', { size, note })
     const crossed = size === this.#boundary
-    const kept = store.setCertificate(note, size)
-    // That of a boundary has to be on disk before anything rests on it; any other could be made again.
-    if (crossed) await kept
+    // Before it is told: what this node has shown as final it must not call ordered after a restart.
+    await store.setCertificate(note, size)
     this.#size = size
     this.#note = note
     for (const [name, { checkpoint: other }] of this.#rounds)
       if (other.size <= size) this.#rounds.delete(name)
     for (const [name, other] of this.#elsewhere) if (other <= size) this.#elsewhere.delete(name)
     onCertificate(size, note)
-    await kept
     if (!crossed) return
     // What had to wait for the boundary may go on.
     await this.#catchUp()
