@@ -1,13 +1,14 @@
 /**
- * What a node hears and says by gossip: committed blocks, cosignatures, announcements. Everything is signed with
+ * What a node hears and says by gossip: committed blocks, certificates, announcements. Everything is signed with
  * ML-DSA inside and verified before it is passed on; what shows that this node has fallen behind sets it pulling.
  */
 import type { Driver } from '../../consensus/driver.ts'
-import { fromUtf8 } from '../../src/bytes.ts'
+import { fromUtf8, toHex, utf8 } from '../../src/bytes.ts'
 import type { SignatureSuite, Signer } from '../../src/crypto/suite.ts'
 import { errorCode, errorMessage } from '../../src/errors.ts'
 import { type Block, decodeBlock } from '../../src/ledger/block.ts'
 import { BLOCK_ENTRIES_MAX } from '../../src/limits.ts'
+import { leafHash } from '../../src/merkle/hash.ts'
 import { decodeEntryBundle, encodeEntryBundle } from '../../src/merkle/tiles.ts'
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../logger.ts'
@@ -23,6 +24,11 @@ import { verifySeal } from './verify-seal.ts'
 
 /** Blocks up to this size are gossiped whole; of a larger one only the seal, and who lacks it pulls it. */
 const BLOCK_BYTES_WHOLE_MAX = 16_384
+/**
+ * Gossip costs every node as much for a block of one entry as for a block of hundreds, and who keeps up has it by
+ * then. So of the blocks and certificates of this time the newest is told of, which names all before it.
+ */
+const TELL_MS = 100
 /** A gap that ordering has not closed by itself after this time is closed by pulling. */
 const GAP_PATIENCE_MS = 1_000
 
@@ -61,6 +67,8 @@ interface Heard {
 export class Gossip {
   readonly #ports: GossipPorts
   readonly #announcements = new Map<string, Heard>()
+  /** What is about to be told, by topic. */
+  readonly #newest = new Map<Topic, Uint8Array>()
 
   constructor(ports: GossipPorts) {
     this.#ports = ports
@@ -92,7 +100,28 @@ export class Gossip {
   /** The leader tells of a block that has committed. */
   tellOfBlock({ bytes, leaves }: Block): void {
     const message = bytes.length <= BLOCK_BYTES_WHOLE_MAX ? bytes : encodeEntryBundle([leaves.at(-1)!])
-    this.#ports.network.publish('blocks', message).catch(() => {})
+    this.#tell('blocks', message)
+  }
+
+  /** The leader tells of a certificate: for those who have no part in it, or missed a cosignature. */
+  tellOfCertificate(note: string): void {
+    this.#tell('cosignatures', utf8(note))
+  }
+
+  #tell(topic: Topic, message: Uint8Array): void {
+    const waits = this.#newest.has(topic)
+    this.#newest.set(topic, message)
+    if (waits) return
+    this.#ports.clock.after(TELL_MS, () => {
+      const newest = this.#newest.get(topic)
+      this.#newest.delete(topic)
+      if (newest) this.#ports.network.publish(topic, newest).catch(() => {})
+    })
+  }
+
+  /** What waits to be told is not told any more. */
+  stop(): void {
+    this.#newest.clear()
   }
 
   /** This node tells of itself. */
@@ -119,10 +148,13 @@ export class Gossip {
   async #onBlock(bytes: Uint8Array): Promise<Verdict> {
     const leaves = decodeEntryBundle(bytes, BLOCK_ENTRIES_MAX + 1)
     const { suite, store, evidence } = this.#ports
-    const { seal, envelope, key } = await verifySeal(suite, store.state, leaves.at(-1))
-    evidence.sawSeal(key, envelope, seal)
     // More than the seal must be the whole block: nobody passes on leaves that the seal does not vouch for.
     if (leaves.length > 1) decodeBlock(bytes)
+    const sealLeaf = leaves.at(-1)
+    // Of the block that it holds already this node has verified everything.
+    if (sealLeaf && toHex(leafHash(sealLeaf)) === store.tip.hash) return 'accept'
+    const { seal, envelope, key } = await verifySeal(suite, store.state, sealLeaf)
+    evidence.sawSeal(key, envelope, seal)
     this.#closeGap(seal.height)
     return 'accept'
   }

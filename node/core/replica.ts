@@ -356,6 +356,7 @@ export class Replica {
     for (const cancel of this.#timers) cancel()
     this.#puller.stop()
     this.certifier.stop()
+    this.gossip.stop()
     this.#forwarding.follow(undefined)
   }
 
@@ -438,7 +439,7 @@ export class Replica {
       this.certifier.propose()
       // Raft sees room in its window only after this call has returned to it.
       this.#ports.clock.soon(() => this.#proposer.kick())
-      for (const { block } of applied) this.gossip.tellOfBlock(block)
+      this.gossip.tellOfBlock(applied.at(-1)!.block)
     }
   }
 
@@ -456,14 +457,13 @@ export class Replica {
   }
 
   onCertificate(size: number, note: string): void {
-    const { metrics, network, onFinal, onMembership } = this.#ports
+    const { metrics, onFinal, onMembership } = this.#ports
     metrics.finalSize.set(size)
     metrics.certificates.inc()
     onFinal(size)
     if (this.driver.raft.role === 'leader') {
       this.certifier.propose()
-      // For those who have no part in it, and those whom a cosignature has not reached.
-      network.publish('cosignatures', utf8(note)).catch(() => {})
+      this.gossip.tellOfCertificate(note)
     }
     const { membership } = this
     if (membership.sequence === this.#sequence || this.#stopped) return
