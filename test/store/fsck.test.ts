@@ -126,6 +126,12 @@ describe('fsck', function () {
     )
   })
 
+  it('loses no block of a log whose end is said to be lower than it is', async () => {
+    const raw = damagedStore(({ map }) => map.set(toHex(META.logEnd), sealValue(META.logEnd, u64(0))))
+    assert.ok((await check(raw)).findings.damage)
+    assert.deepEqual(differences((await repair(raw)).fresh.map, [META.recovering]), [])
+  })
+
   it('repairs what follows from the blocks to the last byte, without a peer', async () => {
     const { block } = chain.blocks[2]!
     const keys = [tileKey(0, 0), leafKey(block.leafHashes[0]!), eventKey(EVENT.source, 'build-3-0')]
