@@ -85,8 +85,16 @@ async function checkIdentity({ raw, genesis, findings }: StoreTask): Promise<voi
     if (errorCode(error) === 'store-version') throw error // the rest is found below
   })
   const version = await sift(raw, META.version)
-  if (version.is === 'there') records.checkVersion(version.value, genesis.block.id)
-  else findings.add('derived', 'the version record', `is ${version.is}`, version.is === 'missing')
+  if (version.is !== 'there') {
+    findings.add('derived', 'the version record', `is ${version.is}`, version.is === 'missing')
+  } else {
+    try {
+      records.checkVersion(version.value, genesis.block.id)
+    } catch (error) {
+      if (errorCode(error) !== 'store-damaged') throw error
+      findings.add('derived', 'the version record', 'cannot be read')
+    }
+  }
   const block = await sift(raw, blockKey(0))
   if (block.is !== 'there') {
     findings.add('derived', 'block 0 (genesis)', `is ${block.is}`, block.is === 'missing')

@@ -42,9 +42,9 @@ export async function checkLayout(raw: Kv): Promise<void> {
   if (version !== STORE_VERSION) throw wrongVersion(version)
 }
 
-/** Refuses the store of another ledger. */
+/** Refuses the store of another ledger. Throws StoreError: `store-damaged` for what no store ever said. */
 export function checkVersion(bytes: Uint8Array, genesis: string): void {
-  const found = readVersion(bytes)
+  const found = record(bytes, 'The version record', readVersion)
   if (found.version !== STORE_VERSION) throw wrongVersion(found.version)
   if (found.genesis !== genesis) {
     throw new StoreError(

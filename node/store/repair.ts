@@ -59,7 +59,7 @@ export async function repairStore(task: RepairTask): Promise<RepairReport> {
   const sync = new SyncWalk(walk, suite)
   const fetched = await rebuildChain(task, walk, sync, applied)
   const missing = await restoreCertificates(task, walk, anchors, sync)
-  const unapplied = await restoreLog(task, walk, anchors)
+  const unapplied = await restoreLog(task, walk)
   const kept = await restorePromises(task, anchors, walk.state.term)
   const pending = await restorePending(task)
   const marked = await markOf(raw)
@@ -180,9 +180,12 @@ async function restoreCertificates(
   return missing
 }
 
-/** The part of the log that is not applied, up to the first block that does not hold. Returns its length. */
-async function restoreLog({ raw, store }: RepairTask, walk: ChainWalk, anchors: Anchors): Promise<number> {
-  const end = anchors.logEnd ?? (await highest(raw, blockKey))
+/**
+ * The part of the log that is not applied, up to the first block that does not hold; returns its length. Where it ends
+ * is told by the blocks: those that Raft gave up were deleted with the record of the end, which may be damaged.
+ */
+async function restoreLog({ raw, store }: RepairTask, walk: ChainWalk): Promise<number> {
+  const end = await highest(raw, blockKey)
   const kept: AppliedBlock[] = []
   while (walk.state.height < end) {
     const taken = takeLocal(walk, await siftValue(raw, blockKey(walk.state.height + 1)))

@@ -126,6 +126,18 @@ describe('fsck', function () {
     )
   })
 
+  it('finds a version record that says nothing, and makes it again', async () => {
+    const raw = damagedStore(({ map }) => map.set(toHex(META.version), sealValue(META.version, u64(0))))
+    assert.deepEqual((await check(raw)).texts, ['the version record cannot be read'])
+    assert.deepEqual(differences((await repair(raw)).fresh.map), [])
+  })
+
+  it('loses no block of a log whose end is said to be lower than it is', async () => {
+    const raw = damagedStore(({ map }) => map.set(toHex(META.logEnd), sealValue(META.logEnd, u64(0))))
+    assert.ok((await check(raw)).findings.damage)
+    assert.deepEqual(differences((await repair(raw)).fresh.map, [META.recovering]), [])
+  })
+
   it('repairs what follows from the blocks to the last byte, without a peer', async () => {
     const { block } = chain.blocks[2]!
     const keys = [tileKey(0, 0), leafKey(block.leafHashes[0]!), eventKey(EVENT.source, 'build-3-0')]
