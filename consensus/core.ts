@@ -40,7 +40,10 @@ export class Core {
   /** Ticks since we heard from a leader or voted; for a leader, since it last counted its quorum. */
   electionElapsed = 0
   heartbeatElapsed = 0
-  /** Drawn anew for each term, from [electionTicks, 2 × electionTicks). */
+  /**
+   * Drawn anew with each change of role or term: from [electionTicks, 2 × electionTicks), which a leader that lives is
+   * never silent for; half of that for whoever stands, since only the answers are waited for.
+   */
   electionTimeout: number
   /** Height to be pulled from peers, told to the driver once. */
   behind: number | undefined
@@ -94,7 +97,9 @@ export class Core {
   }
 
   #drawTimeout(): number {
-    return this.electionTicks + Math.floor(this.#random() * this.electionTicks)
+    const stands = this.role === 'pre-candidate' || this.role === 'candidate'
+    const shortest = stands ? Math.ceil(this.electionTicks / 2) : this.electionTicks
+    return shortest + Math.floor(this.#random() * shortest)
   }
 
   send(to: NodeId, message: Message): void {

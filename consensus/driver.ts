@@ -102,6 +102,14 @@ export class Driver {
     this.#enter(() => this.#raft.campaign())
   }
 
+  /** The link to `id` broke. What came over it and has not been checked yet counts as lost with it. */
+  lostLink(id: NodeId): void {
+    const queue = this.#queues.get(id)
+    if (queue !== undefined) queue.waiting.length = 0
+    this.#queues.delete(id)
+    this.#enter(() => this.#raft.lostLink(id))
+  }
+
   propose(block: Block): ProposeResult {
     return this.#enter(() => this.#raft.propose(block)) ?? { ok: false, reason: 'not-leader' }
   }
@@ -164,7 +172,8 @@ export class Driver {
       if (this.#stopped) break
       try {
         const rest = this.#raft.unchecked(append)
-        this.#step(from, rest === undefined ? append : await this.#checked(rest))
+        const checked = rest === undefined ? append : await this.#checked(rest)
+        if (this.#queues.get(from) === queue) this.#step(from, checked)
       } catch (error) {
         this.#blame(from, error)
       }

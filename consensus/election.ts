@@ -9,14 +9,31 @@ import type { NodeId } from './types.ts'
 export function tickElection(core: Core): void {
   core.electionElapsed++
   if (core.mayStand && core.electionElapsed >= core.electionTimeout) preCampaign(core)
+  else if (core.role === 'pre-candidate' && core.electionElapsed % core.heartbeatTicks === 0)
+    askPreVotes(core)
+}
+
+/**
+ * The link to `id` broke. If that is our leader, the shortest time without one counts as over: candidates are heard
+ * from now on, and what is left of our own timeout, drawn at random, is all that we wait before we stand.
+ */
+export function lostLink(core: Core, id: NodeId): void {
+  if (core.role === 'follower' && core.leader === id)
+    core.electionElapsed = Math.max(core.electionElapsed, core.electionTicks)
 }
 
 export function preCampaign(core: Core): void {
   core.becomePreCandidate()
   core.votes.set(core.id, true)
-  const { height, term } = core.log.tail
-  core.broadcast(core.voters, { kind: 'pre-vote', term: core.term + 1, tail: { height, term } })
+  askPreVotes(core)
   count(core)
+}
+
+/** Asks again whoever has not answered: those who still heard the leader a moment ago have said nothing. */
+function askPreVotes(core: Core): void {
+  const { height, term } = core.log.tail
+  const silent = core.voters.filter((voter) => !core.votes.has(voter))
+  core.broadcast(silent, { kind: 'pre-vote', term: core.term + 1, tail: { height, term } })
 }
 
 /** Raises the term and asks for votes. `transfer`: the leader told us to, so voters need not wait for its end. */

@@ -8,6 +8,7 @@ import { TERM_LEAP_MAX } from './config.ts'
 import { Core } from './core.ts'
 import {
   countOwnVote,
+  lostLink,
   onPreVote,
   onPreVoteReply,
   onVote,
@@ -92,6 +93,14 @@ export class Raft {
   /** Stands for election (asking first, by pre-vote) without waiting for the timeout. No effect on a leader. */
   campaign(): void {
     if (this.#core.role !== 'leader' && this.#core.mayStand) preCampaign(this.#core)
+  }
+
+  /**
+   * The link to `id` broke, as it does when a process dies. A hint: it moves no term, and a leader that lives is heard
+   * again, by this server or by those whose pre-votes it would need.
+   */
+  lostLink(id: NodeId): void {
+    lostLink(this.#core, id)
   }
 
   /**

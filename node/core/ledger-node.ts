@@ -147,6 +147,7 @@ export class LedgerNode implements LedgerService {
       request: (from, bytes) => this.replica.request(from, bytes),
       gossip: (from, topic, bytes) => this.replica.hear(from, topic, bytes),
       connected: () => this.#ports.metrics.peers.set(network.peers().length),
+      disconnected: (peer) => this.replica.disconnected(peer),
     })
     this.#lifecycle.start()
     for (const accusation of this.#evidence.accusations) this.#recorder.record(accusation)

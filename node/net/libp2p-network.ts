@@ -180,6 +180,8 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
       while (from !== undefined) {
         // A copy: decryption works in place and the buffer is not ours to keep.
         const frame = (await lp.read()).slice()
+        // What still lies in a buffer would make a member that has gone look alive.
+        if (connection.status !== 'open') return
         const kind = Object.values(FRAME).find((value) => value === frame[0])
         if (kind === undefined) return misbehaved(from, 'unknown-frame')
         handlers?.frame(from, kind, frame.subarray(1))
@@ -272,6 +274,10 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
       libp2p.addEventListener('peer:connect', (event) => {
         const name = nameOf(event.detail)
         if (name !== undefined) given.connected(name)
+      })
+      libp2p.addEventListener('peer:disconnect', (event) => {
+        const name = nameOf(event.detail)
+        if (name !== undefined) given.disconnected(name)
       })
       try {
         await libp2p.start()

@@ -21,6 +21,8 @@ export interface NetworkHandlers {
   request(from: string, bytes: Uint8Array): Promise<Uint8Array>
   gossip(from: string, topic: Topic, bytes: Uint8Array): Promise<Verdict>
   connected(peer: string): void
+  /** The last connection to a member has closed. */
+  disconnected(peer: string): void
 }
 
 /** Where a member's node is found, and the libp2p identity it proves. */

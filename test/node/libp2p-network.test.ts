@@ -22,6 +22,7 @@ describe('a network of two members', function () {
     request: async () => new Uint8Array(0),
     gossip: async () => 'ignore',
     connected() {},
+    disconnected() {},
   }
   let nodes: PeerRecord[]
   let alpha: Network

@@ -16,6 +16,8 @@ export interface Played {
 type Command = (cluster: Cluster, args: readonly string[]) => void
 
 const COMMANDS: Readonly<Record<string, Command>> = {
+  /** break N M: N finds that its link to M broke. */
+  break: (cluster, [id, other]) => cluster.raft(id!).lostLink(other!),
   /** campaign N: stand for election now. */
   campaign: (cluster, [id]) => cluster.raft(id!).campaign(),
   /** tick N [count]: time passes for one node. */

@@ -329,9 +329,13 @@ export class SimNetwork {
       two.life.later(0, () => two.handlers.connected(a))
       return
     }
-    if (random.chance(0.3)) one?.peers.delete(b)
-    if (random.chance(0.3)) two?.peers.delete(a)
+    if (random.chance(0.3)) lose(one, b)
+    if (random.chance(0.3)) lose(two, a)
   }
+}
+
+function lose(station: Station | undefined, peer: string): void {
+  if (station?.peers.delete(peer)) station.life.later(0, () => station.handlers.disconnected(peer))
 }
 
 function isMember({ members }: Station, other: Station): boolean {

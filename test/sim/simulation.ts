@@ -25,7 +25,7 @@ import { Timeline } from './timeline.ts'
 import { Transcript } from './transcript.ts'
 
 const FAULTS_MS_MAX = 13_000
-/** From the last fault to agreement: elections of up to 3 s each, and a request that nobody answers, 10 s. */
+/** From the last fault to agreement: elections of up to 2 s each, and a request that nobody answers, 10 s. */
 const RECOVERY_MS_MAX = 60_000
 /** After the last fault a cluster with liars goes on for so long. */
 const LIARS_REST_MS = 6_000

@@ -66,7 +66,9 @@ export function injectFault(stage: Stage, after: (units: number, event: () => vo
   if (kind === 9) {
     if (random.chance(0.5)) {
       faults.campaigns++
-      node.driver.campaign()
+      const { leader } = node.driver.raft
+      if (leader === undefined || random.chance(0.5)) node.driver.campaign()
+      else node.driver.lostLink(leader)
       node.observe()
     } else {
       faults.pulls++
