@@ -277,7 +277,7 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
       })
       libp2p.addEventListener('peer:disconnect', (event) => {
         const name = nameOf(event.detail)
-        if (name !== undefined) given.disconnected(name)
+        if (name !== undefined && !connectionTo(name)) given.disconnected(name)
       })
       try {
         await libp2p.start()

@@ -116,6 +116,23 @@ describe('the driver', () => {
     deepEqual(take(), ['send b append', 'send c append', 'persist t- 1/1'])
   })
 
+  it('takes no append over a link that broke meanwhile, checked or not', async () => {
+    const { driver, take, finish, settle } = rig(raft('a'))
+    driver.deliver('b', heartbeat)
+    await finish('persist')
+    const [one, two] = chain([1, 1])
+    driver.deliver('b', append([one!]))
+    driver.deliver('b', { kind: 'append', term: 1, prev: one!, blocks: [two!], commit: 0 })
+    take()
+    driver.lostLink('b')
+    await finish('check')
+    deepEqual(take(), [])
+    equal(driver.raft.tail.height, 0)
+    driver.deliver('b', append([one!]))
+    await settle()
+    deepEqual(take(), ['check 1/1 on genesis'], 'over a new link it goes on')
+  })
+
   it('hears heartbeats while it checks a block, and keeps the order of appends', async () => {
     const { driver, take, finish } = rig(raft('a'))
     driver.deliver('b', heartbeat)

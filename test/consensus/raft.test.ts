@@ -94,6 +94,47 @@ describe('a raft', () => {
     equal(node.term, 2)
   })
 
+  it('hears candidates, and stands after the rest of its timeout, once the link to its leader broke', () => {
+    const node = raft('a', { random: () => 0.3 })
+    node.step('b', { kind: 'heartbeat', term: 1, round: 1 })
+    settle(node)
+    node.lostLink('c')
+    node.step('c', { kind: 'pre-vote', term: 2, tail: { height: 0, term: 0 } })
+    deepEqual(settle(node), [], 'another link says nothing about the leader')
+    node.lostLink('b')
+    node.step('c', { kind: 'pre-vote', term: 2, tail: { height: 0, term: 0 } })
+    deepEqual(settle(node), [{ to: 'c', message: { kind: 'pre-vote-reply', term: 2, granted: true } }])
+    for (let i = 0; i < 2; i++) node.tick()
+    equal(node.role, 'follower')
+    node.tick()
+    equal(node.role, 'pre-candidate')
+  })
+
+  it('asks for pre-votes again, of those alone that have not answered', () => {
+    const node = raft('a', { configuration: { voters: ['a', 'b', 'c', 'd', 'e'], learners: [] } })
+    node.campaign()
+    settle(node)
+    node.step('b', { kind: 'pre-vote-reply', term: 1, granted: true })
+    node.tick()
+    deepEqual(settle(node), [])
+    node.tick()
+    deepEqual(
+      settle(node).map(({ to, message }) => [to, message.kind]),
+      ['c', 'd', 'e'].map((to) => [to, 'pre-vote']),
+    )
+  })
+
+  it('begins anew when it has stood for half an election timeout', () => {
+    const node = raft('a')
+    node.campaign()
+    node.step('b', { kind: 'pre-vote-reply', term: 1, granted: true })
+    settle(node)
+    for (let i = 0; i < 4; i++) node.tick()
+    equal(node.role, 'candidate')
+    node.tick()
+    equal(node.role, 'pre-candidate')
+  })
+
   it('shows no vote and no acknowledgement before advance has been owed', () => {
     const node = raft('a')
     node.step('b', vote(1))

@@ -22,8 +22,9 @@ describe('a network of two members', function () {
     request: async () => new Uint8Array(0),
     gossip: async () => 'ignore',
     connected() {},
-    disconnected() {},
+    disconnected: (peer) => gone.push(peer),
   }
+  const gone: string[] = []
   let nodes: PeerRecord[]
   let alpha: Network
   let bravo: Network
@@ -87,6 +88,7 @@ describe('a network of two members', function () {
       await until(() => alpha.peers().length === 2)
       await until(() => connection.status !== 'open')
       await until(() => alpha.peers().join() === 'bravo')
+      await until(() => gone.includes('echo'))
 
       mute.services.pubsub.subscribe(protocols(GENESIS_ID).topic(TOPICS[0]))
       const second = await mute.dial(multiaddr(nodes[0]!.addresses[0]!))
