@@ -1,5 +1,5 @@
 /**
- * `npm run bench`: what four nodes on this machine reach, beside the limit that signatures set, etcd and hypercore,
+ * `npm run bench`: what four nodes (or more) on this machine reach, beside the limit that signatures set, etcd and hypercore,
  * measured in the same run. How to read the figures: scripts/README.md.
  */
 import { join } from 'node:path'
@@ -29,24 +29,24 @@ const ESTIMATE_SECONDS = 3
 
 await main(HELP, readOptions, bench)
 
-async function bench({ plan, parts, clients, port, json, out }: Options): Promise<void> {
+async function bench({ plan, parts, clients, nodes, port, json, out }: Options): Promise<void> {
   useNativeCode()
   await inFolder('bench', async (dir, onClose) => {
     const line = statusLine()
     const found: Findings[] = []
-    const limits = parts.has('limits') ? await measureLimits(line, dir, plan) : undefined
+    const limits = parts.has('limits') ? await measureLimits(line, dir, nodes, plan) : undefined
     if (limits) found.push(limits)
     if (parts.has('etcd')) {
       const etcdPort = port + ETCD_PORT_OFFSET
-      found.push(await measureEtcd(line, dir, etcdPort, plan.etcd, NODES * clients, onClose))
+      found.push(await measureEtcd(line, dir, etcdPort, plan.etcd, nodes * clients, onClose))
     }
     if (parts.has('hypercore')) found.push(await measureHypercoreHere(line, dir, plan.hypercore))
     if (ON_NODES.some((part) => parts.has(part))) {
-      line.update('starting four nodes …')
-      const cluster = await BenchCluster.start({ dir: join(dir, 'nodes'), nodes: NODES, port })
+      line.update(`starting ${nodes} nodes …`)
+      const cluster = await BenchCluster.start({ dir: join(dir, 'nodes'), nodes, port })
       onClose(() => cluster.stop())
-      line.done('four nodes are up')
-      const limitPerS = limits && limits.verifyPerS / NODES
+      line.done(`${nodes} nodes are up`)
+      const limitPerS = limits && limits.verifyPerS / nodes
       found.push(await onNodes({ cluster, line, clients, rampSeconds: plan.ramp, limitPerS }, plan, parts))
       await cluster.stop()
     }
@@ -54,7 +54,8 @@ async function bench({ plan, parts, clients, port, json, out }: Options): Promis
     const failed = Object.entries(figures).filter(([name]) => /(?<!overload)Failed$/.test(name))
     await conclude({
       name: 'bench',
-      figures: { nodes: NODES, ...figures, failed: sum(failed.map(([, times]) => Number(times))) },
+      variant: nodes === NODES ? undefined : `${nodes}-nodes`,
+      figures: { nodes, ...figures, failed: sum(failed.map(([, times]) => Number(times))) },
       tables: found.flatMap(({ tables = [] }) => tables),
       versions: Object.assign({}, ...found.map(({ versions }) => versions)),
       out,

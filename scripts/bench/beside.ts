@@ -8,12 +8,12 @@ import { hypercoreVersion, loadHypercore, measureHypercore } from './hypercore.t
 import type { LoadResult } from './load.ts'
 import type { Findings } from './result.ts'
 import { verifyRate } from './verify-rate.ts'
-import { NODES } from './workload.ts'
 
 /** Signatures by n nodes on one machine: each entry is verified n times. */
 export async function measureLimits(
   line: Line,
   dir: string,
+  nodes: number,
   seconds: { readonly verify: number; readonly fsync: number },
 ): Promise<Findings & { readonly verifyPerS: number }> {
   line.update('measuring ML-DSA-65 verifications …')
@@ -26,7 +26,7 @@ export async function measureLimits(
     verifyPerS,
     figures: {
       verifyPerS: round(verifyPerS),
-      limitPerS: round(verifyPerS / NODES),
+      limitPerS: round(verifyPerS / nodes),
       fsyncP50Ms: round(fsync.p50, 2),
       fsyncP99Ms: round(fsync.p99, 2),
     },

@@ -6,6 +6,8 @@ import { type Figures, markdownTable, printed, type Result, type Table, writeRes
 
 export interface Conclusion {
   readonly name: string
+  /** Kept in a file of its own, beside that of the bench as it runs by itself. */
+  readonly variant?: string | undefined
   readonly figures: Figures
   readonly tables: readonly Table[]
   /** Of what was measured beside ourselves. */
@@ -15,7 +17,7 @@ export interface Conclusion {
 }
 
 export async function conclude(conclusion: Conclusion): Promise<void> {
-  const { name, tables, versions, out, json } = conclusion
+  const { name, variant, tables, versions, out, json } = conclusion
   const machine = await machineOf()
   const own = ownVersions()
   const { cores, cpu } = machine
@@ -29,7 +31,7 @@ export async function conclude(conclusion: Conclusion): Promise<void> {
     const script = name.replace('bench-', 'bench:')
     const command = ['npm run', script, ...(args.length > 0 ? ['--', ...args] : [])].join(' ')
     const result: Result = {
-      name,
+      name: variant === undefined ? name : `${name}-${variant}`,
       command,
       date: new Date().toISOString(),
       machine,

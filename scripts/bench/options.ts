@@ -1,6 +1,7 @@
 /** The command line of `npm run bench`, and how long each part of it takes. */
+import { VALIDATORS_MAX } from '../../src/limits.ts'
 import { FLAG, OptionsError, parseCommandLine, wholeNumber } from './command-line.ts'
-import { BATCH32, SINGLE, type Workload } from './workload.ts'
+import { BATCH32, NODES, SINGLE, type Workload } from './workload.ts'
 
 export const PARTS = {
   limits: 'raw verification, fsync',
@@ -15,7 +16,7 @@ export const PARTS = {
 
 export type Part = keyof typeof PARTS
 
-export const HELP = `npm run bench -- [--quick] [--only PART,…] [--json] [--out DIR] [--clients N] [--port P]
+export const HELP = `npm run bench -- [--quick] [--only PART,…] [--json] [--out DIR] [--clients N] [--nodes N] [--port P]
 
 Measures four nodes on this machine, beside its physical limit, etcd and hypercore in the same run.
 
@@ -24,6 +25,7 @@ Measures four nodes on this machine, beside its physical limit, etcd and hyperco
   --json        one line of JSON at the end, on standard output; all else goes to standard error
   --out DIR     keep the result in DIR: bench.json, and README.md over all results there (docs/bench)
   --clients N   clients of a closed loop, for each node (256)
+  --nodes N     another number of nodes: what each more costs (4)
   --port P      ports from P upwards, and from P + 1000 (18480)
 
 Parts:
@@ -90,6 +92,7 @@ export interface Options {
   readonly json: boolean
   readonly out: string | undefined
   readonly clients: number
+  readonly nodes: number
   readonly port: number
   readonly help: boolean
 }
@@ -100,6 +103,7 @@ export function readOptions(args: readonly string[]): Options {
     quick: FLAG,
     only: { type: 'string' },
     clients: { type: 'string', default: '256' },
+    nodes: { type: 'string', default: `${NODES}` },
     port: { type: 'string', default: '18480' },
   })
   return {
@@ -108,6 +112,7 @@ export function readOptions(args: readonly string[]): Options {
     json: values.json,
     out: values.out,
     clients: wholeNumber('--clients', values.clients, 1, 1_000),
+    nodes: wholeNumber('--nodes', values.nodes, 1, VALIDATORS_MAX),
     port: wholeNumber('--port', values.port, 1_024, 64_000),
     help: values.help,
   }

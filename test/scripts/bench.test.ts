@@ -208,7 +208,14 @@ describe('the command line of the bench', () => {
   it('takes parts by name', () => {
     assert.deepEqual([...readOptions(['--only', 'limits,closed']).parts], ['limits', 'closed'])
     assert.equal(readOptions([]).parts.size, 8)
-    for (const wrong of [['--only', 'all'], ['--clients', '0'], ['--clients', 'x'], ['--fast']]) {
+    assert.deepEqual([readOptions([]).nodes, readOptions(['--nodes', '7']).nodes], [4, 7])
+    for (const wrong of [
+      ['--only', 'all'],
+      ['--clients', '0'],
+      ['--clients', 'x'],
+      ['--nodes', '0'],
+      ['--fast'],
+    ]) {
       assert.throws(() => readOptions(wrong), OptionsError)
     }
   })
