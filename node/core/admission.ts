@@ -60,7 +60,7 @@ export class Admission {
     const before = await this.#earlier(entry)
     if (before) return before
     if (accepted ? this.#pool.overfull : this.#pool.full) throw overloaded()
-    if (!(await verifyAll(this.#suite, checks))) {
+    if (!(await this.#pool.expect(entry, verifyAll(this.#suite, checks)))) {
       throw new RefusedError('bad-signature', "The entry's signature does not verify.", { id: entry.id })
     }
     // Others were admitted and applied meanwhile. Blocks applied from here on look into the pool themselves.

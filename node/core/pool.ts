@@ -14,6 +14,8 @@ export class Pool {
   /** Ids of entries that are on disk, too, because they were acknowledged as pending. */
   readonly #kept = new Set<string>()
   #bytes = 0
+  /** Of those whose signatures are still being verified: they will be here in a moment. */
+  #expected = { entries: 0, bytes: 0 }
 
   get size(): number {
     return this.#entries.size
@@ -21,12 +23,30 @@ export class Pool {
 
   /** Whether clients of this node have to wait. */
   get full(): boolean {
-    return this.#entries.size >= SUBMITTED_ENTRIES_MAX || this.#bytes >= SUBMITTED_BYTES_MAX
+    return this.#holds(SUBMITTED_ENTRIES_MAX, SUBMITTED_BYTES_MAX)
   }
 
   /** Whether not even a peer may bring more. */
   get overfull(): boolean {
-    return this.#entries.size >= POOL_ENTRIES_MAX || this.#bytes >= POOL_BYTES_MAX
+    return this.#holds(POOL_ENTRIES_MAX, POOL_BYTES_MAX)
+  }
+
+  #holds(entries: number, bytes: number): boolean {
+    return (
+      this.#entries.size + this.#expected.entries >= entries || this.#bytes + this.#expected.bytes >= bytes
+    )
+  }
+
+  /** Keeps room for an entry until `checked` has come to its end. */
+  async expect<T>({ bytes }: Entry, checked: Promise<T>): Promise<T> {
+    this.#expected.entries++
+    this.#expected.bytes += bytes.length
+    try {
+      return await checked
+    } finally {
+      this.#expected.entries--
+      this.#expected.bytes -= bytes.length
+    }
   }
 
   get(id: string): Entry | undefined {

@@ -72,4 +72,25 @@ describe('a pool with all that clients may put into it', () => {
     for (let i = 4_096; i < 16_384; i++) pool.add({ ...entry, id: `entry ${i}`, claims: [] })
     await assert.rejects(admission.admit(await entryOf({ id: 'another' }), true), { code: 'overloaded' })
   })
+
+  it('counts those whose signatures are being verified, and no longer than that', async () => {
+    const pool = new Pool()
+    const some = await entryOf()
+    for (let i = 0; i < 4_094; i++) pool.add({ ...some, id: `entry ${i}`, claims: [] })
+    const state = genesisState(await exampleGenesis())
+    const store = { state, tip: { height: 0 }, recorded: async () => ({ leaf: undefined, event: undefined }) }
+    const verified: ((good: boolean) => void)[] = []
+    const verify = () => new Promise<boolean>((resolve) => verified.push(resolve))
+    const admission = admissionOver(store, pool, { verify })
+    const entries = await Promise.all([1, 2, 3, 4].map((i) => entryOf({ id: `new ${i}` })))
+    const [first, second, third] = entries.slice(0, 3).map((entry) => admission.admit(entry))
+    await assert.rejects(third!, { code: 'overloaded' })
+    verified[0]!(false)
+    await assert.rejects(first!, { code: 'bad-signature' })
+    const fourth = admission.admit(entries[3]!)
+    while (verified.length < 3) await new Promise((resolve) => setImmediate(resolve))
+    for (const resolve of verified) resolve(true)
+    assert.deepEqual(await Promise.all([second, fourth]), [{ outcome: 'admitted' }, { outcome: 'admitted' }])
+    assert.equal(pool.size, 4_096)
+  })
 })
