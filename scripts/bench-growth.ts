@@ -13,7 +13,7 @@ import { conclude } from './bench/conclude.ts'
 import { round, significant } from './bench/figures.ts'
 import { type Close, inFolder } from './bench/folder.ts'
 import { fsckRate } from './bench/fsck-rate.ts'
-import { peakRssMiB } from './bench/meters.ts'
+import { mappedMiB, peakRssMiB } from './bench/meters.ts'
 import { ENTRIES_MAX, foundWithPast } from './bench/past.ts'
 import { measureProofs } from './bench/proofs.ts'
 import { measureRestart } from './bench/restart.ts'
@@ -89,6 +89,7 @@ async function growth(options: Options): Promise<void> {
         proveP50Ms: last.proveP50Ms,
         proveP99Ms: last.proveP99Ms,
         rssMaxMiB: last.rssMaxMiB,
+        mappedMiB: last.mappedMiB,
         fsckPerS: last.fsckPerS,
         fsckShareOfV: round(last.fsckPerS / verifyPerS, 2),
         failed: first.failed + last.failed,
@@ -121,6 +122,7 @@ interface AtSize {
   readonly restartReadyMs: number
   readonly restartAfterKillMs: number
   readonly rssMaxMiB: number
+  readonly mappedMiB: number
   readonly fsckPerS: number
   readonly failed: number
 }
@@ -145,7 +147,7 @@ async function atSize(
   line.done(`${past.size} leaves: ${round(result.perS)} entries/s final`)
   line.update('proofs, restarts …')
   const { proveMs, bundleBytes } = await measureProofs(cluster.urls[1]!)
-  const rssMaxMiB = await peakRssMiB(cluster.nodes)
+  const [rssMaxMiB, mapped] = [await peakRssMiB(cluster.nodes), await mappedMiB(cluster.nodes)]
   const leader = await cluster.leader()
   const { name, dir: folder } = cluster.nodes.find((node) => node !== leader)!
   const orderly = await measureRestart(cluster.devnet, name, 'SIGTERM')
@@ -169,6 +171,7 @@ async function atSize(
     restartReadyMs: round(orderly.readyMs),
     restartAfterKillMs: round(killed.readyMs),
     rssMaxMiB: round(rssMaxMiB),
+    mappedMiB: round(mapped),
     fsckPerS: round(fsckPerS),
     failed: result.failed + result.later,
   }

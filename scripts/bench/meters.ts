@@ -109,10 +109,16 @@ export class ClusterMeter implements Meter {
   }
 }
 
-/** Highest resident memory of each node since it began. */
+/** Highest resident memory of any node since it began. */
 export async function peakRssMiB(nodes: readonly DevnetNode[]): Promise<number> {
   const readings = await Promise.all(nodes.map(read))
   return highest(readings.map(({ rssBytes }) => rssBytes)) / 2 ** 20
+}
+
+/** The most that is resident now of the files that a node has mapped: LevelDB's tables. */
+export async function mappedMiB(nodes: readonly DevnetNode[]): Promise<number> {
+  const readings = await Promise.all(nodes.map(read))
+  return highest(readings.map(({ mappedBytes }) => mappedBytes)) / 2 ** 20
 }
 
 async function read({ rpc, pid }: DevnetNode): Promise<Reading> {

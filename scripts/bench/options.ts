@@ -20,7 +20,7 @@ export const HELP = `npm run bench -- [--quick] [--only PART,…] [--json] [--ou
 
 Measures four nodes on this machine, beside its physical limit, etcd and hypercore in the same run.
 
-  --quick       under two minutes instead of some fifteen
+  --quick       under two minutes instead of some twenty
   --only a,b    some parts only
   --json        one line of JSON at the end, on standard output; all else goes to standard error
   --out DIR     keep the result in DIR: bench.json, and README.md over all results there (docs/bench)
