@@ -1,4 +1,5 @@
 /** The composition root: builds one node from its folder, in the order of dependence, and stops it in reverse. */
+import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { errorCode, errorMessage, QatError } from '../src/errors.ts'
 import type { Evidence } from '../src/ledger/evidence.ts'
@@ -19,6 +20,7 @@ import { adoptKeyFiles, keyFilesOf } from './keys-folder.ts'
 import { createLogger, type Logger } from './logger.ts'
 import { createMetrics } from './metrics.ts'
 import { createNetwork } from './net/libp2p-network.ts'
+import { REKEY_LIMITS } from './net/qkd-noise/session.ts'
 import { createServer } from './rpc/server.ts'
 import { createTokenStore } from './rpc/tokens.ts'
 import type { NodeStatus } from './service.ts'
@@ -142,6 +144,16 @@ async function startOnce(
       listen: config.listen,
       logger,
       metrics,
+      links: {
+        signer: keys.node,
+        verify: opensslSuite.verify,
+        policy: 'prefer',
+        keys: undefined,
+        limits: REKEY_LIMITS,
+        clock: systemClock,
+        random: (bytes) => new Uint8Array(randomBytes(bytes)),
+        onEvent: () => {},
+      },
     })
     const node = await LedgerNode.open({
       name,

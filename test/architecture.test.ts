@@ -37,7 +37,12 @@ const STOREYS = [
 const HOMES = [
   {
     packages: /^(?:libp2p|@libp2p\/.+|@chainsafe\/libp2p-.+|@multiformats\/.+)$/,
-    homes: ['node/net/libp2p-network.ts', 'node/net/link.ts'],
+    homes: [
+      'node/net/libp2p-network.ts',
+      'node/net/link.ts',
+      'node/net/qkd-noise/encrypter.ts',
+      'node/net/qkd-noise/link-stream.ts',
+    ],
     why: 'the rest of the node speaks to the Network interface, which a simulation can implement in memory',
   },
   {

@@ -186,7 +186,7 @@ export class LedgerNode implements LedgerService {
     const { store, network, hints = [] } = this.#ports
     const { newest } = store.members
     const known = [...membership.nodeByName.values(), ...newest.nodeByName.values()]
-    const nodes = this.#standingIn(membership) === 'outside' ? [...known, ...hints] : known
+    const nodes = this.#standingIn(membership) === 'outside' ? [...hints, ...known] : known
     network.setPeers({ nodes: distinct(nodes), former: newest.former })
   }
 
@@ -387,7 +387,7 @@ export class LedgerNode implements LedgerService {
   }
 }
 
-/** Each record once: most members are the same before and after a change. */
+/** Each record once, the last of equal ones: most members are the same before and after a change. */
 function distinct(nodes: readonly PeerRecord[]): PeerRecord[] {
   const byIdentity = new Map(
     nodes.map((node) => [JSON.stringify([node.name, node.peerId, node.addresses]), node]),

@@ -1,5 +1,6 @@
 /**
- * The Network over libp2p: TCP, Noise, yamux, gossipsub; members only. The only file that configures libp2p.
+ * The Network over libp2p: TCP, QKD-keyed links inside Noise, yamux, gossipsub; members only. The only file that
+ * configures libp2p.
  *
  * Direct streams carry ordering (measured at more than ten times gossip's rate); gossip carries what everyone
  * should see. Gossip messages are signed with ML-DSA inside, so libp2p's own message signing stays off.
@@ -8,7 +9,6 @@ import { gossipsub, StrictNoSign, TopicValidatorResult } from '@chainsafe/libp2p
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { identify } from '@libp2p/identify'
 import type { Connection, PeerId, Stream } from '@libp2p/interface'
-import { noise } from '@libp2p/noise'
 import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id'
 import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
@@ -17,6 +17,7 @@ import { yamux } from '@libp2p/yamux'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import { sha256 } from '../../src/crypto/hash.ts'
+import type { PublicKey } from '../../src/crypto/suite.ts'
 import { errorMessage, QatError } from '../../src/errors.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
@@ -33,6 +34,9 @@ import {
   type Topic,
   type Verdict,
 } from './network.ts'
+import { createQkdNoise, type QkdNoiseOptions } from './qkd-noise/encrypter.ts'
+import type { LinkPeer } from './qkd-noise/handshake.ts'
+import type { LinkSession } from './qkd-noise/session.ts'
 
 export class NetworkError extends QatError<
   'port-in-use' | 'listen-failed' | 'not-connected' | 'request-failed'
@@ -47,6 +51,8 @@ export interface NetworkOptions {
   readonly listen: readonly string[]
   readonly logger: Logger
   readonly metrics: Metrics
+  /** How links to peers are keyed. */
+  readonly links: Omit<QkdNoiseOptions, 'name'>
   /** How long a connected member may take to subscribe to what all members gossip about; 10,000 if not given. */
   readonly subscribeMs?: number
 }
@@ -69,19 +75,33 @@ const VERDICTS: Record<Verdict, TopicValidatorResult> = {
   reject: TopicValidatorResult.Reject,
 }
 
-export async function createNetwork(options: NetworkOptions): Promise<Network> {
+export interface Libp2pNetwork extends Network {
+  /** Open connections and how they are keyed. */
+  links(): LinkSession[]
+}
+
+export async function createNetwork(options: NetworkOptions): Promise<Libp2pNetwork> {
   const { self, logger, metrics } = options
   const names = protocols(options.genesisId)
   let others: ReadonlyMap<string, readonly Peer[]> = new Map()
   let nameByPeerId: ReadonlyMap<string, string> = new Map()
   let former: ReadonlyMap<string, string> = new Map()
   const nameOf = (peer: PeerId) => nameByPeerId.get(peer.toString())
+  let keyByPeerId: ReadonlyMap<string, PublicKey | undefined> = new Map()
+  /** Former members may connect, for they may ask for what is final; no QKD key is spent on them. */
+  const linkPeer = (peerId: string): LinkPeer | undefined => {
+    const name = nameByPeerId.get(peerId) ?? former.get(peerId)
+    const nodeKey = nameByPeerId.has(peerId) ? keyByPeerId.get(peerId) : undefined
+    return name === undefined ? undefined : { peerId, name, ...(nodeKey && { nodeKey }) }
+  }
+  const turnedAway = (peerId: string) => {
+    metrics.refusedPeers.inc()
+    logger.warn({ peer: peerId }, 'refused a peer that is not a member')
+  }
+  const qkdNoise = createQkdNoise({ ...options.links, name: self }, linkPeer, turnedAway)
   const turnAway = (peer: PeerId) => {
     const stranger = nameOf(peer) === undefined && !former.has(peer.toString())
-    if (stranger) {
-      metrics.refusedPeers.inc()
-      logger.warn({ peer: peer.toString() }, 'refused a peer that is not a member')
-    }
+    if (stranger) turnedAway(peer.toString())
     return stranger
   }
 
@@ -90,7 +110,7 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
     privateKey: await generateKeyPairFromSeed('Ed25519', options.peerSeed),
     addresses: { listen: [...options.listen] },
     transports: [tcp()],
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [qkdNoise.encrypter],
     streamMuxers: [yamux()],
     connectionGater: {
       denyDialPeer: (peer) => nameOf(peer) === undefined,
@@ -152,6 +172,7 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
     const before = nameByPeerId
     others = Map.groupBy(nodes, ({ name }) => name)
     nameByPeerId = new Map(nodes.map(({ name, id }) => [id.toString(), name]))
+    keyByPeerId = new Map(peers.nodes.map(({ peerId, nodeKey }) => [peerId, nodeKey]))
     former = peers.former
     for (const [peerId, name] of before) {
       if (nameByPeerId.get(peerId) === name) continue
@@ -251,6 +272,7 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
   }
 
   return {
+    links: qkdNoise.links,
     setPeers,
     async start(given) {
       handlers = given

@@ -2,6 +2,7 @@
  * What the node needs of a network, in members' names. libp2p implements it in `libp2p-network.ts`; a
  * simulation can implement it in memory.
  */
+import type { PublicKey } from '../../src/crypto/suite.ts'
 
 /** Frames on the persistent direct stream between two validators. Numbers go on the wire: never reuse one. */
 export const FRAME = { raft: 1, forward: 2, forwardReply: 3, cosignature: 4 } as const
@@ -31,6 +32,8 @@ export interface PeerRecord {
   readonly peerId: string
   /** libp2p multiaddrs. */
   readonly addresses: readonly string[]
+  /** By which it signs; not known of a peer whose record is not known here yet. */
+  readonly nodeKey?: PublicKey
 }
 
 /** Who may connect. */

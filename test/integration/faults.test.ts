@@ -3,11 +3,10 @@ import assert from 'node:assert/strict'
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { generateKeyPair, generateKeyPairFromSeed } from '@libp2p/crypto/keys'
-import type { PrivateKey } from '@libp2p/interface'
+import { generateKeyPair } from '@libp2p/crypto/keys'
 import { lpStream } from '@libp2p/utils'
 import { multiaddr } from '@multiformats/multiaddr'
-import { FILES, peerSeedOf } from '../../node/folder.ts'
+import { FILES } from '../../node/folder.ts'
 import { protocols } from '../../node/net/frames.ts'
 import { FRAME, TOPICS } from '../../node/net/network.ts'
 import type { Submission } from '../../node/service.ts'
@@ -16,7 +15,14 @@ import { printCheckpoint } from '../../src/notes/checkpoint.ts'
 import { signCosignature } from '../../src/notes/cosignature.ts'
 import { printNote } from '../../src/notes/note.ts'
 import { envelopeJson, signedEvent, startCluster, type TestCluster, until } from '../support/cluster.ts'
-import { gossipWith, keyOf, type RawPeer, rawPeer } from '../support/liar.ts'
+import {
+  gossipWith,
+  keyOf,
+  memberIdentity,
+  type RawIdentity,
+  type RawPeer,
+  rawPeer,
+} from '../support/liar.ts'
 
 const code = (expected: string) => (error: unknown) => {
   const { code: found, message } = error as { code: string; message: string }
@@ -104,16 +110,13 @@ describe('a cluster among strangers and liars', function () {
     return multiaddr(`${listen[0]}`)
   }
   const peers: RawPeer[] = []
-  const peer = async (privateKey: PrivateKey) => {
-    const made = await rawPeer(privateKey)
+  const peer = async (identity: RawIdentity) => {
+    const made = await rawPeer(identity)
     peers.push(made)
     return made
   }
   /** Speaks as a member whose own node is stopped. */
-  const impostor = async (name: string) =>
-    peer(
-      await generateKeyPairFromSeed('Ed25519', peerSeedOf((await keyOf(cluster, name, FILES.nodeKey)).seed)),
-    )
+  const impostor = async (name: string) => peer(await memberIdentity(cluster, name))
   afterEach(() => Promise.all(peers.splice(0).map((made) => made.stop())))
   const stillWorks = async () => {
     const entry = envelopeJson(await signedEvent(cluster.submitter))
@@ -122,7 +125,10 @@ describe('a cluster among strangers and liars', function () {
   }
 
   it('turns away a peer that is no member, and counts it', async () => {
-    const stranger = await peer(await generateKeyPair('Ed25519'))
+    const stranger = await peer({
+      ...(await memberIdentity(cluster, 'bravo')),
+      privateKey: await generateKeyPair('Ed25519'),
+    })
     const before = await metric('alpha', /^qat_refused_peers_total/)
     const dialled = stranger.dial(await addressOf('alpha')).then(async (connection) => {
       // The refusal may come only after the dialler's side of the handshake is done.

@@ -1,12 +1,16 @@
 /** What a node's network survives: names it does not know (any more), and member records that make no sense. */
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { multiaddr } from '@multiformats/multiaddr'
+import { systemClock } from '../../node/clock.ts'
+import { opensslSuite } from '../../node/crypto/openssl.ts'
 import { createLogger } from '../../node/logger.ts'
 import { createMetrics } from '../../node/metrics.ts'
 import { protocols } from '../../node/net/frames.ts'
 import { createNetwork, peerIdOf } from '../../node/net/libp2p-network.ts'
 import { type Network, type NetworkHandlers, type PeerRecord, TOPICS } from '../../node/net/network.ts'
+import { REKEY_LIMITS } from '../../node/net/qkd-noise/session.ts'
 import { until } from '../support/cluster.ts'
 import { freePorts } from '../support/free-ports.ts'
 import { rawPeer } from '../support/liar.ts'
@@ -46,6 +50,16 @@ describe('a network of two members', function () {
         listen: [address(i)],
         logger,
         metrics,
+        links: {
+          signer: opensslSuite.signer('ML-DSA-65', seeds[self]),
+          verify: opensslSuite.verify,
+          policy: 'prefer',
+          keys: undefined,
+          limits: REKEY_LIMITS,
+          clock: systemClock,
+          random: (bytes) => new Uint8Array(randomBytes(bytes)),
+          onEvent: () => {},
+        },
         subscribeMs: SUBSCRIBE_MS,
       })
       network.setPeers({ nodes, former: new Map() })
@@ -80,7 +94,12 @@ describe('a network of two members', function () {
 
   it('connects anew to a member from whom no gossip comes, and only to that one', async () => {
     const seed = new Uint8Array(32).fill(4)
-    const mute = await rawPeer(await generateKeyPairFromSeed('Ed25519', seed))
+    const mute = await rawPeer({
+      privateKey: await generateKeyPairFromSeed('Ed25519', seed),
+      name: 'echo',
+      signer: opensslSuite.signer('ML-DSA-65', seed),
+      others: new Map(nodes.map(({ name, peerId }) => [peerId, name])),
+    })
     try {
       const echo = { name: 'echo', peerId: await peerIdOf(seed), addresses: [] }
       alpha.setPeers({ nodes: [...nodes, echo], former: new Map() })

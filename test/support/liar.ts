@@ -1,20 +1,23 @@
 /** A validator that lies: a member's real keys on the real network, with no node behind them. */
+import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { gossipsub, StrictNoSign } from '@chainsafe/libp2p-gossipsub'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { identify } from '@libp2p/identify'
 import type { PrivateKey } from '@libp2p/interface'
-import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
+import { systemClock } from '../../node/clock.ts'
 import { readKeyFile } from '../../node/crypto/keyfile.ts'
 import { opensslSuite } from '../../node/crypto/openssl.ts'
 import { FILES, peerSeedOf, readNodeFolder } from '../../node/folder.ts'
 import { protocols } from '../../node/net/frames.ts'
 import { TOPICS, type Topic } from '../../node/net/network.ts'
+import { createQkdNoise } from '../../node/net/qkd-noise/encrypter.ts'
+import { REKEY_LIMITS } from '../../node/net/qkd-noise/session.ts'
 import type { Signer } from '../../src/crypto/suite.ts'
 import { type TestCluster, until } from './cluster.ts'
 
@@ -38,7 +41,7 @@ export async function startLiar(
 ): Promise<Liar> {
   const node = await keyOf(cluster, name, FILES.nodeKey)
   const cosigner = await keyOf(cluster, name, FILES.cosignerKey)
-  const libp2p = await rawPeer(await generateKeyPairFromSeed('Ed25519', peerSeedOf(node.seed)))
+  const libp2p = await rawPeer(await memberIdentity(cluster, name))
   const { genesis } = await readNodeFolder(cluster.folder(name))
   const topicOf = protocols(genesis.block.id).topic
   try {
@@ -63,12 +66,44 @@ export async function startLiar(
 
 export type RawPeer = Awaited<ReturnType<typeof rawPeer>>
 
+export interface RawIdentity {
+  readonly privateKey: PrivateKey
+  /** What it claims to be, and signs by. */
+  readonly name: string
+  readonly signer: Signer
+  /** Names of those that it meets, by PeerId. */
+  readonly others: ReadonlyMap<string, string>
+}
+
+/** The identity of a member whose own node is stopped. */
+export async function memberIdentity(cluster: TestCluster, name: string): Promise<RawIdentity> {
+  const { seed, signer } = await keyOf(cluster, name, FILES.nodeKey)
+  const { genesis } = await readNodeFolder(cluster.folder(name))
+  const others = new Map([...genesis.membership.nodeByName.values()].map((node) => [node.peerId, node.name]))
+  return { privateKey: await generateKeyPairFromSeed('Ed25519', peerSeedOf(seed)), name, signer, others }
+}
+
 /** libp2p alone, which says and hears what a test wants. */
-export function rawPeer(privateKey: PrivateKey) {
+export function rawPeer({ privateKey, name, signer, others }: RawIdentity) {
+  const link = createQkdNoise(
+    {
+      name,
+      signer,
+      verify: opensslSuite.verify,
+      policy: 'prefer',
+      keys: undefined,
+      limits: REKEY_LIMITS,
+      clock: systemClock,
+      random: (bytes) => new Uint8Array(randomBytes(bytes)),
+      onEvent: () => {},
+    },
+    (peerId) => ({ peerId, name: others.get(peerId) ?? 'unknown' }),
+    () => {},
+  )
   return createLibp2p({
     privateKey,
     transports: [tcp()],
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [link.encrypter],
     streamMuxers: [yamux()],
     services: {
       identify: identify(),

@@ -41,10 +41,14 @@ const PENDING_MAX = 32
 /** What libp2p gives an inbound connection; a dial has less, and its own signal. */
 const OPEN_MS = 9_000
 
-/** @param memberOf who the peer of this PeerId is, if it may connect at all */
+/**
+ * @param memberOf who the peer of this PeerId is, if it may connect at all
+ * @param onStranger told of the PeerId of each who may not
+ */
 export function createQkdNoise(
   options: QkdNoiseOptions,
   memberOf: (peerId: string) => LinkPeer | undefined,
+  onStranger: (peerId: string) => void,
 ): QkdNoise {
   const open = new Set<LinkSession>()
   const pending = new Set<string>()
@@ -107,7 +111,8 @@ export function createQkdNoise(
             ? 'busy'
             : undefined
         if (refused) {
-          options.onEvent({ kind: 'refused', peer: peer?.name ?? 'stranger', dialled: false, code: refused })
+          if (peer) options.onEvent({ kind: 'refused', peer: peer.name, dialled: false, code: refused })
+          else onStranger(peerId)
           inner.connection.send(bareFrame(encodeHandshake({ kind: 'error', code: refused })))
           await goodbye(inner.connection)
           throw new QkdError(refused, 'The peer is no member, or opens too many links at once.')

@@ -75,7 +75,9 @@ export class LinkStream extends AbstractMessageStream {
   override sendData(data: Uint8ArrayList) {
     const records = new Uint8ArrayList()
     for (let at = 0; at < data.byteLength; at += RECORD_CONTENT_MAX) {
-      records.append(this.#session!.seal(data.subarray(at, at + RECORD_CONTENT_MAX)))
+      records.append(
+        this.#session!.seal(data.subarray(at, Math.min(at + RECORD_CONTENT_MAX, data.byteLength))),
+      )
     }
     return { sentBytes: data.byteLength, canSendMore: this.#noise.send(records) }
   }
