@@ -1,6 +1,6 @@
 /** Files that are whole and on the disk, or not there at all. */
 import { randomBytes } from 'node:crypto'
-import { link, open, rename, rm } from 'node:fs/promises'
+import { link, open, readFile, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 
 /** A name beside `path` that nothing has yet. */
@@ -45,6 +45,12 @@ export async function createFile(path: string, bytes: Uint8Array, mode: number):
   } finally {
     await rm(draft, { force: true })
   }
+}
+
+/** A secret of so many random bytes that lies in a file of mode 0600, made when it is first asked for. */
+export async function readOrMakeSecret(path: string, length: number): Promise<Uint8Array> {
+  await createFile(path, randomBytes(length), 0o600)
+  return new Uint8Array(await readFile(path))
 }
 
 /** The file holds the old bytes or the new ones, whatever happens. */

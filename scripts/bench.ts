@@ -12,6 +12,7 @@ import { main } from './bench/command-line.ts'
 import { conclude } from './bench/conclude.ts'
 import { round, sum } from './bench/figures.ts'
 import { inFolder } from './bench/folder.ts'
+import { measureLinks } from './bench/links.ts'
 import { peakRssMiB } from './bench/meters.ts'
 import { measureOneClient } from './bench/one-client.ts'
 import { measureOpenLoops, measureOverload } from './bench/open-loops.ts'
@@ -36,6 +37,7 @@ async function bench({ plan, parts, clients, nodes, port, json, out }: Options):
     const found: Findings[] = []
     const limits = parts.has('limits') ? await measureLimits(line, dir, nodes, plan) : undefined
     if (limits) found.push(limits)
+    if (parts.has('links')) found.push(await measureLinks(line, plan.links))
     if (parts.has('etcd')) {
       const etcdPort = port + ETCD_PORT_OFFSET
       found.push(await measureEtcd(line, dir, etcdPort, plan.etcd, nodes * clients, onClose))

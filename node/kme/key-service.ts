@@ -5,8 +5,10 @@
  * Whoever asks first is the master; the other side, and further ones, are slaves and ask by the key's name. A notice to
  * the slaves' KME says for whom a key is. It may come later than the slave, who waits for it a moment.
  */
+
+import { toHex } from '../../src/bytes.ts'
 import { QatError } from '../../src/errors.ts'
-import { KEY_BYTES } from '../../src/qkd/key-ids.ts'
+import { KEY_BYTES, keyId } from '../../src/qkd/key-ids.ts'
 import type { Clock } from '../clock.ts'
 import { type KeyPool, PoolError, type PoolKey } from './pool.ts'
 
@@ -28,10 +30,35 @@ export interface Notice {
 export interface PeerKmes {
   /** Not answered; a notice that is lost makes the slave's request fail, and its master asks for another key. */
   notify(kmeId: string, notices: readonly Notice[]): void
+  /**
+   * Brings a key to a KME under one-time pads, over those in between, each of which sees it. Rejects with
+   * KeyServiceError `insufficient-keys` or `unavailable`.
+   */
+  carry(route: readonly string[], key: CarriedKey): Promise<void>
+}
+
+/** A key of which only some KMEs know, since it is not from the pool of a link. */
+export interface CarriedKey extends PoolKey {
+  readonly master: string
+  readonly slaves: readonly string[]
+}
+
+export interface IssuedKey extends PoolKey {
+  /** Fibres that it has crossed. */
+  readonly hops: number
+}
+
+export interface IssueOptions {
+  /** Further slaves of the same keys. */
+  readonly additional?: readonly string[]
+  readonly count: number
+  readonly bits: number
+  /** Over no other KME. */
+  readonly direct?: boolean
 }
 
 export interface ServiceLink {
-  readonly pool: KeyPool
+  readonly pool: () => KeyPool
   /** False while the link must not hand out keys. */
   readonly usable: () => boolean
 }
@@ -42,6 +69,10 @@ export interface KeyServiceOptions {
   readonly kmeOfSae: ReadonlyMap<string, string>
   /** By the id of the KME at the other end. */
   readonly links: ReadonlyMap<string, ServiceLink>
+  /** KMEs without a link to this one: those on the way to them, and they themselves at the end. */
+  readonly routes?: ReadonlyMap<string, readonly string[]>
+  /** Fresh random bytes. */
+  readonly random: (bytes: number) => Uint8Array
   readonly peers: PeerKmes
   readonly clock: Clock
   readonly limits: KeyLimits
@@ -60,7 +91,7 @@ export const KEY_LIMITS: KeyLimits = {
   keysPerRequestMax: 128,
   keyBitsMin: 64,
   keyBitsMax: 4_096,
-  additionalSlavesMax: 0,
+  additionalSlavesMax: 16,
 }
 
 export const KEY_BITS = 8 * KEY_BYTES
@@ -71,6 +102,14 @@ const UNCLAIMED_MS = 60_000
 /** Of one peer; beyond them the oldest is dropped. */
 const NOTICES_MAX = 8_192
 
+interface HeldKey {
+  readonly bytes: Uint8Array
+  readonly master: string
+  /** Who have not had it yet. */
+  readonly slaves: Set<string>
+  readonly untilMs: number
+}
+
 interface Noticed extends Notice {
   readonly from: string
   readonly untilMs: number
@@ -79,6 +118,8 @@ interface Noticed extends Notice {
 export class KeyService {
   readonly #options: KeyServiceOptions
   readonly #noticed = new Map<string, Noticed>()
+  /** Keys that were brought here, or have further slaves here; in memory alone. */
+  readonly #held = new Map<string, HeldKey>()
   readonly #waiting = new Set<() => void>()
   readonly #stopExpiry: () => void
 
@@ -91,79 +132,84 @@ export class KeyService {
     return this.#options.limits
   }
 
-  /** The KME of an SAE, and the link to it. Throws KeyServiceError `bad-request` for one that nobody knows. */
-  linkTo(sae: string): { readonly kmeId: string; readonly link: ServiceLink } {
-    const { kmeId: own, kmeOfSae, links } = this.#options
-    const kmeId = kmeOfSae.get(sae)
-    if (kmeId === undefined) throw new KeyServiceError('bad-request', 'the SAE is not known to this KME')
-    const link = kmeId === own ? undefined : links.get(kmeId)
-    if (!link) throw new KeyServiceError('bad-request', 'this KME has no link to the KME of the SAE')
-    return { kmeId, link }
+  /** How many keys an application of this KME could have with `sae` now. Throws KeyServiceError `bad-request`. */
+  standing(sae: string): { readonly kmeId: string; readonly stored: number; readonly max: number } {
+    const { limits } = this.#options
+    const { kmeId, route } = this.#wayTo(sae)
+    const [first] = route
+    const link = first === undefined ? undefined : this.#options.links.get(first)
+    if (!link) return { kmeId, stored: limits.keysMax, max: limits.keysMax }
+    return { kmeId, stored: link.usable() ? link.pool().own : 0, max: link.pool().keysMax }
   }
 
   isLocal(sae: string): boolean {
     return this.#options.kmeOfSae.get(sae) === this.#options.kmeId
   }
 
-  /** Keys that `master` shares with `slave`. Throws KeyServiceError. */
-  async issue(master: string, slave: string, count: number, bits: number): Promise<PoolKey[]> {
+  /** Keys that `master` shares with `slave`, and with whoever else is to have them. Throws KeyServiceError. */
+  async issue(master: string, slave: string, options: IssueOptions): Promise<IssuedKey[]> {
     this.#mustBeLocal(master)
-    const { kmeId, link } = this.linkTo(slave)
-    if (!link.usable())
-      throw new KeyServiceError('unavailable', 'key data access error', { reason: 'link_down' })
-    const each = Math.ceil(bits / KEY_BITS)
-    const parts = await link.pool.take(count * each).catch((error: unknown) => {
-      throw error instanceof PoolError && error.code === 'insufficient-keys'
-        ? new KeyServiceError('insufficient-keys', 'key data access error', {
-            available: Math.floor(Number(error.facts.available) / each),
-          })
-        : new KeyServiceError('unavailable', 'key data access error', {}, { cause: error })
-    })
-    const notices: Notice[] = []
-    const keys: PoolKey[] = []
-    for (let i = 0; i < count; i++) {
-      const chosen = parts.slice(i * each, (i + 1) * each)
-      const key = joined(chosen, bits)
-      keys.push(key)
-      notices.push({ id: key.id, parts: chosen.map(({ id }) => id), bits, master, slaves: [slave] })
+    const { additional = [], count, bits, direct = false } = options
+    const first = this.#wayTo(slave)
+    if (direct && first.route.length > 1) {
+      throw new KeyServiceError('bad-request', 'not all extension_mandatory request options could be met')
     }
-    this.#options.peers.notify(kmeId, notices)
-    return keys
+    const slaves = Map.groupBy(new Set([slave, ...additional]), (sae) => this.#wayTo(sae).kmeId)
+    const there = slaves.get(first.kmeId)!
+    slaves.delete(first.kmeId)
+    const keys =
+      first.route.length === 1
+        ? await this.#fromPool(first.kmeId, master, there, count, bits)
+        : await this.#drawn(first, master, there, count, bits)
+    for (const [, others] of slaves) {
+      for (const key of keys) await this.#bring(this.#wayTo(others[0]!), { ...key, master, slaves: others })
+    }
+    return keys.map((key) => ({ ...key, hops: first.route.length }))
   }
 
   /**
    * The keys of these names that `master` was given, for `slave`: all of them or none. Each is delivered once.
    * Throws KeyServiceError.
    */
-  async claim(slave: string, master: string, ids: readonly string[]): Promise<PoolKey[]> {
+  async claim(slave: string, master: string, ids: readonly string[]): Promise<IssuedKey[]> {
     this.#mustBeLocal(slave)
-    const { link } = this.linkTo(master)
+    const { kmeId, route } = this.#wayTo(master)
+    const pool = this.#options.links.get(kmeId)?.pool()
     const deadline = this.#options.clock.elapsed() + NOTICE_WAIT_MS
-    while (!ids.every((id) => this.#noticed.has(id))) {
+    while (!ids.every((id) => this.#noticed.has(id) || this.#held.has(id))) {
       if (!(await this.#noticeBefore(deadline))) break
     }
-    const wanted = ids.map((id) => this.#noticed.get(id))
+    const wanted = ids.map((id) => this.#held.get(id) ?? this.#noticed.get(id))
     // Whether a name exists is told to those alone who may have the key.
-    if (wanted.some((notice) => notice && (notice.master !== master || !notice.slaves.includes(slave)))) {
+    if (wanted.some((known) => known && (known.master !== master || ![...known.slaves].includes(slave)))) {
       throw new KeyServiceError('unauthorized', 'This SAE is no slave of the key.')
     }
-    const found = wanted.filter((notice) => notice !== undefined)
-    const parts = found.flatMap((notice) => notice.parts)
-    if (found.length < ids.length || new Set(ids).size < ids.length || !link.pool.holds(parts))
-      throw notFound()
-    for (const id of ids) this.#noticed.delete(id)
-    const taken = await link.pool.takeNamed(parts).catch((cause: unknown) => {
-      throw new KeyServiceError('unavailable', 'key data access error', {}, { cause })
-    })
+    const notices = ids.flatMap((id) => (this.#held.has(id) ? [] : (this.#noticed.get(id) ?? [])))
+    const parts = notices.flatMap((notice) => notice.parts)
+    const complete = wanted.every((known) => known !== undefined) && new Set(ids).size === ids.length
+    if (!complete || (parts.length > 0 && !pool?.holds(parts))) throw notFound()
+    for (const { id } of notices) this.#noticed.delete(id)
+    const taken = parts.length === 0 ? [] : await pool!.takeNamed(parts).catch(unavailable)
     if (!taken) throw notFound()
     const byId = new Map(taken.map((key) => [key.id, key]))
-    return found.map((notice) =>
-      joined(
-        notice.parts.map((id) => byId.get(id)!),
-        notice.bits,
-        notice.id,
-      ),
-    )
+    for (const { id, parts: of, bits, slaves, untilMs } of notices) {
+      const { bytes } = joined(
+        of.map((part) => byId.get(part)!),
+        bits,
+        id,
+      )
+      this.#held.set(id, { bytes, master, slaves: new Set(slaves), untilMs })
+    }
+    return ids.map((id) => ({ id, bytes: this.#handOut(id, slave), hops: route.length }))
+  }
+
+  /** A key that another KME has brought for applications of this one. */
+  hold({ id, bytes, master, slaves }: CarriedKey): void {
+    const local = slaves.filter((sae) => this.isLocal(sae))
+    if (local.length === 0 || this.#held.size >= NOTICES_MAX) return
+    const untilMs = this.#options.clock.elapsed() + UNCLAIMED_MS
+    this.#held.set(id, { bytes: bytes.slice(), master, slaves: new Set(local), untilMs })
+    for (const wake of this.#waiting) wake()
   }
 
   /** What the KME at the other end of a link has handed out, for SAEs of this one. */
@@ -182,14 +228,97 @@ export class KeyService {
     const now = this.#options.clock.elapsed()
     for (const notice of [...this.#noticed.values()].filter(({ untilMs }) => untilMs <= now)) {
       this.#noticed.delete(notice.id)
-      const keys = await this.#options.links.get(notice.from)?.pool.takeNamed(notice.parts)
+      const keys = await this.#options.links.get(notice.from)?.pool().takeNamed(notice.parts)
       for (const { bytes } of keys ?? []) bytes.fill(0)
     }
+    for (const [id, { bytes, untilMs }] of this.#held) {
+      if (untilMs > now) continue
+      bytes.fill(0)
+      this.#held.delete(id)
+    }
+  }
+
+  /** Names of keys that somebody here has been told of and has not fetched yet. */
+  get expected(): ReadonlySet<string> {
+    return new Set([...this.#noticed.values()].flatMap(({ parts }) => parts))
   }
 
   close(): void {
     this.#stopExpiry()
     for (const wake of this.#waiting) wake()
+    for (const { bytes } of this.#held.values()) bytes.fill(0)
+    this.#held.clear()
+  }
+
+  /** The KMEs from here to that of an SAE, without this one; none if it is this one's own. */
+  #wayTo(sae: string): { readonly kmeId: string; readonly route: readonly string[] } {
+    const { kmeId: own, kmeOfSae, links, routes } = this.#options
+    const kmeId = kmeOfSae.get(sae)
+    if (kmeId === undefined) throw new KeyServiceError('bad-request', 'the SAE is not known to this KME')
+    const route = kmeId === own ? [] : links.has(kmeId) ? [kmeId] : routes?.get(kmeId)
+    if (!route) throw new KeyServiceError('bad-request', 'this KME has no link to the KME of the SAE')
+    return { kmeId, route }
+  }
+
+  async #fromPool(
+    kmeId: string,
+    master: string,
+    slaves: readonly string[],
+    count: number,
+    bits: number,
+  ): Promise<PoolKey[]> {
+    const link = this.#options.links.get(kmeId)!
+    if (!link.usable()) {
+      throw new KeyServiceError('unavailable', 'key data access error', { reason: 'link_down' })
+    }
+    const each = Math.ceil(bits / KEY_BITS)
+    const parts = await takeKeys(link.pool(), count * each).catch((error: unknown) => {
+      if (!(error instanceof KeyServiceError) || error.code !== 'insufficient-keys') throw error
+      const available = Math.floor(Number(error.facts.available) / each)
+      throw new KeyServiceError(error.code, error.message, { available })
+    })
+    const keys: PoolKey[] = []
+    const notices = Array.from({ length: count }, (_, i): Notice => {
+      const chosen = parts.slice(i * each, (i + 1) * each)
+      const ids = chosen.map(({ id }) => id)
+      const key = joined(chosen, bits)
+      keys.push(key)
+      return { id: key.id, parts: ids, bits, master, slaves }
+    })
+    this.#options.peers.notify(kmeId, notices)
+    return keys
+  }
+
+  /** Keys for those whom no link reaches: drawn here, and brought to them. */
+  async #drawn(
+    way: { readonly route: readonly string[] },
+    master: string,
+    slaves: readonly string[],
+    count: number,
+    bits: number,
+  ): Promise<PoolKey[]> {
+    const keys: PoolKey[] = []
+    for (let i = 0; i < count; i++) {
+      const name = toHex(this.#options.random(16))
+      const key = { id: keyId(`${this.#options.kmeId} ${name}`, 0, i), bytes: this.#options.random(bits / 8) }
+      await this.#bring(way, { ...key, master, slaves })
+      keys.push(key)
+    }
+    return keys
+  }
+
+  async #bring({ route }: { readonly route: readonly string[] }, key: CarriedKey): Promise<void> {
+    if (route.length === 0) this.hold(key)
+    else await this.#options.peers.carry(route, key)
+  }
+
+  /** A copy for one slave; the last one gets the key itself. */
+  #handOut(id: string, slave: string): Uint8Array {
+    const { bytes, slaves } = this.#held.get(id)!
+    slaves.delete(slave)
+    if (slaves.size > 0) return bytes.slice()
+    this.#held.delete(id)
+    return bytes
   }
 
   #mustBeLocal(sae: string): void {
@@ -213,6 +342,19 @@ export class KeyService {
       this.#waiting.add(wake)
     })
   }
+}
+
+/** As KeyPool.take, with the errors of a KeyService. */
+export function takeKeys(pool: KeyPool, count: number): Promise<PoolKey[]> {
+  return pool.take(count).catch((error: unknown) => {
+    if (!(error instanceof PoolError) || error.code !== 'insufficient-keys') return unavailable(error)
+    const { available } = error.facts
+    throw new KeyServiceError('insufficient-keys', 'key data access error', { available })
+  })
+}
+
+function unavailable(cause: unknown): never {
+  throw new KeyServiceError('unavailable', 'key data access error', {}, { cause })
 }
 
 function notFound(): KeyServiceError {

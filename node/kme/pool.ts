@@ -76,6 +76,15 @@ export class KeyPool {
     return this.#count.own
   }
 
+  /** The name that the pool was opened under. */
+  get link(): string {
+    return this.#options.link
+  }
+
+  get keysMax(): number {
+    return this.#options.keysMax
+  }
+
   get size(): number {
     return this.#keys.size
   }
@@ -134,14 +143,14 @@ export class KeyPool {
     return this.#remove(ids.map((id) => this.#keys.get(id)!))
   }
 
-  /** Blocks of which keys are here. */
-  blocks(): number[] {
-    return [...new Set([...this.#keys.values()].map(({ block }) => block))]
+  /** Names of all keys that are here. */
+  ids(): string[] {
+    return [...this.#keys.keys()]
   }
 
-  /** Forgets the keys of blocks that the other end does not have. */
-  async drop(blocks: ReadonlySet<number>): Promise<number> {
-    const dropped = await this.#remove([...this.#keys.values()].filter(({ block }) => blocks.has(block)))
+  /** Forgets the keys of these names, as far as they are here; returns how many were. */
+  async drop(ids: readonly string[]): Promise<number> {
+    const dropped = await this.#remove(ids.flatMap((id) => this.#keys.get(id) ?? []))
     for (const { bytes } of dropped) bytes.fill(0)
     return dropped.length
   }

@@ -1,10 +1,12 @@
 /** The command line of `npm run bench`, and how long each part of it takes. */
 import { VALIDATORS_MAX } from '../../src/limits.ts'
 import { FLAG, OptionsError, parseCommandLine, wholeNumber } from './command-line.ts'
+import type { LinksPlan } from './links.ts'
 import { BATCH32, NODES, SINGLE, type Workload } from './workload.ts'
 
 export const PARTS = {
   limits: 'raw verification, fsync',
+  links: 'a link between two nodes, beside one of plain Noise',
   etcd: 'three nodes of etcd on the same disk, if it is installed',
   hypercore: 'a writer and a replica, if it is installed',
   one: 'one client: submit → ordered, submit → final',
@@ -38,6 +40,7 @@ ${Object.entries(PARTS)
 export interface Plan {
   readonly verify: number
   readonly fsync: number
+  readonly links: LinksPlan
   /** Each number of clients. */
   readonly etcd: number
   readonly hypercore: number
@@ -57,6 +60,7 @@ export interface Plan {
 const QUICK: Plan = {
   verify: 3,
   fsync: 1,
+  links: { mib: 64, rounds: 3, dials: 10 },
   etcd: 1.5,
   hypercore: 3,
   oneCalls: 80,
@@ -72,6 +76,7 @@ const QUICK: Plan = {
 const FULL: Plan = {
   verify: 10,
   fsync: 5,
+  links: { mib: 512, rounds: 5, dials: 40 },
   etcd: 15,
   hypercore: 20,
   oneCalls: 500,

@@ -1,7 +1,7 @@
 /**
  * What an operator is told about a link, by the blocks it makes. One block above the limit is an ALARM; two of these in
  * a row, or three without a key, and the link is DOWN: keys that are there already stay secret, but are not handed out
- * any more. The next good block brings it back.
+ * any more. So it is at once if hardly any light arrives. The next good block brings it back.
  */
 import type { BlockReport } from './protocol.ts'
 import { total } from './sifting.ts'
@@ -13,14 +13,22 @@ const ABORTS_TO_DOWN = 2
 const KEYLESS_TO_DOWN = 3
 /** Standard deviations above what is usual on this link. */
 const WARN_SIGMAS = 5
+/** Of the detections that make a block. Fewer, in the time that a block may take, are dark counts of a cut fibre. */
+const LIGHT_SHARE_MIN = 0.01
 
 export class LinkHealth {
+  readonly #blockBits: number
   #health: Health = 'OK'
   #aborts = 0
   #keyless = 0
   /** Of all good blocks: what is usual. */
   #errors = 0
   #sample = 0
+
+  /** @param blockBits n_X of the link's profile */
+  constructor(blockBits: number) {
+    this.#blockBits = blockBits
+  }
 
   get health(): Health {
     return this.#health
@@ -32,7 +40,8 @@ export class LinkHealth {
     const good = report?.result === 'ok' || report?.result === 'pool_full'
     this.#aborts = aborted ? this.#aborts + 1 : 0
     this.#keyless = good ? 0 : this.#keyless + 1
-    if (this.#aborts >= ABORTS_TO_DOWN || this.#keyless >= KEYLESS_TO_DOWN) this.#health = 'DOWN'
+    const dark = report !== undefined && total(report.counts.key) < LIGHT_SHARE_MIN * this.#blockBits
+    if (dark || this.#aborts >= ABORTS_TO_DOWN || this.#keyless >= KEYLESS_TO_DOWN) this.#health = 'DOWN'
     else if (aborted) this.#health = 'ALARM'
     else if (!report || !good || this.#unusual(report)) this.#health = 'WARN'
     else {

@@ -63,13 +63,15 @@ async function twoKmes({ keys = 64, carry = true } = {}) {
     new KeyService({
       kmeId,
       kmeOfSae: SAES,
-      links: new Map([[peer, { pool, usable: () => usable }]]),
+      links: new Map([[peer, { pool: () => pool, usable: () => usable }]]),
       peers: {
         notify(to, notices) {
           sent.push({ to, notices })
           if (carry) (to === 'kme-a' ? a : b).noticed(kmeId, notices)
         },
+        carry: async () => assert.fail('nothing is carried between neighbours'),
       },
+      random: seededRandom(kmeId),
       clock,
       limits: KEY_LIMITS,
     })
@@ -88,7 +90,7 @@ describe('a key management entity', () => {
       [a, b, 'alpha', 'bravo'],
       [b, a, 'bravo', 'alpha'],
     ] as const) {
-      const [key] = await from.issue(master, slave, 1, 256)
+      const [key] = await from.issue(master, slave, { count: 1, bits: 256 })
       const [twin] = await to.claim(slave, master, [key!.id])
       assert.deepEqual(twin, key)
       const again = assert.rejects(to.claim(slave, master, [key!.id]), { code: 'not-found' })
@@ -101,7 +103,7 @@ describe('a key management entity', () => {
     const { a, b, pools } = await twoKmes()
     for (const bits of [64, 128, 352, 1_024]) {
       const before = pools.a.size
-      const keys = await a.issue('alpha', 'bravo', 2, bits)
+      const keys = await a.issue('alpha', 'bravo', { count: 2, bits: bits })
       assert.deepEqual(
         keys.map(({ bytes }) => bytes.length),
         [bits / 8, bits / 8],
@@ -119,24 +121,24 @@ describe('a key management entity', () => {
 
   it('tells nobody else: another slave, another master, an SAE of elsewhere', async () => {
     const { a, b } = await twoKmes()
-    const [key] = await a.issue('alpha', 'bravo', 1, 256)
+    const [key] = await a.issue('alpha', 'bravo', { count: 1, bits: 256 })
     await assert.rejects(b.claim('guest', 'alpha', [key!.id]), { code: 'unauthorized' })
     await assert.rejects(b.claim('bravo', 'other', [key!.id]), { code: 'unauthorized' })
     await assert.rejects(b.claim('alpha', 'bravo', [key!.id]), { code: 'unauthorized' })
-    await assert.rejects(a.issue('bravo', 'alpha', 1, 256), { code: 'unauthorized' })
+    await assert.rejects(a.issue('bravo', 'alpha', { count: 1, bits: 256 }), { code: 'unauthorized' })
     assert.equal((await b.claim('bravo', 'alpha', [key!.id]))[0]!.id, key!.id, 'those who may still can')
   })
 
   it('knows no SAE that it was not told of, and has no keys without a link', async () => {
     const { a } = await twoKmes()
     for (const slave of ['nobody', 'far', 'other']) {
-      await assert.rejects(a.issue('alpha', slave, 1, 256), { code: 'bad-request' })
+      await assert.rejects(a.issue('alpha', slave, { count: 1, bits: 256 }), { code: 'bad-request' })
     }
   })
 
   it('delivers all of the asked keys or none', async () => {
     const { a, b, clock } = await twoKmes()
-    const ids = (await a.issue('alpha', 'bravo', 3, 256)).map(({ id }) => id)
+    const ids = (await a.issue('alpha', 'bravo', { count: 3, bits: 256 })).map(({ id }) => id)
     const wrong = b.claim('bravo', 'alpha', [...ids, '00000000-0000-8000-8000-000000000000'])
     const refused = assert.rejects(wrong, { code: 'not-found' })
     await clock.pass(250)
@@ -147,12 +149,12 @@ describe('a key management entity', () => {
 
   it('lets a slave wait a moment for the notice, and no longer', async () => {
     const { a, b, sent, clock } = await twoKmes({ carry: false })
-    const [key] = await a.issue('alpha', 'bravo', 1, 256)
+    const [key] = await a.issue('alpha', 'bravo', { count: 1, bits: 256 })
     const early = b.claim('bravo', 'alpha', [key!.id])
     await clock.pass(200)
     b.noticed('kme-a', sent[0]!.notices)
     assert.deepEqual((await early)[0], key)
-    const [lost] = await a.issue('alpha', 'bravo', 1, 256)
+    const [lost] = await a.issue('alpha', 'bravo', { count: 1, bits: 256 })
     const never = assert.rejects(b.claim('bravo', 'alpha', [lost!.id]), { code: 'not-found' })
     await clock.pass(250)
     await never
@@ -169,20 +171,20 @@ describe('a key management entity', () => {
 
   it('says how many keys are left when they are too few, and hands out none while the link is down', async () => {
     const { a, setUsable, pools } = await twoKmes({ keys: 8 })
-    await assert.rejects(a.issue('alpha', 'bravo', 3, 512), {
+    await assert.rejects(a.issue('alpha', 'bravo', { count: 3, bits: 512 }), {
       code: 'insufficient-keys',
       facts: { available: 2 },
     })
     setUsable(false)
-    await assert.rejects(a.issue('alpha', 'bravo', 1, 256), { code: 'unavailable' })
+    await assert.rejects(a.issue('alpha', 'bravo', { count: 1, bits: 256 }), { code: 'unavailable' })
     setUsable(true)
-    assert.equal((await a.issue('alpha', 'bravo', 4, 256)).length, 4)
+    assert.equal((await a.issue('alpha', 'bravo', { count: 4, bits: 256 })).length, 4)
     assert.deepEqual([pools.a.own, pools.b.own], [0, 4])
   })
 
   it('drops what no slave has asked for within a minute', async () => {
     const { a, b, clock, pools } = await twoKmes()
-    const [key] = await a.issue('alpha', 'bravo', 1, 256)
+    const [key] = await a.issue('alpha', 'bravo', { count: 1, bits: 256 })
     await clock.pass(59_000)
     await b.expire()
     assert.equal(pools.b.size, 64)
@@ -198,7 +200,9 @@ describe('a key management entity', () => {
     const { a, b, pools } = await twoKmes({ keys: 4_096 })
     const asked = await Promise.allSettled(
       Array.from({ length: 10_000 }, (_, i) =>
-        i % 2 === 0 ? a.issue('alpha', 'bravo', 1, 256) : b.issue('bravo', 'alpha', 1, 256),
+        i % 2 === 0
+          ? a.issue('alpha', 'bravo', { count: 1, bits: 256 })
+          : b.issue('bravo', 'alpha', { count: 1, bits: 256 }),
       ),
     )
     const given = asked.flatMap((result) => (result.status === 'fulfilled' ? result.value : []))
@@ -212,6 +216,6 @@ describe('a key management entity', () => {
         1,
         more.map((key) => key.slice()),
       )
-    assert.equal((await a.issue('alpha', 'bravo', 1, 256)).length, 1)
+    assert.equal((await a.issue('alpha', 'bravo', { count: 1, bits: 256 })).length, 1)
   })
 })

@@ -17,7 +17,7 @@ function report(result: BlockReport['result'], qber = 0.01): BlockReport {
 }
 
 function seen(...reports: (BlockReport | undefined)[]): Health[] {
-  const link = new LinkHealth()
+  const link = new LinkHealth(131_072)
   return reports.map((each) => link.see(each))
 }
 
@@ -27,6 +27,12 @@ describe('the health of a link', () => {
       seen(report('ok'), report('qber_abort', 0.25), report('qber_abort', 0.25), report('ok')),
       ['OK', 'ALARM', 'DOWN', 'OK'],
     )
+  })
+
+  it('is down at once when hardly any light arrives', () => {
+    const counts = { key: [20, 10, 5], test: [5, 2, 1], testErrors: [2, 1, 0] } as const
+    const dark = { ...report('no_key', 0.5), counts }
+    assert.deepEqual(seen(report('ok'), dark, report('ok')), ['OK', 'DOWN', 'OK'])
   })
 
   it('is down after three blocks in a row without a key, whatever the reasons', () => {
