@@ -5,6 +5,7 @@
  *     genesis.block    block 0, the same on every node     store/          LevelDB
  *     node.key, cosigner.key, gateway.key                  private keys, mode 0600
  *     next/node.key, next/cosigner.key                     those that `qat rotate` made, until they are in force
+ *     qkd/              of the simulated KME inside: kme.json, certificates, its store; absent without one
  *     member.json, gateway.json                            of a node that joined: the records it asks admission by
  *     evidence/         against validators, and why the node stopped (evidence-folder.ts); absent until needed
  */
@@ -16,6 +17,7 @@ import { array, count, fields, type Json, object, parseJson, text, texts } from 
 import { readGenesis } from '../src/ledger/genesis.ts'
 import { checkMemberName, MEMBER_NAME_BYTES_MAX } from '../src/ledger/names.ts'
 import { VALIDATORS_MAX } from '../src/limits.ts'
+import { type QkdConfig, readQkdConfig } from './qkd/config.ts'
 import { type TokenRecord, tokensFromJson } from './rpc/tokens.ts'
 
 export class FolderError extends QatError<'folder-missing' | 'folder-damaged' | 'folder-not-empty'> {}
@@ -27,6 +29,8 @@ export interface NodeConfig {
   readonly rpc: { readonly host: string; readonly port: number }
   /** Where to find the others when genesis no longer tells; the chain itself says who is a member. */
   readonly peers?: readonly PeerAddress[]
+  /** Absent: no KME stands beside this node. */
+  readonly qkd?: QkdConfig
 }
 
 export interface PeerAddress {
@@ -48,6 +52,7 @@ export const FILES = {
   gateway: 'gateway.json',
   store: 'store',
   evidence: 'evidence',
+  qkd: 'qkd',
 } as const
 
 const CONFIG_BYTES_MAX = 1_048_576
@@ -110,7 +115,7 @@ async function readPart<T>(dir: string, file: string, parse: (bytes: Uint8Array)
 }
 
 function readConfig(value: Json): NodeConfig {
-  const config = fields(value, 'node.json', ['name', 'listen', 'rpc'], ['peers'])
+  const config = fields(value, 'node.json', ['name', 'listen', 'rpc'], ['peers', 'qkd'])
   const rpc = fields(object(config.rpc, '"rpc"'), '"rpc"', ['host', 'port'])
   return {
     name: text(config.name, '"name"', 63),
@@ -119,6 +124,7 @@ function readConfig(value: Json): NodeConfig {
     ...(config.peers !== undefined && {
       peers: array(config.peers, '"peers"', 0, VALIDATORS_MAX).map(readPeer),
     }),
+    ...(config.qkd !== undefined && { qkd: readQkdConfig(config.qkd) }),
   }
 }
 

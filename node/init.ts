@@ -17,7 +17,10 @@ import { generateSeed, writeKeyFile } from './crypto/keyfile.ts'
 import { opensslSuite, sha256 } from './crypto/openssl.ts'
 import { claimFolder, FILES, writeNodeFolder } from './folder.ts'
 import { makeGatewayKey, makeIdentity } from './identity.ts'
+import { createKmes, KME_FILES } from './kme/create.ts'
+import type { LinkPolicy } from './net/qkd-noise/messages.ts'
 import { gatewayRecord, learnerRecord, multiaddrOf, type NodePlace, urlOf } from './node-record.ts'
+import type { QkdConfig } from './qkd/config.ts'
 import type { TokenRecord } from './rpc/tokens.ts'
 import { createStore } from './store/create-store.ts'
 
@@ -47,7 +50,20 @@ export interface ClusterOptions {
   readonly submitterKey?: string
   /** Further submitters whose keys already exist. */
   readonly submitters?: readonly Submitter[]
+  /** A simulated KME inside each node, with fibres to all others; without it links are keyed by ML-KEM alone. */
+  readonly qkd?: QkdPlan
 }
+
+export interface QkdPlan {
+  readonly mode: LinkPolicy
+  /** Where the KME of a node listens: for its node, and for the other KMEs. */
+  readonly ports: (node: ClusterNode, place: number) => { readonly api: number; readonly links: number }
+}
+
+const FIBRE = '5km'
+/** Kept for each fibre: as many as links use in hours. A full pool costs little, since its blocks are only checked. */
+const KEYS_MAX = 512
+const LOOPBACK = '127.0.0.1'
 
 export interface Cluster {
   readonly genesisId: string
@@ -106,12 +122,41 @@ export async function initCluster(options: ClusterOptions): Promise<Cluster> {
   for (const node of options.nodes) {
     const folder = join(dir, node.name)
     const listen = [multiaddrOf(node.rpcHost, node.peerPort)]
-    const config = { name: node.name, listen, rpc: { host: node.rpcHost, port: node.rpcPort } }
+    const rpc = { host: node.rpcHost, port: node.rpcPort }
+    const config = { name: node.name, listen, rpc, ...(options.qkd && { qkd: qkdConfig(options, node) }) }
     await writeNodeFolder(folder, config, genesis.block.bytes, tokens)
     await createStore(join(folder, FILES.store), genesis.block.bytes)
     nodes.push({ name: node.name, dir: folder, rpcUrl: urlOf(node.host, node.rpcPort) })
   }
+  if (options.qkd) await makeKmes(options, options.qkd)
   return { genesisId: genesis.block.id, policy, ...(token === undefined ? {} : { token }), nodes }
+}
+
+function qkdConfig({ qkd, nodes }: ClusterOptions, node: ClusterNode): QkdConfig {
+  const { mode, ports } = qkd!
+  const file = (name: string) => `${FILES.qkd}/${name}`
+  return {
+    mode,
+    server: `https://${LOOPBACK}:${ports(node, nodes.indexOf(node)).api}`,
+    ca: file(KME_FILES.ca),
+    cert: file(KME_FILES.saeCert),
+    key: file(KME_FILES.saeKey),
+    kme: file(KME_FILES.config),
+  }
+}
+
+async function makeKmes({ dir, nodes }: ClusterOptions, { ports }: QkdPlan): Promise<void> {
+  const kmes = nodes.map((node, i) => {
+    const { api, links } = ports(node, i)
+    return {
+      sae: node.name,
+      dir: join(dir, node.name, FILES.qkd),
+      host: node.host,
+      api: { host: LOOPBACK, port: api },
+      links: { host: node.rpcHost, port: links },
+    }
+  })
+  await createKmes({ dir, kmes, profile: FIBRE, keysMax: KEYS_MAX, now: Date.now() })
 }
 
 /** A validator and the gateway that signs for senders who cannot. */

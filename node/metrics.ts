@@ -11,7 +11,8 @@ export function createMetrics(labels: { node: string; ledger: string }) {
   const registers = [registry]
   const counter = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
     new Counter({ name: `qat_${name}`, help, labelNames, registers })
-  const gauge = (name: string, help: string) => new Gauge({ name: `qat_${name}`, help, registers })
+  const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
+    new Gauge({ name: `qat_${name}`, help, labelNames, registers })
   const seconds = (name: string, help: string) => {
     const buckets = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10]
     return new Histogram({ name: `qat_${name}_seconds`, help, buckets, registers })
@@ -28,8 +29,16 @@ export function createMetrics(labels: { node: string; ledger: string }) {
       },
     })
   }
+  const collectors: (() => Promise<void>)[] = []
+  const link = ['link'] as const
   return {
     registry,
+    /** Calls `collect` before the metrics are read. */
+    onCollect: (collect: () => Promise<void>) => void collectors.push(collect),
+    async text(): Promise<string> {
+      for (const collect of collectors) await collect()
+      return registry.metrics()
+    },
     height: gauge('height', 'Height of the newest applied block'),
     treeSize: gauge('tree_size', 'Leaves in the tree'),
     finalSize: gauge('final_size', 'Tree size of the newest certificate'),
@@ -55,6 +64,23 @@ export function createMetrics(labels: { node: string; ledger: string }) {
     persistSeconds: seconds('persist', 'One synced write of the Raft log'),
     applySeconds: seconds('apply', 'One synced application of committed blocks'),
     orderSeconds: seconds('order', 'Admission to applied block, entries admitted here'),
+    qkdQber: gauge('qkd_qber', 'Error rate of the last block of a QKD link', link),
+    qkdRate: gauge('qkd_skr_bps', 'Secret bits a second of a QKD link', link),
+    qkdPoolKeys: gauge('qkd_pool_keys', 'QKD keys in store for a link', link),
+    qkdEfficiency: gauge(
+      'qkd_ec_efficiency',
+      'Disclosed bits over the least possible, of the last block',
+      link,
+    ),
+    qkdLinkState: gauge('qkd_link_state', 'How a link is keyed: 0 NONE, 1 AGED, 2 FRESH', link),
+    qkdKeyAge: gauge('qkd_key_age_seconds', 'Age of the keys that a link uses', link),
+    qkdBlocks: counter('qkd_blocks_total', 'Blocks of QKD links by result', ['link', 'result']),
+    qkdLeakBits: counter('qkd_leak_bits_total', 'Bits about keys disclosed by error correction', link),
+    qkdEncKeys: counter('qkd_enc_keys_total', 'Answers of the KME to "Get key" by HTTP status', ['code']),
+    qkdDecKeys: counter('qkd_dec_keys_total', 'Answers to "Get key with key IDs" by HTTP status', ['code']),
+    qkdRekeys: counter('qkd_rekeys_total', 'Renewals of link keys: qkd or mlkem_only', ['kind']),
+    qkdRefusals: counter('qkd_refusals_total', 'Links refused or given up, by reason', ['code']),
+    qkdHandshake: seconds('qkd_handshake', 'One first key agreement of a link'),
     finalSeconds: seconds('final', 'Admission to certificate, entries admitted here'),
   }
 }

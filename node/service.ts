@@ -169,6 +169,48 @@ export interface Principal {
   readonly types: readonly string[]
 }
 
+/** One link of this node, and the fibre that keys it. */
+export interface LinkView {
+  /** Both members' names, as "alpha-bravo". */
+  readonly link: string
+  readonly peer: string
+  readonly connected: boolean
+  /** FRESH: the newest keys hold a QKD key; AGED: earlier ones did; NONE: none did, or there is no connection. */
+  readonly state: 'FRESH' | 'AGED' | 'NONE'
+  /** Since the keys in use were agreed on. */
+  readonly keyAgeSeconds?: number
+  /** Error rate of the last block. */
+  readonly qber?: number
+  /** Bits a second. */
+  readonly secretKeyRate: number
+  readonly keysStored: number
+  readonly keysMax: number
+  /** OK, WARN, ALARM or DOWN of our own KME; whatever another one says of itself. */
+  readonly fibre: string
+  readonly lengthKm?: number
+  /** How many blocks ended how. */
+  readonly blocks?: Readonly<Record<string, number>>
+  readonly leakedBits?: number
+  /** Of the error correction: disclosed bits over the least that it takes. */
+  readonly efficiency?: number
+  /** When the last block ended, RFC 3339. */
+  readonly lastBlock?: string
+  readonly simulated: boolean
+}
+
+/** What may be done to a simulated fibre; shares from 0 to 1, attenuation in dB. */
+export type LinkChange =
+  | { readonly eve: number }
+  | { readonly attenuation: number }
+  | { readonly cut: true }
+  | 'restore'
+
+export interface LinkService {
+  links(): Promise<LinkView[]>
+  /** Throws ServiceError not-found or unavailable. */
+  disturb(link: string, change: LinkChange): void
+}
+
 export interface LedgerService {
   /** Admits a signed entry and waits until it is at `stage` or `timeoutMs` has passed; answers how far it is. */
   submit(entry: Entry, stage: Stage, timeoutMs: number): Promise<Submission>

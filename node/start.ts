@@ -21,6 +21,9 @@ import { createLogger, type Logger } from './logger.ts'
 import { createMetrics } from './metrics.ts'
 import { createNetwork } from './net/libp2p-network.ts'
 import { REKEY_LIMITS } from './net/qkd-noise/session.ts'
+import type { QkdConfig } from './qkd/config.ts'
+import { LinkRecorder } from './qkd/link-recorder.ts'
+import { openNodeQkd } from './qkd/node-qkd.ts'
 import { createServer } from './rpc/server.ts'
 import { createTokenStore } from './rpc/tokens.ts'
 import type { NodeStatus } from './service.ts'
@@ -29,6 +32,8 @@ import { openLevel } from './store/level.ts'
 
 export interface StartOptions {
   readonly logLevel?: string
+  /** In place of what node.json says of QKD: with a `server`, the KME inside the node is not started. */
+  readonly qkd?: Partial<QkdConfig>
   /** Opens encrypted key files. */
   readonly passphrase?: string
   /** Called when the node had to stop by itself, after it has stopped: a broken invariant, an unusable disk. */
@@ -137,6 +142,15 @@ async function startOnce(
     // Such a store may have forgotten a change of this node's keys, as may a folder that is older than its admission.
     const mayLag = !replaced && (joined || (await store.recovering()) !== undefined)
     const keys = await readKeys(dir, record, mayLag, options.passphrase)
+    const qkd = await openNodeQkd({
+      name,
+      dir,
+      config: qkdConfig(config.qkd, options.qkd),
+      clock: systemClock,
+      logger,
+      metrics,
+    })
+    closers.push(() => qkd.close())
     const network = await createNetwork({
       self: name,
       genesisId: genesis.block.id,
@@ -147,12 +161,12 @@ async function startOnce(
       links: {
         signer: keys.node,
         verify: opensslSuite.verify,
-        policy: 'prefer',
-        keys: undefined,
+        policy: qkd.policy,
+        keys: qkd.keys,
         limits: REKEY_LIMITS,
         clock: systemClock,
         random: (bytes) => new Uint8Array(randomBytes(bytes)),
-        onEvent: () => {},
+        onEvent: qkd.onEvent,
       },
     })
     const node = await LedgerNode.open({
@@ -173,10 +187,21 @@ async function startOnce(
       hints: peers,
       onOut: (why) => void stop().then(() => onOut(why)),
     })
+    const recorder = new LinkRecorder({
+      name,
+      ledger: genesis.parameters.ledger,
+      gateway: keys.gateway,
+      clock: systemClock,
+      logger,
+      service: node,
+    })
+    qkd.attach(recorder, () => network.links())
+    closers.push(async () => recorder.stop())
     closers.push(() => node.stop())
     await node.start()
     const server = await createServer({
       service: node,
+      links: qkd,
       tokens: createTokenStore(tokens),
       metrics,
       logger,
@@ -195,6 +220,19 @@ async function startOnce(
     await stop()
     throw error
   }
+}
+
+/** What the command line says goes before the folder; a server that it names is no KME of ours. */
+function qkdConfig(stored: QkdConfig | undefined, given: Partial<QkdConfig> = {}): QkdConfig | undefined {
+  const { server, ca, cert, key, mode = stored?.mode ?? 'require' } = given
+  if (server !== undefined && ca !== undefined && cert !== undefined && key !== undefined) {
+    return { mode, server, ca, cert, key }
+  }
+  if (!stored && given.mode === 'require') {
+    const message = 'QKD keys are required, but no KME is named: give --qkd-server with its certificates.'
+    throw new FolderError('folder-damaged', message)
+  }
+  return stored && { ...stored, mode }
 }
 
 async function knownEvidence(dir: string, logger: Logger): Promise<Evidence[]> {

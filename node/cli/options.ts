@@ -3,6 +3,7 @@ import { InvalidArgumentError, Option } from 'commander'
 import { parseDecimal } from '../../src/bytes.ts'
 import { errorMessage } from '../../src/errors.ts'
 import { checkMemberName, checkOrigin } from '../../src/ledger/names.ts'
+import { LINK_POLICIES } from '../net/qkd-noise/messages.ts'
 import { STAGES, type Stage } from '../service.ts'
 
 const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)$/
@@ -35,6 +36,16 @@ export function rpcOption(): Option {
 
 export function tokenOption(): Option {
   return new Option('--token <token>', "bearer token for the node's gateway").env('QAT_TOKEN')
+}
+
+export const QKD_MODES = [...LINK_POLICIES, 'off'] as const
+export type QkdMode = (typeof QKD_MODES)[number]
+
+/** How a new ledger's nodes key their links. */
+export function qkdOption(): Option {
+  const what =
+    'links keyed by a simulated KME in each node: never without QKD keys, if there are any, or not at all'
+  return new Option('--qkd <mode>', what).choices(QKD_MODES).default('prefer')
 }
 
 export function timeoutOption(seconds: number): Option {

@@ -9,10 +9,12 @@ import { addGetCommand } from './commands/get.ts'
 import { addInitCommand } from './commands/init.ts'
 import { addJoinCommand } from './commands/join.ts'
 import { addKeygenCommand } from './commands/keygen.ts'
+import { addKmeCommand } from './commands/kme.ts'
 import { addLogCommand } from './commands/log.ts'
 import { addMemberCommand } from './commands/member.ts'
 import { addPolicyCommand } from './commands/policy.ts'
 import { addProveCommand } from './commands/prove.ts'
+import { addQkdCommand } from './commands/qkd.ts'
 import { addQueryCommand } from './commands/query.ts'
 import { addRestoreCommand } from './commands/restore.ts'
 import { addRotateCommand } from './commands/rotate.ts'
@@ -63,6 +65,8 @@ export function createProgram(): Command {
   addStartCommand(program)
   addDevnetCommand(program)
   addStatusCommand(program)
+  addQkdCommand(program)
+  addKmeCommand(program)
   program.commandsGroup('Keep a ledger:')
   addBackupCommand(program)
   addRestoreCommand(program)

@@ -3,12 +3,14 @@ import { access, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FILES, readNodeFolder } from '../folder.ts'
 import { initCluster } from '../init.ts'
+import type { LinkPolicy } from '../net/qkd-noise/messages.ts'
 import {
   DEVNET_LEDGER,
   DEVNET_NODES,
   DEVNET_PORT,
   DEVNET_SUBMITTER,
   DevnetError,
+  kmePorts,
   localNodes,
 } from './names.ts'
 
@@ -18,6 +20,8 @@ export interface LayoutOptions {
   readonly port?: number
   readonly ledger?: string
   readonly cosigners?: number
+  /** Of a new devnet: with a simulated KME in each node. */
+  readonly qkd?: LinkPolicy
 }
 
 export interface Layout {
@@ -39,6 +43,7 @@ export async function openLayout(options: LayoutOptions): Promise<Layout> {
     ledger,
     nodes: localNodes(options.nodes ?? DEVNET_NODES, options.port ?? DEVNET_PORT),
     ...(cosigners !== undefined && { cosigners }),
+    ...(options.qkd && { qkd: { mode: options.qkd, ports: kmePorts } }),
     ...(process.env.QAT_PASSPHRASE !== undefined && { passphrase: process.env.QAT_PASSPHRASE }),
     token: { name: 'devnet', sources: ['*'], types: ['*'] },
     submitterKey: DEVNET_SUBMITTER,

@@ -10,6 +10,9 @@ export const DEVNET_PORT = 8_480
 /** Peers listen this far above the JSON-RPC port of their node. */
 export const PEER_PORT_OFFSET = 1_000
 
+/** The KME inside a node listens this far above its JSON-RPC port, for the node and for other KMEs. */
+export const KME_PORT_OFFSETS = { api: 100, links: 200 } as const
+
 const HOST = '127.0.0.1'
 
 /** VALIDATORS_MAX of them, in the order of the radio alphabet, which is also that of a directory listing. */
@@ -38,6 +41,10 @@ export function localNodes(count: number, port: number): ClusterNode[] {
     rpcHost: HOST,
     rpcPort: port + i,
   }))
+}
+
+export function kmePorts({ rpcPort }: Pick<ClusterNode, 'rpcPort'>) {
+  return { api: rpcPort + KME_PORT_OFFSETS.api, links: rpcPort + KME_PORT_OFFSETS.links }
 }
 
 /** Whoever signs with DIR/submitter.key, made with the devnet. */

@@ -51,8 +51,8 @@ export interface Kme {
   readonly linksPort: number
   readonly adminPort: number | undefined
   links(): FibreStatus[]
-  /** The KME of a known application that is not this one's. */
-  kmeOf(sae: string): string | undefined
+  /** Applications beside the KME at the other end of a fibre. */
+  saesOf(kmeId: string): readonly string[]
   /** Does something to a simulated fibre; false if there is none to that KME, or its host cannot be told. */
   disturb(kmeId: string, change: Partial<Channel>): boolean
   restore(kmeId: string): boolean
@@ -183,7 +183,7 @@ export async function startKme({
       linksPort: interlink.port,
       adminPort: undefined,
       links: () => [...links.values()].map((link) => link.status()),
-      kmeOf: (sae) => saesOf(config).get(sae),
+      saesOf: (kmeId) => config.peers.find(({ id }) => id === kmeId)?.saes ?? [],
       disturb: (kmeId, change) => links.get(kmeId)?.disturb(change) ?? false,
       restore: (kmeId) => links.get(kmeId)?.restore() ?? false,
       stop,

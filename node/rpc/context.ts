@@ -1,5 +1,5 @@
 /** What a method may know of its caller, whatever the transport. */
-import type { Principal } from '../service.ts'
+import type { LinkService, Principal } from '../service.ts'
 
 export type Topic = 'blocks' | 'checkpoints' | 'entries'
 
@@ -18,11 +18,16 @@ export interface Subscriptions {
   remove(id: string): boolean
 }
 
+/** What the transport knows; the rest is the same for all calls. */
+export type Caller = Omit<CallContext, 'links'>
+
 export interface CallContext {
   /** Whom the caller's bearer token stands for. Throws ServiceError `unauthorized`. */
   principal(): Principal
   /** Counts a message's calls against the caller's rate. Throws RpcError `rate-limited`. */
   admit(calls: number): Promise<void>
+  /** How this node's links are keyed. */
+  readonly links: LinkService
   /** Present on a WebSocket only. */
   readonly subscriptions?: Subscriptions
 }

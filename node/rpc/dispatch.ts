@@ -1,19 +1,20 @@
 /** JSON-RPC 2.0 (https://www.jsonrpc.org/specification): text in, text out, whatever the transport. */
 import { errorCode, errorMessage } from '../../src/errors.ts'
 import { fields, type Json, type JsonObject, parseJson } from '../../src/json.ts'
-import type { LedgerService } from '../service.ts'
+import type { LedgerService, LinkService } from '../service.ts'
 import { forEachBounded } from './bounded.ts'
-import type { CallContext } from './context.ts'
+import type { Caller } from './context.ts'
 import { errorAnswer, internalError, publicError, type RpcError, rpcError } from './errors.ts'
 import { CALL_ID_CHARS_MAX, type RpcLimits } from './limits.ts'
 import { METHODS, type Method } from './methods.ts'
 import { compileParams, type ParamsCheck } from './validate.ts'
 
 /** Answers one message; undefined if it held notifications only. Never throws. */
-export type Dispatch = (message: Uint8Array | string, context: CallContext) => Promise<string | undefined>
+export type Dispatch = (message: Uint8Array | string, caller: Caller) => Promise<string | undefined>
 
 export interface DispatchOptions {
   readonly service: LedgerService
+  readonly links: LinkService
   readonly limits: RpcLimits
   /** Told of every call: `method` is `none` where there is none of that name; `outcome` is `ok` or an error code. */
   readonly onCall: (method: string, outcome: string) => void
@@ -30,7 +31,13 @@ interface Call {
   readonly params: Json | undefined
 }
 
-export function createDispatch({ service, limits, onCall, onInternalError }: DispatchOptions): Dispatch {
+export function createDispatch({
+  service,
+  links,
+  limits,
+  onCall,
+  onInternalError,
+}: DispatchOptions): Dispatch {
   const table = new Map<string, Method & { check: ParamsCheck }>()
   for (const method of METHODS) table.set(method.name, { ...method, check: compileParams(method.params) })
 
@@ -45,7 +52,7 @@ export function createDispatch({ service, limits, onCall, onInternalError }: Dis
     return answer(message, context, () => context.admit(1))
   }
 
-  async function answerBatch(calls: readonly Json[], context: CallContext): Promise<string | undefined> {
+  async function answerBatch(calls: readonly Json[], context: Caller): Promise<string | undefined> {
     if (calls.length === 0 || calls.length > limits.batchCallsMax) {
       return failure(rpcError('invalid-request', `A batch holds 1 to ${limits.batchCallsMax} calls.`))
     }
@@ -83,7 +90,7 @@ export function createDispatch({ service, limits, onCall, onInternalError }: Dis
 
   async function answer(
     value: Json,
-    context: CallContext,
+    context: Caller,
     admit?: () => Promise<void>,
   ): Promise<string | undefined> {
     let call: Call
@@ -111,16 +118,16 @@ export function createDispatch({ service, limits, onCall, onInternalError }: Dis
   async function run(
     method: (Method & { check: ParamsCheck }) | undefined,
     call: Call,
-    context: CallContext,
+    caller: Caller,
   ): Promise<unknown> {
     if (method === undefined) {
       const name = JSON.stringify(call.method.slice(0, 64))
       throw rpcError('method-not-found', `There is no method ${name}; rpc.discover lists all.`)
     }
-    if (method.socketOnly && context.subscriptions === undefined) {
+    if (method.socketOnly && caller.subscriptions === undefined) {
       throw rpcError('method-not-found', `${method.name} works on a WebSocket: connect to /ws.`)
     }
-    return method.handle(service, method.check(call.params), context)
+    return method.handle(service, method.check(call.params), { ...caller, links })
   }
 
   function failure(error: RpcError, id: CallId = null): string {

@@ -86,7 +86,7 @@ function addProbes(app: FastifyInstance, { metrics, ready }: RouteOptions): void
       .send(isReady ? 'ready\n' : 'not ready\n')
   })
   app.get('/metrics', async (_request, reply) =>
-    reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
+    reply.type(metrics.registry.contentType).send(await metrics.text()),
   )
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'There is nothing here.' }))
 }

@@ -2,7 +2,8 @@
 import { type Static, type TObject, type TSchema, Type } from 'typebox'
 import { toBase64 } from '../../src/bytes.ts'
 import { entryFromJson } from '../../src/ledger/entry.ts'
-import type { LedgerService } from '../service.ts'
+import { matches } from '../../src/ledger/pattern.ts'
+import type { LedgerService, LinkChange } from '../service.ts'
 import type { CallContext } from './context.ts'
 import { type RpcErrorName, rpcError } from './errors.ts'
 import { QUERY_LIMIT_DEFAULT, WAIT_MS_DEFAULT } from './limits.ts'
@@ -187,6 +188,29 @@ export const METHODS: readonly Method[] = [
     handle: (service) => service.cluster(),
   }),
   method({
+    name: 'qkd.status',
+    summary: 'Says how the links of this node are keyed, and how the fibres are that key them.',
+    params: s.params({}),
+    result: s.QkdStatus,
+    errors: [],
+    handle: async (_service, _params, { links }) => ({ links: await links.links() }),
+  }),
+  method({
+    name: 'qkd.disturb',
+    summary: 'Does something to a simulated fibre, for holders of a token that may log "qkd.disturb".',
+    params: s.Disturbance,
+    result: s.Done,
+    errors: ['unauthorized', 'not-found', 'unavailable'],
+    handle: (_service, params, { links, principal }) => {
+      const { types } = principal()
+      if (!types.some((pattern) => matches(pattern, 'qkd.disturb'))) {
+        throw rpcError('unauthorized', 'This token may not log "qkd.disturb", and so not change a fibre.')
+      }
+      links.disturb(params.link, linkChange(params))
+      return { link: params.link, change: params.change }
+    },
+  }),
+  method({
     name: 'subscribe',
     summary:
       'Tells of blocks, checkpoints or entries from now on, by notifications `subscription` with params ' +
@@ -225,6 +249,16 @@ export const METHODS: readonly Method[] = [
     handle: () => discover(),
   }),
 ]
+
+function linkChange({ change, fraction, dB }: Static<typeof s.Disturbance>): LinkChange {
+  if (change === 'restore') return 'restore'
+  if (change === 'cut') return { cut: true }
+  const amount = change === 'eve' ? fraction : dB
+  if (amount === undefined) {
+    throw rpcError('invalid-params', `"${change}" needs ${change === 'eve' ? '"fraction"' : '"dB"'}.`)
+  }
+  return change === 'eve' ? { eve: amount } : { attenuation: amount }
+}
 
 async function query(
   service: LedgerService,

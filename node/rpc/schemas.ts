@@ -213,6 +213,40 @@ export const Genesis = Type.Object({
   genesis: Type.String({ description: 'Block 0, base64' }),
 })
 
+const Share = Type.Number({ minimum: 0, maximum: 1 })
+
+export const QkdStatus = Type.Object({
+  links: Type.Array(
+    Type.Object({
+      link: Type.String({ description: 'Both names, such as alpha-bravo' }),
+      peer: Type.String(),
+      connected: Type.Boolean(),
+      state: Type.Enum(['FRESH', 'AGED', 'NONE']),
+      keyAgeSeconds: Optional(Type.Number({ minimum: 0 })),
+      qber: Optional(Share),
+      secretKeyRate: Type.Number({ minimum: 0, description: 'Bits a second' }),
+      keysStored: Index,
+      keysMax: Index,
+      fibre: Type.String({ description: 'OK, WARN, ALARM or DOWN of our own KME' }),
+      lengthKm: Optional(Type.Number({ minimum: 0 })),
+      blocks: Optional(Type.Record(Type.String(), Index)),
+      leakedBits: Optional(Type.Number({ minimum: 0 })),
+      efficiency: Optional(Type.Number({ minimum: 0 })),
+      lastBlock: Optional(Time),
+      simulated: Type.Boolean(),
+    }),
+  ),
+})
+
+export const Disturbance = params({
+  link: Type.String({ minLength: 1, maxLength: 128, description: 'As qkd.status lists it' }),
+  change: Type.Enum(['eve', 'attenuation', 'cut', 'restore']),
+  fraction: Optional(Type.Number({ minimum: 0, maximum: 1, description: 'Of the pulses, for "eve"' })),
+  dB: Optional(Type.Number({ minimum: 0, maximum: 100, description: 'For "attenuation"' })),
+})
+
+export const Done = Type.Object({ link: Type.String(), change: Type.String() })
+
 export const Subscription = Type.Object({ subscription: Type.String({ minLength: 1, maxLength: 32 }) })
 
 /** The `event` of a `subscription` notification: what LedgerEvent is on the wire. */

@@ -5,7 +5,7 @@ import { fastify } from 'fastify'
 import { errorMessage, QatError } from '../../src/errors.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
-import type { LedgerService } from '../service.ts'
+import type { LedgerService, LinkService } from '../service.ts'
 import { createDispatch } from './dispatch.ts'
 import { addRoutes } from './http.ts'
 import { RPC_LIMITS, type RpcLimits } from './limits.ts'
@@ -16,6 +16,7 @@ export class ListenError extends QatError<'port-taken' | 'cannot-listen'> {}
 
 export interface ServerOptions {
   readonly service: LedgerService
+  readonly links: LinkService
   readonly tokens: TokenStore
   readonly metrics: Metrics
   readonly logger: Logger
@@ -44,7 +45,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     logger.error({ reference, method, err: error }, 'a call failed')
     return reference
   }
-  const dispatch = createDispatch({ service, limits, onCall, onInternalError })
+  const dispatch = createDispatch({ service, links: options.links, limits, onCall, onInternalError })
   const hub = createHub(service, (err) => logger.error({ err }, 'an event was not delivered'))
 
   const app = fastify({

@@ -4,7 +4,7 @@
  */
 import type { WebSocket } from '@fastify/websocket'
 import type { Principal } from '../service.ts'
-import type { CallContext } from './context.ts'
+import type { Caller } from './context.ts'
 import type { Dispatch } from './dispatch.ts'
 import { rpcError } from './errors.ts'
 import type { RpcLimits } from './limits.ts'
@@ -54,7 +54,7 @@ export function serveSocket(socket: WebSocket, options: SocketOptions): void {
   }
 
   /** New subscriptions begin once the answer that names them is sent: a peer never hears of an unknown one. */
-  function contextOf(opened: Subscription[]): CallContext {
+  function contextOf(opened: Subscription[]): Caller {
     return {
       principal: options.principal,
       admit: options.admit,

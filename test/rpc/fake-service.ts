@@ -198,6 +198,7 @@ export async function startServer(
   const metrics = createMetrics({ node: 'north', ledger: 'example.org/ledger' })
   const server = await createServer({
     service,
+    links: { links: async () => [], disturb() {} },
     tokens: createTokenStore([{ name: 'ci', sha256: sha256Hex(TOKEN), sources: ['*'], types: ['*'] }]),
     metrics,
     logger: pino({ level: 'info' }, { write: (line) => logged.push(line) }),

@@ -4,7 +4,14 @@ import { VALIDATORS_MAX } from '../../../src/limits.ts'
 import type { Exit } from '../../devnet/child.ts'
 import { DEVNET_NODES, DEVNET_PORT, PEER_PORT_OFFSET } from '../../devnet/names.ts'
 import type { Devnet } from '../../devnet.ts'
-import { type GlobalOptions, ledgerOrigin, timeoutOption, wholeNumber } from '../options.ts'
+import {
+  type GlobalOptions,
+  ledgerOrigin,
+  type QkdMode,
+  qkdOption,
+  timeoutOption,
+  wholeNumber,
+} from '../options.ts'
 import { factSheet, printJson, printText, table } from '../output.ts'
 import { stopRequest } from '../stop-request.ts'
 
@@ -16,6 +23,7 @@ interface Options extends GlobalOptions {
   readonly restart?: true
   readonly logLevel: string
   readonly timeout: number
+  readonly qkd: QkdMode
 }
 
 const EXAMPLES = `
@@ -40,6 +48,7 @@ export function addDevnetCommand(program: Command): void {
       wholeNumber(1, 64_535),
     )
     .option('--ledger <origin>', 'name of the ledger', ledgerOrigin)
+    .addOption(qkdOption())
     .option('--restart', 'start a node again if it ends by itself')
     .addOption(new Option('--log-level <level>', 'of the nodes').default('info'))
     .addOption(timeoutOption(60))
@@ -55,6 +64,7 @@ async function devnet({
   restart,
   logLevel,
   timeout,
+  qkd,
   json,
 }: Options): Promise<void> {
   const stopped = stopRequest()
@@ -67,6 +77,7 @@ async function devnet({
     ...(port !== undefined && { port }),
     ...(ledger !== undefined && { ledger }),
     ...(restart && { restart }),
+    ...(qkd !== 'off' && { qkd }),
     onExit: (name, exit, removed) => reportExit(name, exit, removed, json === true),
   })
   const early = await Promise.race([starting, stopped])

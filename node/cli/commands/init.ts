@@ -3,11 +3,18 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { array, object } from '../../../src/json.ts'
 import { memberFromJson, type Submitter } from '../../../src/ledger/member.ts'
 import { VALIDATORS_MAX } from '../../../src/limits.ts'
-import { DEVNET_PORT, localNodes, PEER_PORT_OFFSET } from '../../devnet/names.ts'
+import { DEVNET_PORT, kmePorts, localNodes, PEER_PORT_OFFSET } from '../../devnet/names.ts'
 import type { ClusterNode } from '../../init.ts'
 import { CliError } from '../exit.ts'
 import { inFile, readJsonInput } from '../files.ts'
-import { type GlobalOptions, ledgerOrigin, memberName, wholeNumber } from '../options.ts'
+import {
+  type GlobalOptions,
+  ledgerOrigin,
+  memberName,
+  type QkdMode,
+  qkdOption,
+  wholeNumber,
+} from '../options.ts'
 import { factSheet, printJson, printText, table } from '../output.ts'
 
 interface Options extends GlobalOptions {
@@ -20,6 +27,7 @@ interface Options extends GlobalOptions {
   readonly cosigners?: number
   readonly token?: string
   readonly submitters?: string
+  readonly qkd: QkdMode
 }
 
 type NamedNode = Pick<ClusterNode, 'name' | 'team' | 'host'> & Partial<Pick<ClusterNode, 'rpcPort'>>
@@ -61,6 +69,7 @@ export function addInitCommand(program: Command): void {
     )
     .option('--bind <address>', 'address that the nodes given by --node listen on', '0.0.0.0')
     .option('--cosigners <count>', 'cosignatures that make an entry final', wholeNumber(1, VALIDATORS_MAX))
+    .addOption(qkdOption())
     .option('--token <name>', 'make a bearer token for senders that cannot sign, in DIR/token')
     .option('--submitters <file>', 'who may sign entries: a JSON list of {name, team, key, sources, types}')
     .addHelpText('after', EXAMPLES)
@@ -80,6 +89,7 @@ async function init(options: Options): Promise<void> {
     ledger,
     nodes,
     ...(cosigners !== undefined && { cosigners }),
+    ...(options.qkd !== 'off' && { qkd: { mode: options.qkd, ports: kmePorts } }),
     ...(passphrase !== undefined && { passphrase }),
     ...(options.submitters !== undefined && { submitters: await readSubmitters(options.submitters) }),
     ...(token !== undefined && { token: { name: token, sources: ['*'], types: ['*'] } }),

@@ -1,6 +1,9 @@
 /** `qat start`: one node, until it is told to stop. */
+import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { errorMessage, QatError } from '../../../src/errors.ts'
+import { LINK_POLICIES, type LinkPolicy } from '../../net/qkd-noise/messages.ts'
+import type { QkdConfig } from '../../qkd/config.ts'
 import { CliError } from '../exit.ts'
 import type { GlobalOptions } from '../options.ts'
 import { printJson, printText } from '../output.ts'
@@ -9,6 +12,11 @@ import { stopRequest } from '../stop-request.ts'
 interface Options extends GlobalOptions {
   readonly dir: string
   readonly logLevel: string
+  readonly qkdServer?: string
+  readonly qkdCa?: string
+  readonly qkdCert?: string
+  readonly qkdKey?: string
+  readonly qkdMode?: LinkPolicy
 }
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent']
@@ -17,6 +25,8 @@ const EXAMPLES = `
 Examples:
   qat start --dir ledger/alpha
   qat start --dir ledger/alpha --log-level warn 2>>alpha.log
+  qat start --dir ledger/alpha --qkd-server https://kme.example:443 --qkd-ca kme-ca.pem \\
+    --qkd-cert alpha.pem --qkd-key alpha.key --qkd-mode require
 
 Logs are JSON lines on standard error. SIGINT (Ctrl-C) and SIGTERM stop the node in order; a second one ends it
 at once, which costs nothing but a longer start. Set QAT_PASSPHRASE if the node's keys are encrypted.
@@ -30,11 +40,20 @@ export function addStartCommand(program: Command): void {
     .addOption(
       new Option('--log-level <level>', 'least important lines to log').choices(LEVELS).default('info'),
     )
+    .option('--qkd-server <url>', 'take QKD keys from this KME, by ETSI GS QKD 014: https://host:port')
+    .option('--qkd-ca <file>', 'PEM certificate of the authority of that KME')
+    .option('--qkd-cert <file>', 'PEM client certificate of this node')
+    .option('--qkd-key <file>', 'PEM private key of that certificate')
+    .addOption(
+      new Option('--qkd-mode <mode>', 'whether links may do without QKD keys').choices(LINK_POLICIES),
+    )
     .addHelpText('after', EXAMPLES)
     .action(async (_options, command: Command) => start(command.optsWithGlobals<Options>()))
 }
 
-async function start({ dir, logLevel, json }: Options): Promise<void> {
+async function start(options: Options): Promise<void> {
+  const { dir, logLevel, json } = options
+  const qkd = qkdOf(options)
   const stopped = stopRequest()
   const passphrase = process.env.QAT_PASSPHRASE
   const failed = Promise.withResolvers<never>()
@@ -43,6 +62,7 @@ async function start({ dir, logLevel, json }: Options): Promise<void> {
   const node = await startNode(dir, {
     logLevel,
     ...(passphrase !== undefined && { passphrase }),
+    ...(qkd && { qkd }),
     onFatal: failed.reject,
     onRemoved: () => removed.resolve('removed'),
   }).catch((cause: unknown) => {
@@ -61,4 +81,15 @@ async function start({ dir, logLevel, json }: Options): Promise<void> {
     else printText(`${name} is no member of the ledger any more, and has stopped. Its store is kept.`)
   }
   await node.stop()
+}
+
+/** Another KME than the node's folder names. All four parts or none. */
+function qkdOf({ qkdServer, qkdCa, qkdCert, qkdKey, qkdMode }: Options): Partial<QkdConfig> | undefined {
+  const parts = [qkdServer, qkdCa, qkdCert, qkdKey]
+  if (parts.every((part) => part === undefined)) return qkdMode && { mode: qkdMode }
+  if (qkdServer === undefined || qkdCa === undefined || qkdCert === undefined || qkdKey === undefined) {
+    throw new CliError('usage', 'Give --qkd-server, --qkd-ca, --qkd-cert and --qkd-key together.')
+  }
+  const files = { ca: resolve(qkdCa), cert: resolve(qkdCert), key: resolve(qkdKey) }
+  return { server: qkdServer, ...files, ...(qkdMode && { mode: qkdMode }) }
 }

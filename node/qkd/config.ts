@@ -1,0 +1,52 @@
+/** How a node's links are keyed: the part `qkd` of node.json, and what the command line puts in its place. */
+import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { fields, type Json, oneOf, text } from '../../src/json.ts'
+import { LINK_POLICIES, type LinkPolicy } from '../net/qkd-noise/messages.ts'
+import { QkdError } from './key-provider.ts'
+
+export interface QkdConfig {
+  readonly mode: LinkPolicy
+  /** Of the KME, by ETSI GS QKD 014: https://127.0.0.1:8580. */
+  readonly server: string
+  /** PEM files: the authority, and this node's client certificate with its key. */
+  readonly ca: string
+  readonly cert: string
+  readonly key: string
+  /** kme.json of a simulated KME that runs inside this node; absent if the KME runs elsewhere. */
+  readonly kme?: string
+}
+
+const PATH_BYTES_MAX = 4_096
+
+/** Throws FormatError. */
+export function readQkdConfig(value: Json): QkdConfig {
+  const config = fields(value, '"qkd"', ['mode', 'server', 'ca', 'cert', 'key'], ['kme'])
+  const path = (name: 'ca' | 'cert' | 'key' | 'kme') => text(config[name], `"${name}"`, PATH_BYTES_MAX)
+  return {
+    mode: oneOf(config.mode, '"mode"', LINK_POLICIES),
+    server: text(config.server, '"server"', PATH_BYTES_MAX),
+    ca: path('ca'),
+    cert: path('cert'),
+    key: path('key'),
+    ...(config.kme !== undefined && { kme: path('kme') }),
+  }
+}
+
+/** What the KME is reached by. Paths are relative to the folder of the node. Throws QkdError `kme-unavailable`. */
+export async function readCredentials(dir: string, { server, ca, cert, key }: QkdConfig) {
+  if (!/^https:\/\//i.test(server) || !URL.canParse(server)) {
+    throw new QkdError(
+      'kme-unavailable',
+      `"${server}" is no address of a KME. Give one as https://host:port.`,
+    )
+  }
+  const read = async (path: string) => {
+    const file = resolve(dir, path)
+    return readFile(file, 'utf8').catch((cause: unknown) => {
+      const message = `${file} cannot be read; the node reaches its KME by it.`
+      throw new QkdError('kme-unavailable', message, { path: file }, { cause })
+    })
+  }
+  return { url: server, ca: await read(ca), cert: await read(cert), key: await read(key) }
+}
