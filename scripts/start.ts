@@ -6,7 +6,7 @@ import { setTimeout } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { type Devnet, type DevnetNode, startDevnet } from '../node/devnet.ts'
 import { createClient } from '../node/rpc/client.ts'
-import type { NodeStatus } from '../node/service.ts'
+import type { LinkView, NodeStatus } from '../node/service.ts'
 import { errorMessage } from '../src/errors.ts'
 import { feed } from './support/feeder.ts'
 import { githubEvents } from './support/github-events.ts'
@@ -14,7 +14,8 @@ import { clusterLines, type Feed, type NodeRow, Panel } from './support/panel.ts
 
 const USAGE = `npm start -- [--port P] [--dir DIR] [--nodes N]
 
-Starts N ledger nodes (4) as processes on loopback, JSON-RPC from port P (8480), peers from P + 1000, and submits
+Starts N ledger nodes (4) as processes on loopback, JSON-RPC from port P (8480), peers from P + 1000, a simulated
+QKD key management entity in each (P + 100 and P + 200), and submits
 the example events of @octokit/webhooks-examples. Without --dir the ledger lives in a temporary folder and is
 removed at the end. Stop with Ctrl-C.
 `
@@ -42,7 +43,12 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => st
 const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'qat-')))
 try {
   process.stdout.write(`Starting ${options.nodes} ledger nodes in ${dir} …\n\n`)
-  const devnet = await startDevnet({ dir, nodes: Number(options.nodes), port: Number(options.port) })
+  const devnet = await startDevnet({
+    dir,
+    nodes: Number(options.nodes),
+    port: Number(options.port),
+    qkd: 'prefer',
+  })
   await watch(devnet)
   process.stdout.write('\nStopping the nodes …\n')
   await devnet.stop()
@@ -82,9 +88,11 @@ async function watch({ nodes, token }: Devnet): Promise<void> {
 
 async function ask({ name, rpc }: DevnetNode): Promise<NodeRow> {
   try {
-    const status = (await createClient(rpc, { timeoutMs: 2_000 }).call('node.status', {})) as NodeStatus
-    return { name, url: rpc, status }
+    const client = createClient(rpc, { timeoutMs: 2_000 })
+    const status = (await client.call('node.status', {})) as NodeStatus
+    const { links } = (await client.call('qkd.status', {})) as { links: LinkView[] }
+    return { name, url: rpc, status, links }
   } catch {
-    return { name, url: rpc, status: undefined }
+    return { name, url: rpc, status: undefined, links: [] }
   }
 }

@@ -23,6 +23,8 @@ export interface CarrierOptions {
   readonly onCarried?: (kmeId: string) => void
 }
 
+/** The answer to a key that arrived; any other word says why it did not. */
+const CARRIED = 'ok'
 /** For all hops of one key. */
 const CARRY_MS = 2_000
 const PENDING_MAX = 1_024
@@ -30,7 +32,7 @@ const PENDING_MAX = 1_024
 export class Carrier {
   readonly #options: CarrierOptions
   /** By the name of the key: who waits for it to arrive. */
-  readonly #waiting = new Map<string, (error: string) => void>()
+  readonly #waiting = new Map<string, (outcome: string) => void>()
 
   constructor(options: CarrierOptions) {
     this.#options = options
@@ -44,23 +46,23 @@ export class Carrier {
     const carriage = wrap(key, rest, pads)
     const arrived = this.#arrival(key.id)
     if (!link.tell({ kind: 'carry', ...carriage })) this.#settle(key.id, 'link_down')
-    const error = await arrived
-    if (error !== '') throw broken(error)
+    const outcome = await arrived
+    if (outcome !== CARRIED) throw broken(outcome)
     this.#options.onCarried?.(next!)
   }
 
   /** A key from the KME `from`: for here, or to be brought on. */
   async hear(from: string, carriage: Carriage): Promise<void> {
-    const error = await this.#take(from, carriage).catch((thrown: unknown) => {
+    const outcome = await this.#take(from, carriage).catch((thrown: unknown) => {
       if (thrown instanceof KeyServiceError) return String(thrown.facts.reason ?? thrown.code)
       throw thrown
     })
-    this.#options.links.get(from)?.tell({ kind: 'carried', id: carriage.id, error })
+    this.#options.links.get(from)?.tell({ kind: 'carried', id: carriage.id, outcome })
   }
 
   /** The answer to one that was brought. */
-  arrived(id: string, error: string): void {
-    this.#settle(id, error)
+  arrived(id: string, outcome: string): void {
+    this.#settle(id, outcome)
   }
 
   async #take(from: string, carriage: Carriage): Promise<string> {
@@ -71,7 +73,7 @@ export class Carrier {
     try {
       if (carriage.route.length === 0) this.#options.deliver(key)
       else await this.carry(carriage.route, key)
-      return ''
+      return CARRIED
     } finally {
       key.bytes.fill(0)
     }
@@ -80,17 +82,17 @@ export class Carrier {
   #arrival(id: string): Promise<string> {
     return new Promise((resolve) => {
       const cancel = this.#options.clock.after(CARRY_MS, () => this.#settle(id, 'timeout'))
-      this.#waiting.set(id, (error) => {
+      this.#waiting.set(id, (outcome) => {
         cancel()
-        resolve(error)
+        resolve(outcome)
       })
     })
   }
 
-  #settle(id: string, error: string): void {
+  #settle(id: string, outcome: string): void {
     const settle = this.#waiting.get(id)
     this.#waiting.delete(id)
-    settle?.(error)
+    settle?.(outcome)
   }
 }
 

@@ -40,7 +40,8 @@ export type Control =
   | { readonly kind: 'abort'; readonly block: number }
   | { readonly kind: 'notices'; readonly notices: readonly Notice[] }
   | ({ readonly kind: 'carry' } & Carriage)
-  | { readonly kind: 'carried'; readonly id: string; readonly error: string }
+  /** `outcome`: ok, or why it did not arrive. */
+  | { readonly kind: 'carried'; readonly id: string; readonly outcome: string }
   /** To Alice, who hosts the simulated fibre. */
   | ({ readonly kind: 'channel' } & Channel)
 
@@ -79,8 +80,8 @@ export function decodeControl(bytes: Uint8Array): Control {
     case 'carry':
       return { kind, ...readCarriage(read('id', 'master', 'slaves', 'route', 'pads', 'cipher', 'tag')) }
     case 'carried': {
-      const { id, error } = read('id', 'error')
-      return { kind, id: text(id, '"id"', NAME), error: text(error, '"error"', NAME) }
+      const { id, outcome } = read('id', 'outcome')
+      return { kind, id: text(id, '"id"', NAME), outcome: text(outcome, '"outcome"', NAME) }
     }
     case 'channel': {
       const { eavesdropped, extraLossDb, cut } = read('eavesdropped', 'extraLossDb', 'cut')

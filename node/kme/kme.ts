@@ -104,7 +104,7 @@ export async function startKme({
     closers.push(() => service.close())
     const onControl = (from: string, message: Control) => {
       if (message.kind === 'notices') service.noticed(from, message.notices)
-      else if (message.kind === 'carried') carrier.arrived(message.id, message.error)
+      else if (message.kind === 'carried') carrier.arrived(message.id, message.outcome)
       else if (message.kind === 'carry') {
         carrier.hear(from, message).catch((error: unknown) => {
           logger.error({ kme: from, error: errorMessage(error) }, 'a key could not be taken over')

@@ -106,7 +106,7 @@ export function createClient014(options: Client014Options): Client014 {
 
   const status = async (peer: string, signal?: AbortSignal): Promise<KeyStatus> => {
     const path = `${encodeURIComponent(peer)}/status`
-    const answer = await ask({ method: 'GET', path, retry: isPassing }, signal)
+    const answer = await ask({ method: 'GET', path, retry: isWorthRetrying }, signal)
     if (answer.status !== 200 || !answer.body) throw refusalOf(answer, 'kme-refused')
     const { key_size: size, stored_key_count: stored, max_key_count: max } = answer.body
     return {
@@ -122,7 +122,7 @@ export function createClient014(options: Client014Options): Client014 {
     async getKey(peer, bits, signal) {
       const body = { number: 1, size: bits }
       const path = `${encodeURIComponent(peer)}/enc_keys`
-      const answer = await ask({ method: 'POST', path, body, retry: isPassing }, signal)
+      const answer = await ask({ method: 'POST', path, body, retry: isWorthRetrying }, signal)
       if (answer.status === 200) return keyOf(answer, bits)
       const empty =
         answer.status === 503 ||
@@ -134,7 +134,7 @@ export function createClient014(options: Client014Options): Client014 {
     async getKeyById(master, id, bits, signal) {
       const body = { key_IDs: [{ key_ID: id }] }
       const path = `${encodeURIComponent(master)}/dec_keys`
-      const retry = (answer: Answer) => isPassing(answer) || isUnknown(answer)
+      const retry = (answer: Answer) => isWorthRetrying(answer) || isUnknown(answer)
       const answer = await ask({ method: 'POST', path, body, retry }, signal)
       if (answer.status === 200) {
         const key = keyOf(answer, bits)
@@ -153,6 +153,13 @@ const NEVER = new AbortController().signal
 /** What may be over in a moment: trouble on the server's side, and too many calls at once. */
 function isPassing({ status }: Answer): boolean {
   return status === 503 || status === 504 || status === 502 || status === 429
+}
+
+/** A KME that says when to come again, as ours does, is believed: that is later than anyone here waits. */
+function isWorthRetrying(answer: Answer): boolean {
+  const details = Array.isArray(answer.body?.details) ? answer.body.details : []
+  const told = details.some((detail) => JSON.stringify(detail).includes('"qat_retry_after_ms"'))
+  return isPassing(answer) && !told
 }
 
 /** The key may still be on its way between the KMEs. */

@@ -1,5 +1,5 @@
 /** A few lines that keep up to date: rewritten in place in a terminal, printed now and then in a log. */
-import type { NodeStatus } from '../../node/service.ts'
+import type { LinkView, NodeStatus } from '../../node/service.ts'
 
 export interface Feed {
   readonly total: number
@@ -14,6 +14,7 @@ export interface NodeRow {
   readonly name: string
   readonly url: string
   readonly status: NodeStatus | undefined
+  readonly links: readonly LinkView[]
 }
 
 /** The view of a running devnet: nodes, leader, progress, and what to try next. */
@@ -34,6 +35,8 @@ export function clusterLines(nodes: readonly NodeRow[], feed: Feed, token: strin
         ? row([name, status.role, status.height, status.size, status.finalSize, status.pending, url])
         : row([name, 'no answer', '-', '-', '-', '-', url]),
     ),
+    '',
+    ...linkLines(nodes),
     '',
     `  leader ${leader?.name ?? 'being elected'} · term ${most(answers.map(({ term }) => term))}`,
     `  leaves: ${ordered - final} ordered, ${final} final`,
@@ -83,3 +86,22 @@ export class Panel {
     return lines.reduce((rows, line) => rows + Math.max(1, Math.ceil(line.length / columns)), 0)
   }
 }
+
+/** Each link once, though both of its ends know it. */
+function linkLines(nodes: readonly NodeRow[]): string[] {
+  const links = new Map(nodes.flatMap(({ links: own }) => own).map((link) => [link.link, link]))
+  if (links.size === 0) return []
+  const cells = (link: LinkView) => {
+    const qber = link.qber === undefined ? '-' : `${(100 * link.qber).toFixed(1)} %`
+    const age = link.keyAgeSeconds === undefined ? '-' : `${link.keyAgeSeconds} s`
+    return [link.link, link.state, link.fibre, qber, `${link.keysStored} keys`, age]
+  }
+  const line = (values: readonly string[]) =>
+    `  ${values.map((value, i) => value.padEnd(WIDTHS[i]!)).join('')}`.trimEnd()
+  return [
+    line(['link', 'keyed', 'fibre (sim)', 'QBER', 'stored', 'key age']),
+    ...[...links.values()].toSorted((a, b) => (a.link < b.link ? -1 : 1)).map((link) => line(cells(link))),
+  ]
+}
+
+const WIDTHS = [20, 8, 13, 9, 11, 8]

@@ -131,8 +131,23 @@ describe('a key management entity', () => {
 
   it('knows no SAE that it was not told of, and has no keys without a link', async () => {
     const { a } = await twoKmes()
-    for (const slave of ['nobody', 'far', 'other']) {
+    for (const slave of ['nobody', 'far']) {
       await assert.rejects(a.issue('alpha', slave, { count: 1, bits: 256 }), { code: 'bad-request' })
+    }
+  })
+
+  it('gives one key to several slaves, each once, wherever they are', async () => {
+    const { a, b, clock } = await twoKmes()
+    const additional = ['guest', 'other']
+    const [key] = await a.issue('alpha', 'bravo', { count: 1, bits: 256, additional })
+    const copy = key!.bytes.slice()
+    assert.deepEqual((await b.claim('bravo', 'alpha', [key!.id]))[0]!.bytes, copy)
+    assert.deepEqual((await b.claim('guest', 'alpha', [key!.id]))[0]!.bytes, copy)
+    assert.deepEqual((await a.claim('other', 'alpha', [key!.id]))[0]!.bytes, copy)
+    for (const slave of ['bravo', 'guest']) {
+      const again = assert.rejects(b.claim(slave, 'alpha', [key!.id]))
+      await clock.pass(250)
+      await again
     }
   })
 

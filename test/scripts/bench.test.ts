@@ -207,7 +207,7 @@ describe('the workloads', () => {
 describe('the command line of the bench', () => {
   it('takes parts by name', () => {
     assert.deepEqual([...readOptions(['--only', 'limits,closed']).parts], ['limits', 'closed'])
-    assert.equal(readOptions([]).parts.size, 8)
+    assert.equal(readOptions([]).parts.size, 9)
     assert.deepEqual([readOptions([]).nodes, readOptions(['--nodes', '7']).nodes], [4, 7])
     for (const wrong of [
       ['--only', 'all'],

@@ -2,7 +2,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { systemClock } from '../../node/clock.ts'
+import { type Clock, systemClock } from '../../node/clock.ts'
 import { readKmeConfig } from '../../node/kme/config.ts'
 import { createKmes, KME_FILES } from '../../node/kme/create.ts'
 import { type Kme, type KmeEvents, startKme } from '../../node/kme/kme.ts'
@@ -17,6 +17,12 @@ export const NO_LIMITS: RateLimits = {
   decKeys: { perS: 1e6, burst: 1e6 },
   keysPerMinute: 1e6,
   unknownPerMinute: 1e6,
+}
+
+/** Blocks follow each other twenty times as fast as their pulses would take; all else is as it is. */
+export const FAST_FIBRES: Clock = {
+  ...systemClock,
+  after: (ms, fn) => systemClock.after(ms > 1_000 && ms < 20_000 ? ms / 20 : ms, fn),
 }
 
 export interface KmesSetup {
@@ -80,7 +86,7 @@ export class Kmes {
   async start(name: string): Promise<void> {
     const kme = await startKme({
       config: await readKmeConfig(join(this.folder(name), KME_FILES.config)),
-      clock: systemClock,
+      clock: FAST_FIBRES,
       logger: createLogger(name, process.env.QAT_TEST_LOG ?? 'silent'),
       rateLimits: this.#setup.rateLimits ?? NO_LIMITS,
       ...(this.#setup.events && { events: this.#setup.events(name) }),

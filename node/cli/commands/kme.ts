@@ -10,7 +10,7 @@ interface Options extends GlobalOptions {
 }
 
 const EXAMPLES = `
-Example:
+Examples:
   qat kme --config ledger/alpha/qkd/kme.json
 
 It speaks ETSI GS QKD 014 over HTTPS with client certificates, as a device does, and makes its keys by a simulation of

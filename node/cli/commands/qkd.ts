@@ -29,23 +29,28 @@ export function addQkdCommand(program: Command): void {
     .command('qkd')
     .description('show how links are keyed by QKD; disturb simulated fibres')
     .addHelpText('after', EXAMPLES)
-  const add = (name: string, description: string) =>
-    qkd.command(name).description(description).addOption(rpcOption()).addOption(tokenOption())
-  add('status', 'list the links of a node').action(async (_options, command: Command) =>
-    status(command.optsWithGlobals<Options>()),
+  const add = (name: string, description: string, example: string) =>
+    qkd
+      .command(name)
+      .description(description)
+      .addOption(rpcOption())
+      .addOption(tokenOption())
+      .addHelpText('after', `\nExamples:\n  qat qkd ${name} ${example}\n`)
+  add('status', 'list the links of a node', '--rpc http://127.0.0.1:8481 --json').action(
+    async (_options, command: Command) => status(command.optsWithGlobals<Options>()),
   )
-  add('eve', 'let an eavesdropper intercept and resend (simulated)')
+  add('eve', 'let an eavesdropper intercept and resend (simulated)', 'alpha-bravo --fraction 0.5 --token ...')
     .argument('<link>', 'as the status lists it')
     .requiredOption('--fraction <share>', 'of the pulses, from 0 to 1', fraction)
     .action(async (link: string, options: { fraction: number }, command: Command) =>
       disturb(command.optsWithGlobals<Options>(), link, { change: 'eve', fraction: options.fraction }),
     )
-  add('cut', 'cut a fibre (simulated)')
+  add('cut', 'cut a fibre (simulated)', 'alpha-bravo --token ...')
     .argument('<link>', 'as the status lists it')
     .action(async (link: string, _options, command: Command) =>
       disturb(command.optsWithGlobals<Options>(), link, { change: 'cut' }),
     )
-  add('restore', 'undo what was done to a fibre (simulated)')
+  add('restore', 'undo what was done to a fibre (simulated)', 'alpha-bravo --token ...')
     .argument('<link>', 'as the status lists it')
     .action(async (link: string, _options, command: Command) =>
       disturb(command.optsWithGlobals<Options>(), link, { change: 'restore' }),
