@@ -56,6 +56,10 @@ export interface ClusterOptions {
 
 export interface QkdPlan {
   readonly mode: LinkPolicy
+  /** Of the simulated sources, in place of the profile's. */
+  readonly pulsesPerSecond?: number
+  /** How long a link may go on without a new QKD key where these are required. */
+  readonly maxAgedSeconds?: number
   /** Where the KME of a node listens: for its node, and for the other KMEs. */
   readonly ports: (node: ClusterNode, place: number) => { readonly api: number; readonly links: number }
 }
@@ -133,7 +137,7 @@ export async function initCluster(options: ClusterOptions): Promise<Cluster> {
 }
 
 function qkdConfig({ qkd, nodes }: ClusterOptions, node: ClusterNode): QkdConfig {
-  const { mode, ports } = qkd!
+  const { mode, ports, maxAgedSeconds } = qkd!
   const file = (name: string) => `${FILES.qkd}/${name}`
   return {
     mode,
@@ -142,10 +146,11 @@ function qkdConfig({ qkd, nodes }: ClusterOptions, node: ClusterNode): QkdConfig
     cert: file(KME_FILES.saeCert),
     key: file(KME_FILES.saeKey),
     kme: file(KME_FILES.config),
+    ...(maxAgedSeconds !== undefined && { maxAgedSeconds }),
   }
 }
 
-async function makeKmes({ dir, nodes }: ClusterOptions, { ports }: QkdPlan): Promise<void> {
+async function makeKmes({ dir, nodes }: ClusterOptions, { ports, pulsesPerSecond }: QkdPlan): Promise<void> {
   const kmes = nodes.map((node, i) => {
     const { api, links } = ports(node, i)
     return {
@@ -156,7 +161,14 @@ async function makeKmes({ dir, nodes }: ClusterOptions, { ports }: QkdPlan): Pro
       links: { host: node.rpcHost, port: links },
     }
   })
-  await createKmes({ dir, kmes, profile: FIBRE, keysMax: KEYS_MAX, now: Date.now() })
+  await createKmes({
+    dir,
+    kmes,
+    profile: FIBRE,
+    keysMax: KEYS_MAX,
+    now: Date.now(),
+    ...(pulsesPerSecond !== undefined && { pulsesPerSecond }),
+  })
 }
 
 /** A validator and the gateway that signs for senders who cannot. */

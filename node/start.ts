@@ -20,7 +20,6 @@ import { adoptKeyFiles, keyFilesOf } from './keys-folder.ts'
 import { createLogger, type Logger } from './logger.ts'
 import { createMetrics } from './metrics.ts'
 import { createNetwork } from './net/libp2p-network.ts'
-import { REKEY_LIMITS } from './net/qkd-noise/session.ts'
 import type { QkdConfig } from './qkd/config.ts'
 import { LinkRecorder } from './qkd/link-recorder.ts'
 import { openNodeQkd } from './qkd/node-qkd.ts'
@@ -163,7 +162,7 @@ async function startOnce(
         verify: opensslSuite.verify,
         policy: qkd.policy,
         keys: qkd.keys,
-        limits: REKEY_LIMITS,
+        limits: qkd.limits,
         clock: systemClock,
         random: (bytes) => new Uint8Array(randomBytes(bytes)),
         onEvent: qkd.onEvent,
@@ -225,14 +224,16 @@ async function startOnce(
 /** What the command line says goes before the folder; a server that it names is no KME of ours. */
 function qkdConfig(stored: QkdConfig | undefined, given: Partial<QkdConfig> = {}): QkdConfig | undefined {
   const { server, ca, cert, key, mode = stored?.mode ?? 'require' } = given
+  const aged = given.maxAgedSeconds ?? stored?.maxAgedSeconds
+  const maxAged = aged === undefined ? {} : { maxAgedSeconds: aged }
   if (server !== undefined && ca !== undefined && cert !== undefined && key !== undefined) {
-    return { mode, server, ca, cert, key }
+    return { mode, server, ca, cert, key, ...maxAged }
   }
   if (!stored && given.mode === 'require') {
     const message = 'QKD keys are required, but no KME is named: give --qkd-server with its certificates.'
     throw new FolderError('folder-damaged', message)
   }
-  return stored && { ...stored, mode }
+  return stored && { ...stored, mode, ...maxAged }
 }
 
 async function knownEvidence(dir: string, logger: Logger): Promise<Evidence[]> {

@@ -23,6 +23,8 @@ export interface KmePeer {
   readonly port: number
   /** Of the fibre between the two; the one of the KME with the smaller id counts. */
   readonly profile: ProfileName
+  /** Of the simulated source, in place of the profile's: blocks come that much faster and cost as much to compute. */
+  readonly pulsesPerSecond?: number
   /** Applications beside that KME. */
   readonly saes: readonly string[]
 }
@@ -58,6 +60,8 @@ export interface KmeConfig {
 }
 
 export const KEYS_MAX = 4_096
+const PULSES_PER_SECOND_MIN = 100_000
+const PULSES_PER_SECOND_MAX = 1_000_000_000
 const CONFIG_BYTES_MAX = 262_144
 const NAME_BYTES_MAX = 63
 const KMES_MAX = 64
@@ -95,11 +99,12 @@ export function kmeConfigOf(value: Json, dir: string): KmeConfig {
     saeId: config.saeId === undefined ? 'san-uri' : oneOf(config.saeId, '"saeId"', SAE_ID_SOURCES),
     saes: names(config.saes, '"saes"'),
     peers: array(config.peers, '"peers"', 0, KMES_MAX).map((peer) => {
-      const known = fields(peer, 'A peer', ['id', 'host', 'port', 'profile', 'saes'])
+      const known = fields(peer, 'A peer', ['id', 'host', 'port', 'profile', 'saes'], ['pulsesPerSecond'])
       return {
         id: name(known.id, '"id"'),
         ...place({ host: known.host!, port: known.port! }, 'A peer'),
         profile: oneOf(known.profile, '"profile"', PROFILE_NAMES),
+        ...(known.pulsesPerSecond !== undefined && { pulsesPerSecond: pulseRate(known.pulsesPerSecond) }),
         saes: names(known.saes, '"saes"'),
       }
     }),
@@ -110,6 +115,12 @@ export function kmeConfigOf(value: Json, dir: string): KmeConfig {
     store: path(config.store, '"store"'),
     keysMax,
   }
+}
+
+function pulseRate(value: Json): number {
+  const rate = count(value, '"pulsesPerSecond"')
+  if (rate >= PULSES_PER_SECOND_MIN && rate <= PULSES_PER_SECOND_MAX) return rate
+  throw new KmeError('kme-config', '"pulsesPerSecond" is from 10^5 to 10^9.')
 }
 
 function place(value: Json | undefined, what: string): KmePlace {

@@ -25,6 +25,8 @@ export interface KmesOptions {
   readonly dir: string
   readonly kmes: readonly NewKme[]
   readonly profile: ProfileName
+  /** In place of the profile's. */
+  readonly pulsesPerSecond?: number
   readonly keysMax: number
   /** Milliseconds since 1970. */
   readonly now: number
@@ -46,14 +48,8 @@ export function kmeIdOf(sae: string): string {
   return `kme-${sae}`
 }
 
-export async function createKmes({
-  dir,
-  kmes,
-  profile,
-  keysMax,
-  now,
-  routes = [],
-}: KmesOptions): Promise<void> {
+export async function createKmes(options: KmesOptions): Promise<void> {
+  const { dir, kmes, profile, pulsesPerSecond, keysMax, now, routes = [] } = options
   const authority = await createAuthority('Quantum Audit Trail KMEs', now)
   await writeFile(join(dir, 'qkd-ca.pem'), authority.cert)
   await writeFile(join(dir, 'qkd-ca.key'), authority.key, { mode: 0o600 })
@@ -91,6 +87,7 @@ export async function createKmes({
           host: other.host,
           port: other.links.port,
           profile,
+          ...(pulsesPerSecond !== undefined && { pulsesPerSecond }),
           saes: [other.sae],
         })),
       routes: [...far].map(([other, via]) => ({

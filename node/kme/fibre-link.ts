@@ -30,6 +30,7 @@ export interface FibreLinkOptions {
   readonly kmeId: string
   readonly peer: string
   readonly profile: ProfileName
+  readonly pulsesPerSecond?: number | undefined
   readonly kv: Kv
   readonly sealKey: Uint8Array
   readonly keysMax: number
@@ -105,7 +106,8 @@ export class FibreLink {
 
   private constructor(options: FibreLinkOptions) {
     this.#options = options
-    this.#profile = PROFILES[options.profile]
+    const profile = PROFILES[options.profile]
+    this.#profile = { ...profile, pulsesPerSecond: options.pulsesPerSecond ?? profile.pulsesPerSecond }
     this.#health = new LinkHealth(this.#profile.blockBits)
     this.#isAlice = options.kmeId < options.peer
   }

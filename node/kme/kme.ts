@@ -111,11 +111,12 @@ export async function startKme({
         })
       }
     }
-    for (const { id: peer, profile } of config.peers) {
+    for (const { id: peer, profile, pulsesPerSecond } of config.peers) {
       const link = await FibreLink.open({
         kmeId: config.id,
         peer,
         profile,
+        pulsesPerSecond,
         kv,
         sealKey,
         keysMax: config.keysMax,

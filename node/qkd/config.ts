@@ -1,7 +1,7 @@
 /** How a node's links are keyed: the part `qkd` of node.json, and what the command line puts in its place. */
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { fields, type Json, oneOf, text } from '../../src/json.ts'
+import { count, fields, type Json, oneOf, text } from '../../src/json.ts'
 import { LINK_POLICIES, type LinkPolicy } from '../net/qkd-noise/messages.ts'
 import { QkdError } from './key-provider.ts'
 
@@ -15,13 +15,17 @@ export interface QkdConfig {
   readonly key: string
   /** kme.json of a simulated KME that runs inside this node; absent if the KME runs elsewhere. */
   readonly kme?: string
+  /** With the mode `require`: how long a link may go on without a new QKD key; a day if not given. */
+  readonly maxAgedSeconds?: number
 }
+
+export const MAX_AGED_SECONDS = 86_400
 
 const PATH_BYTES_MAX = 4_096
 
 /** Throws FormatError. */
 export function readQkdConfig(value: Json): QkdConfig {
-  const config = fields(value, '"qkd"', ['mode', 'server', 'ca', 'cert', 'key'], ['kme'])
+  const config = fields(value, '"qkd"', ['mode', 'server', 'ca', 'cert', 'key'], ['kme', 'maxAgedSeconds'])
   const path = (name: 'ca' | 'cert' | 'key' | 'kme') => text(config[name], `"${name}"`, PATH_BYTES_MAX)
   return {
     mode: oneOf(config.mode, '"mode"', LINK_POLICIES),
@@ -30,6 +34,9 @@ export function readQkdConfig(value: Json): QkdConfig {
     cert: path('cert'),
     key: path('key'),
     ...(config.kme !== undefined && { kme: path('kme') }),
+    ...(config.maxAgedSeconds !== undefined && {
+      maxAgedSeconds: count(config.maxAgedSeconds, '"maxAgedSeconds"'),
+    }),
   }
 }
 

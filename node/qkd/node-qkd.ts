@@ -10,10 +10,10 @@ import { type Kme, type KmeEvents, startKme } from '../kme/kme.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import type { LinkPolicy } from '../net/qkd-noise/messages.ts'
-import type { LinkEvent, LinkSession } from '../net/qkd-noise/session.ts'
+import { type LinkEvent, type LinkSession, REKEY_LIMITS, type RekeyLimits } from '../net/qkd-noise/session.ts'
 import { type LinkChange, type LinkService, type LinkView, ServiceError } from '../service.ts'
 import { createClient014 } from './client-014.ts'
-import { type QkdConfig, readCredentials } from './config.ts'
+import { MAX_AGED_SECONDS, type QkdConfig, readCredentials } from './config.ts'
 import type { KeyProvider } from './key-provider.ts'
 import type { LinkRecorder } from './link-recorder.ts'
 
@@ -30,6 +30,7 @@ export interface NodeQkdOptions {
 
 export interface NodeQkd extends LinkService {
   readonly policy: LinkPolicy
+  readonly limits: RekeyLimits
   readonly keys: KeyProvider | undefined
   readonly onEvent: (event: LinkEvent) => void
   /** From here on what happens is recorded, and open links are found. */
@@ -88,6 +89,7 @@ export async function openNodeQkd(options: NodeQkdOptions): Promise<NodeQkd> {
     })
     return {
       policy: config?.mode ?? 'prefer',
+      limits: { ...REKEY_LIMITS, agedMs: 1_000 * (config?.maxAgedSeconds ?? MAX_AGED_SECONDS) },
       keys: client,
       attach(given, find) {
         if (config) recorder = given

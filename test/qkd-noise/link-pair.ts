@@ -61,7 +61,7 @@ export class LinkPair {
   }
 
   send(from: Name, content: Uint8Array): void {
-    this.#carry(from, this.sessions[from].seal(content))
+    this.carry(from, this.sessions[from].seal(content))
   }
 
   text(name: Name): string {
@@ -81,7 +81,7 @@ export class LinkPair {
       keys: (keys && name in keys ? keys[name] : this.paired)?.provider,
       clock: clock ?? systemClock,
       limits: { ...REKEY_LIMITS, ...limits },
-      send: (bytes) => this.#carry(name, bytes),
+      send: (bytes) => this.carry(name, bytes),
       deliver: (content) => this.received[name].push(content.slice()),
       fail: (error) => this.failures[name].push(error),
       onEvent: (event) => this.events.push(event),
@@ -89,7 +89,7 @@ export class LinkPair {
   }
 
   /** Later, as a socket would. */
-  #carry(from: Name, bytes: Uint8Array): void {
+  carry(from: Name, bytes: Uint8Array): void {
     const other = from === 'alpha' ? 'bravo' : 'alpha'
     this.wire.push(bytes.slice())
     const frames = this.setup.change?.(from, bytes.slice(2), this.#sent[from]++) ?? [bytes.slice(2)]

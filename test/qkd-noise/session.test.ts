@@ -200,6 +200,15 @@ describe('a link keyed by QKD', function () {
     assert.equal(link.paired.claimed.length, rounds + 1)
   })
 
+  it('asks for new keys behind the records that are already sealed', async () => {
+    const link = pair({ limits: { records: 1 } })
+    await link.open()
+    const frames = Array.from({ length: 4 }, () => link.sessions.alpha.seal(HELLO))
+    for (const frame of frames) link.carry('alpha', frame)
+    await until(() => link.events.some(({ kind }) => kind === 'rekeyed'))
+    assert.deepEqual([link.failures.bravo, link.received.bravo.length], [[], 4])
+  })
+
   it('turns AGED without QKD keys, FRESH again with them, and closes when it has been AGED too long', async () => {
     const limits = { checkMs: 10, agedMs: 300 }
     const link = pair({ limits })

@@ -39,7 +39,7 @@ export interface TestCluster {
 
 /** Makes the cluster's files and starts the nodes. */
 export async function startCluster(
-  options: Partial<ClusterOptions> & { start?: boolean } = {},
+  options: Partial<ClusterOptions> & { start?: boolean; logLevel?: string } = {},
 ): Promise<TestCluster> {
   const dir = await mkdtemp(join(tmpdir(), 'qat-test-'))
   const ports = await freePorts(2 * NAMES.length)
@@ -82,7 +82,7 @@ export async function startCluster(
     folder: (name) => placed(name).dir,
     running: (name) => running.get(name)!,
     async start(name) {
-      const node = await startNode(placed(name).dir, { logLevel: 'silent' })
+      const node = await startNode(placed(name).dir, { logLevel: options.logLevel ?? 'silent' })
       running.set(name, node)
       return node
     },

@@ -5,7 +5,7 @@ import { errorMessage, QatError } from '../../../src/errors.ts'
 import { LINK_POLICIES, type LinkPolicy } from '../../net/qkd-noise/messages.ts'
 import type { QkdConfig } from '../../qkd/config.ts'
 import { CliError } from '../exit.ts'
-import type { GlobalOptions } from '../options.ts'
+import { type GlobalOptions, wholeNumber } from '../options.ts'
 import { printJson, printText } from '../output.ts'
 import { stopRequest } from '../stop-request.ts'
 
@@ -17,6 +17,7 @@ interface Options extends GlobalOptions {
   readonly qkdCert?: string
   readonly qkdKey?: string
   readonly qkdMode?: LinkPolicy
+  readonly qkdMaxAged?: number
 }
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent']
@@ -46,6 +47,11 @@ export function addStartCommand(program: Command): void {
     .option('--qkd-key <file>', 'PEM private key of that certificate')
     .addOption(
       new Option('--qkd-mode <mode>', 'whether links may do without QKD keys').choices(LINK_POLICIES),
+    )
+    .option(
+      '--qkd-max-aged <seconds>',
+      'with the mode require: how long a link may go on without a new QKD key',
+      wholeNumber(1, 31_536_000),
     )
     .addHelpText('after', EXAMPLES)
     .action(async (_options, command: Command) => start(command.optsWithGlobals<Options>()))
@@ -84,12 +90,20 @@ async function start(options: Options): Promise<void> {
 }
 
 /** Another KME than the node's folder names. All four parts or none. */
-function qkdOf({ qkdServer, qkdCa, qkdCert, qkdKey, qkdMode }: Options): Partial<QkdConfig> | undefined {
+function qkdOf({
+  qkdServer,
+  qkdCa,
+  qkdCert,
+  qkdKey,
+  qkdMode,
+  qkdMaxAged,
+}: Options): Partial<QkdConfig> | undefined {
   const parts = [qkdServer, qkdCa, qkdCert, qkdKey]
-  if (parts.every((part) => part === undefined)) return qkdMode && { mode: qkdMode }
+  const rest = { ...(qkdMode && { mode: qkdMode }), ...(qkdMaxAged && { maxAgedSeconds: qkdMaxAged }) }
+  if (parts.every((part) => part === undefined)) return Object.keys(rest).length > 0 ? rest : undefined
   if (qkdServer === undefined || qkdCa === undefined || qkdCert === undefined || qkdKey === undefined) {
     throw new CliError('usage', 'Give --qkd-server, --qkd-ca, --qkd-cert and --qkd-key together.')
   }
   const files = { ca: resolve(qkdCa), cert: resolve(qkdCert), key: resolve(qkdKey) }
-  return { server: qkdServer, ...files, ...(qkdMode && { mode: qkdMode }) }
+  return { server: qkdServer, ...files, ...rest }
 }

@@ -149,7 +149,8 @@ export class LinkSession {
     const { bytes, records } = this.#options.limits
     const sealer = this.#sealer
     if (!sealer) throw new QkdError('handshake', 'There are no keys for this link yet.')
-    if (this.dialled && (sealer.bytes > bytes || sealer.records > records)) this.rekey()
+    // Not now: records of this turn are sealed and not yet sent, and the first message would overtake them.
+    if (this.dialled && (sealer.bytes > bytes || sealer.records > records)) queueMicrotask(() => this.rekey())
     return sealer.seal('data', content)
   }
 
@@ -213,6 +214,8 @@ export class LinkSession {
       return agreement
     } finally {
       this.#agreeing = false
+      // Who dialled may ask for the next keys in the very breath in which it confirms these.
+      if (!this.dialled && this.#sealer && this.#frames.length > 0) this.#renew()
     }
   }
 
