@@ -8,7 +8,7 @@ import { envelopeJson, signedEvent, startCluster, type TestCluster, until } from
 import { freePorts } from '../support/free-ports.ts'
 import { FAST_PULSES } from '../support/kmes.ts'
 
-const MAX_AGED_SECONDS = 25
+const MAX_AGED_SECONDS = 10
 
 describe('a cluster keyed by QKD', function () {
   this.timeout(120_000)

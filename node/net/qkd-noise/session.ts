@@ -28,7 +28,7 @@ export interface RekeyLimits {
   readonly ms: number
   readonly bytes: number
   readonly records: number
-  /** How often the KME is asked how it stands, while the link is not FRESH; a fifth as often else. */
+  /** How often the KME is asked how it stands, while the link is not FRESH; half as often else. */
   readonly checkMs: number
   /** How long a link may be AGED where QKD keys are required. */
   readonly agedMs: number
@@ -44,7 +44,7 @@ export const REKEY_LIMITS: RekeyLimits = {
 /** Keys that were not renewed though they should have been: the peer that dialled does not do its part. */
 const OVERDUE = 4
 const REKEY_TIMEOUT_MS = 15_000
-const FRESH_CHECKS = 5
+const FRESH_CHECKS = 2
 
 export type LinkEvent = { readonly peer: string; readonly dialled: boolean } & (
   | { readonly kind: 'opened'; readonly state: LinkState; readonly ms: number }
@@ -83,7 +83,9 @@ export class LinkSession {
   #chain: Uint8Array = new Uint8Array(0)
   #state: LinkState = 'NONE'
   #keyedMs = 0
-  #qkdMs: number | undefined
+  #everQkd = false
+  /** When the link turned AGED, if it is. */
+  #agedSinceMs = 0
   #agreeing = false
   /** The first agreement is done. */
   #opened = false
@@ -222,9 +224,10 @@ export class LinkSession {
   #keyed({ qkd, lack }: Agreement): void {
     const now = this.#options.clock.elapsed()
     this.#keyedMs = now
-    if (qkd) this.#qkdMs = now
+    this.#everQkd ||= qkd
     const from = this.#state
-    this.#state = qkd ? 'FRESH' : this.#qkdMs === undefined ? 'NONE' : 'AGED'
+    this.#state = qkd ? 'FRESH' : this.#everQkd ? 'AGED' : 'NONE'
+    if (this.#state !== from) this.#agedSinceMs = now
     if (this.#opened && from !== this.#state) {
       const reason = qkd ? 'keyed' : (lack ?? 'no-keys')
       const { peerName: peer, dialled } = this
@@ -237,8 +240,8 @@ export class LinkSession {
   async #check(): Promise<void> {
     const { limits, policy, clock } = this.#options
     if (!this.#options.peer()) return this.#fail(new QkdError('policy', 'The peer is no member any more.'))
-    const qkdAge = clock.elapsed() - (this.#qkdMs ?? clock.elapsed())
-    if (policy === 'require' && this.#state === 'AGED' && qkdAge > limits.agedMs) {
+    const aged = this.#state === 'AGED' && clock.elapsed() - this.#agedSinceMs > limits.agedMs
+    if (policy === 'require' && aged) {
       return this.#fail(new QkdError('no-keys', 'The link has been without a new QKD key for too long.'))
     }
     const [bytes, records] = [this.#used('bytes'), this.#used('records')]
