@@ -16,7 +16,7 @@ import { freePorts } from '../support/free-ports.ts'
 import { rawPeer } from '../support/liar.ts'
 
 const GENESIS_ID = 'ab'.repeat(32)
-const SUBSCRIBE_MS = 2_000
+const SUBSCRIBE_MS = 1_200
 
 describe('a network of two members', function () {
   this.timeout(30_000)

@@ -51,7 +51,7 @@ describe('the client of ETSI GS QKD 014', function () {
     port = (server.address() as { port: number }).port
     client = make()
   })
-  const make = (timeoutMs = 700) =>
+  const make = (timeoutMs = 350) =>
     createClient014({
       url: `https://127.0.0.1:${port}/`,
       ...pem,

@@ -109,7 +109,12 @@ export class Kmes {
   }
 
   async client(name: string, as = name): Promise<Client014> {
-    const client = createClient014({ ...(await this.tls(name, as)), clock: systemClock, random: Math.random })
+    const client = createClient014({
+      ...(await this.tls(name, as)),
+      clock: systemClock,
+      random: Math.random,
+      timeoutMs: 1_000,
+    })
     this.#clients.push(client)
     return client
   }

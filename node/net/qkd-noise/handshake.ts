@@ -31,9 +31,6 @@ import {
 } from './messages.ts'
 
 export const QKD_KEY_BITS = 256
-/** For what KMEs may take in all: libp2p gives an inbound connection ten seconds, and a dial five. */
-const KME_MS = 3_000
-
 /** Ordered frames to the peer and from it. */
 export interface FrameChannel {
   send(frame: Uint8Array): void
@@ -61,6 +58,8 @@ export interface HandshakeOptions {
   readonly policy: LinkPolicy
   /** Absent if no KME stands beside this node. */
   readonly keys: KeyProvider | undefined
+  /** For what the KME may take in all. */
+  readonly kmeMs: number
   /** From the agreement before this one; empty at first. */
   readonly chain: Uint8Array
   /** Called before the last message of this side is sent: what comes next may be sealed by these. */
@@ -88,8 +87,8 @@ export function initiate(options: HandshakeOptions): Promise<Agreement> {
     await talk.checkSigned(reply, 'responder')
     mustBe(peer, reply.sae)
     const mayLack = options.chain.length > 0 || (policy === 'prefer' && reply.policy === 'prefer')
-    const sought = await withoutIf(mayLack, reply.hasKeys ? keys : undefined, (from, signal) =>
-      from.getKey(peer.name, QKD_KEY_BITS, AbortSignal.any([signal, options.signal])),
+    const sought = await withoutIf(options, mayLack, reply.hasKeys ? keys : undefined, (from, within) =>
+      from.getKey(peer.name, QKD_KEY_BITS, within),
     )
     const secret = kem.decapsulate(reply.ciphertext)
     let qkd: Uint8Array = sought.key?.bytes ?? new Uint8Array(0)
@@ -135,8 +134,8 @@ export function respond(options: HandshakeOptions): Promise<Agreement> {
       const mayLack = options.chain.length > 0 || (policy === 'prefer' && hello.policy === 'prefer')
       // Whose signature nobody has checked gets no key out of the KME.
       const from = named.keyId === '' || !peer.nodeKey ? undefined : keys
-      const sought = await withoutIf(mayLack, from, (provider, signal) =>
-        provider.getKeyById(peer.name, named.keyId, QKD_KEY_BITS, AbortSignal.any([signal, options.signal])),
+      const sought = await withoutIf(options, mayLack, from, (provider, within) =>
+        provider.getKeyById(peer.name, named.keyId, QKD_KEY_BITS, within),
       )
       qkd = sought.key?.bytes ?? qkd
       const found = sought.key !== undefined
@@ -163,6 +162,7 @@ interface Sought {
 
 /** A QKD key, or why there is none. Rejects if there must be one. */
 async function withoutIf(
+  { signal, kmeMs }: Pick<HandshakeOptions, 'signal' | 'kmeMs'>,
   mayLack: boolean,
   keys: KeyProvider | undefined,
   ask: (keys: KeyProvider, signal: AbortSignal) => Promise<QkdKey>,
@@ -170,7 +170,7 @@ async function withoutIf(
   try {
     if (!keys)
       throw new QkdError('no-keys', 'There is no QKD key for this link, and the link may not be without.')
-    const key = await ask(keys, AbortSignal.timeout(KME_MS))
+    const key = await ask(keys, AbortSignal.any([signal, AbortSignal.timeout(kmeMs)]))
     if (8 * key.bytes.length !== QKD_KEY_BITS) {
       throw new QkdError('kme-answer', `The KME gave a key of another size than ${QKD_KEY_BITS} bits.`)
     }

@@ -32,6 +32,8 @@ export interface RekeyLimits {
   readonly checkMs: number
   /** How long a link may be AGED where QKD keys are required. */
   readonly agedMs: number
+  /** For the KME in one agreement: libp2p gives an inbound connection ten seconds, and a dial five. */
+  readonly kmeMs: number
 }
 
 export const REKEY_LIMITS: RekeyLimits = {
@@ -40,6 +42,7 @@ export const REKEY_LIMITS: RekeyLimits = {
   records: 1_048_576,
   checkMs: 1_000,
   agedMs: 86_400_000,
+  kmeMs: 3_000,
 }
 /** Keys that were not renewed though they should have been: the peer that dialled does not do its part. */
 const OVERDUE = 4
@@ -197,6 +200,7 @@ export class LinkSession {
         random,
         policy,
         keys,
+        kmeMs: this.#options.limits.kmeMs,
         chain: this.#chain,
         agreed: ({ fromInitiator, fromResponder }) => {
           const receiving = role === 'initiator' ? fromResponder : fromInitiator
