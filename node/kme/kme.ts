@@ -5,13 +5,14 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { toHex, utf8 } from '../../src/bytes.ts'
 import { errorMessage } from '../../src/errors.ts'
 import type { JsonObject } from '../../src/json.ts'
 import type { Health } from '../../src/qkd/link-health.ts'
 import type { Channel } from '../../src/qkd/profile.ts'
 import type { BlockReport, BlockResult } from '../../src/qkd/protocol.ts'
 import type { Clock } from '../clock.ts'
-import { readOrMakeSecret } from '../durable-file.ts'
+import { createFile, readOrMakeSecret } from '../durable-file.ts'
 import type { Logger } from '../logger.ts'
 import type { Kv } from '../store/kv.ts'
 import { openLevel } from '../store/level.ts'
@@ -190,8 +191,9 @@ export async function startKme({
       stop,
     }
     if (!config.admin) return kme
-    const token = await readOrMakeSecret(join(config.store, 'admin.token'), 32)
-    const admin = createAdminApi(kme, Buffer.from(token).toString('hex'))
+    const tokenFile = join(config.store, 'admin.token')
+    await createFile(tokenFile, utf8(`${toHex(new Uint8Array(randomBytes(24)))}\n`), 0o600)
+    const admin = createAdminApi(kme, (await readFile(tokenFile, 'utf8')).trim())
     const adminPort = await listen(admin, 'admin', config.admin)
     closers.push(() => admin.close())
     return { ...kme, adminPort }

@@ -10,7 +10,7 @@ import { createLibp2p } from 'libp2p'
 import { systemClock } from '../../node/clock.ts'
 import { generateSeed } from '../../node/crypto/keyfile.ts'
 import { opensslSuite } from '../../node/crypto/openssl.ts'
-import { createQkdNoise } from '../../node/net/qkd-noise/encrypter.ts'
+import { createQkdNoise, type QkdNoise } from '../../node/net/qkd-noise/encrypter.ts'
 import { REKEY_LIMITS } from '../../node/net/qkd-noise/session.ts'
 import { type KeyProvider, QkdError } from '../../node/qkd/key-provider.ts'
 import type { Line } from '../support/terminal.ts'
@@ -25,16 +25,18 @@ export interface LinksPlan {
 
 const MESSAGE_BYTES = 16_384
 const PROTOCOL = '/bench/1'
-/** A renewal every so many milliseconds while bytes flow, to measure what it costs. */
-const REKEY_MS = 250
+/** A renewal so often while bytes flow, in place of every two minutes, to measure what it costs. */
+const RENEWAL_MS = 100
 
-type Kind = 'noise' | 'qkd-noise'
+const KINDS = ['noise', 'qkd-noise', 'renewing'] as const
+type Kind = (typeof KINDS)[number]
 
 export async function measureLinks(line: Line, plan: LinksPlan): Promise<Findings> {
-  const rates: Record<Kind, number[]> = { noise: [], 'qkd-noise': [] }
-  const dialsMs: Record<Kind, number[]> = { noise: [], 'qkd-noise': [] }
+  const rates: Record<Kind, number[]> = { noise: [], 'qkd-noise': [], renewing: [] }
+  const dialsMs: Record<Kind, number[]> = { noise: [], 'qkd-noise': [], renewing: [] }
+  let renewals = 0
   for (let i = 0; i < plan.rounds; i++) {
-    for (const kind of ['noise', 'qkd-noise'] as const) {
+    for (const kind of KINDS) {
       line.update(`links: ${kind}, round ${i + 1} of ${plan.rounds} …`)
       const pair = await openPair(kind)
       try {
@@ -44,14 +46,21 @@ export async function measureLinks(line: Line, plan: LinksPlan): Promise<Finding
           dialsMs[kind].push(performance.now() - startMs)
           await connection.close()
         }
+        const timer = setInterval(() => pair.renew(), RENEWAL_MS)
+        if (kind !== 'renewing') clearInterval(timer)
         rates[kind].push(await throughput(pair, plan.mib))
+        clearInterval(timer)
+        renewals += pair.renewals()
       } finally {
         await pair.stop()
       }
     }
   }
   const median = (values: readonly number[]) => spread(values).p50
-  const [plain, ours] = [median(rates.noise), median(rates['qkd-noise'])]
+  const [plain, ours, renewing] = KINDS.map((kind) => median(rates[kind])) as [number, number, number]
+  const renewalsPerS = renewals / (rates.renewing.length * (plan.mib / renewing))
+  // Of one link's throughput, at one renewal in two minutes.
+  const renewalCost = (1 - renewing / ours) / renewalsPerS / (REKEY_LIMITS.ms / 1_000)
   const setUp = spread(dialsMs['qkd-noise'])
   line.done(
     `a link: ${round(ours)} MiB/s (plain Noise ${round(plain)}), set up in ${round(setUp.p50)} ms (${round(median(dialsMs.noise))})`,
@@ -61,6 +70,9 @@ export async function measureLinks(line: Line, plan: LinksPlan): Promise<Finding
       linkMiBPerS: round(ours, 1),
       noiseMiBPerS: round(plain, 1),
       linkShareOfNoise: round(ours / plain, 2),
+      renewingMiBPerS: round(renewing, 1),
+      renewalsPerS: round(renewalsPerS, 1),
+      renewalCostPercent: round(100 * renewalCost, 4),
       linkSetUpP50Ms: round(setUp.p50, 1),
       linkSetUpP95Ms: round(setUp.p95, 1),
       noiseSetUpP50Ms: round(median(dialsMs.noise), 1),
@@ -71,6 +83,10 @@ export async function measureLinks(line: Line, plan: LinksPlan): Promise<Finding
 interface Pair {
   dial(): Promise<Connection>
   received(): number
+  /** New keys for every link, now. */
+  renew(): void
+  /** How many there were. */
+  renewals(): number
   stop(): Promise<void>
 }
 
@@ -80,6 +96,8 @@ async function openPair(kind: Kind): Promise<Pair> {
   const peerIds = privateKeys.map((key) => peerIdFromPrivateKey(key).toString())
   const names = ['dialler', 'listener']
   const keys = sharedKeys()
+  let renewals = 0
+  const made: QkdNoise[] = []
   const node = (i: 0 | 1, privateKey: PrivateKey) => {
     const link = createQkdNoise(
       {
@@ -88,10 +106,12 @@ async function openPair(kind: Kind): Promise<Pair> {
         verify: opensslSuite.verify,
         policy: 'require',
         keys,
-        limits: { ...REKEY_LIMITS, ms: REKEY_MS, checkMs: REKEY_MS },
+        limits: REKEY_LIMITS,
         clock: systemClock,
         random: (bytes) => new Uint8Array(randomBytes(bytes)),
-        onEvent: () => {},
+        onEvent: (event) => {
+          if (event.kind === 'rekeyed' && event.dialled) renewals++
+        },
       },
       (peerId) => {
         const at = peerIds.indexOf(peerId)
@@ -99,6 +119,7 @@ async function openPair(kind: Kind): Promise<Pair> {
       },
       () => {},
     )
+    made.push(link)
     return createLibp2p({
       privateKey,
       addresses: { listen: i === 1 ? ['/ip4/127.0.0.1/tcp/0'] : [] },
@@ -118,6 +139,10 @@ async function openPair(kind: Kind): Promise<Pair> {
   return {
     dial: () => dialler.dial(listener.getMultiaddrs()),
     received: () => received,
+    renew: () => {
+      for (const link of made) for (const session of link.links()) session.rekey()
+    },
+    renewals: () => renewals,
     stop: async () => {
       await dialler.stop()
       await listener.stop()

@@ -4,6 +4,7 @@ import { type ChildProcess, execFileSync } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { PEER_PORT_OFFSET } from '../../node/devnet/names.ts'
 import { type Devnet, startDevnet } from '../../node/devnet.ts'
+import type { LinkView } from '../../node/service.ts'
 import { type Ended, isAlive, qat, scratch, untilPrinted } from '../cli/run-qat.ts'
 import { until } from '../support/cluster.ts'
 import { freePorts } from '../support/free-ports.ts'
@@ -90,6 +91,21 @@ describe('a devnet', function () {
     assert.equal(verified.json()[0]?.id, id)
     const seen = await qat(['status'], { env })
     assert.equal(seen.stdout.match(/ {2}yes {2}/g)?.length, 4)
+
+    await until(async () => {
+      const { stdout } = await qat(['qkd', 'status', '--json'], { env })
+      const links = JSON.parse(stdout) as LinkView[]
+      return links.length === 3 && links.every(({ state, simulated }) => state === 'FRESH' && simulated)
+    })
+    const shown = await qat(['qkd', 'status'], { env })
+    assert.match(shown.stdout, /^LINK +STATE +FIBRE.*\nalpha-bravo +FRESH +OK +[01]\.\d\d % /)
+    const cut = await qat(['qkd', 'cut', 'alpha-bravo'], { env })
+    assert.deepEqual([cut.code, /^alpha-bravo: done/.test(cut.stdout)], [0, true])
+    const nowhere = await qat(['qkd', 'eve', 'alpha-delta', '--fraction', '0.5'], { env })
+    assert.deepEqual([nowhere.code, /no fibre "alpha-delta"/.test(nowhere.stderr)], [1, true])
+    const folder = ready.nodes[3]!.dir
+    const mixed = await qat(['keygen', '--out', path('mixed.key'), '--qkd', '--dir', folder, '--json'])
+    assert.equal(mixed.json()[0]?.qkd, true)
 
     parent!.kill('SIGTERM')
     const { code, stdout, stderr } = await ended
