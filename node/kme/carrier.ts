@@ -44,8 +44,8 @@ export class Carrier {
     if (!link?.usable || this.#waiting.size >= PENDING_MAX) throw broken('link_down')
     const pads = await takeKeys(link.pool(), padsFor(key.bytes.length))
     const carriage = wrap(key, rest, pads)
-    const arrived = this.#arrival(key.id)
-    if (!link.tell({ kind: 'carry', ...carriage })) this.#settle(key.id, 'link_down')
+    const arrived = this.#arrival(nameOf(key))
+    if (!link.tell({ kind: 'carry', ...carriage })) this.#settle(nameOf(key), 'link_down')
     const outcome = await arrived
     if (outcome !== CARRIED) throw broken(outcome)
     this.#options.onCarried?.(next!)
@@ -57,12 +57,12 @@ export class Carrier {
       if (thrown instanceof KeyServiceError) return String(thrown.facts.reason ?? thrown.code)
       throw thrown
     })
-    this.#options.links.get(from)?.tell({ kind: 'carried', id: carriage.id, outcome })
+    this.#options.links.get(from)?.tell({ kind: 'carried', id: carriage.id, share: carriage.share, outcome })
   }
 
   /** The answer to one that was brought. */
-  arrived(id: string, outcome: string): void {
-    this.#settle(id, outcome)
+  arrived(answer: { readonly id: string; readonly share: number; readonly outcome: string }): void {
+    this.#settle(nameOf(answer), answer.outcome)
   }
 
   async #take(from: string, carriage: Carriage): Promise<string> {
@@ -94,6 +94,10 @@ export class Carrier {
     this.#waiting.delete(id)
     settle?.(outcome)
   }
+}
+
+function nameOf({ id, share }: { readonly id: string; readonly share: number }): string {
+  return `${id} ${share}`
 }
 
 function broken(reason: string): KeyServiceError {

@@ -22,6 +22,8 @@ export interface Carriage {
   readonly id: string
   readonly master: string
   readonly slaves: readonly string[]
+  readonly share: number
+  readonly shares: number
   /** KMEs still to come after the one that hears this. */
   readonly route: readonly string[]
   /** Names of the link's keys: pads of the key, and last the one of the tag. */
@@ -41,7 +43,7 @@ export type Control =
   | { readonly kind: 'notices'; readonly notices: readonly Notice[] }
   | ({ readonly kind: 'carry' } & Carriage)
   /** `outcome`: ok, or why it did not arrive. */
-  | { readonly kind: 'carried'; readonly id: string; readonly outcome: string }
+  | { readonly kind: 'carried'; readonly id: string; readonly share: number; readonly outcome: string }
   /** To Alice, who hosts the simulated fibre. */
   | ({ readonly kind: 'channel' } & Channel)
 
@@ -49,6 +51,8 @@ const KINDS = ['hello', 'begin', 'ready', 'abort', 'notices', 'carry', 'carried'
 const NAME = 255
 const KEYS = 8_192
 const PARTS = 64
+const SHARES = 8
+const CARRIAGE = ['id', 'master', 'slaves', 'share', 'shares', 'route', 'pads', 'cipher', 'tag']
 
 export function encodeControl(message: Control): Uint8Array {
   const json: unknown =
@@ -78,10 +82,15 @@ export function decodeControl(bytes: Uint8Array): Control {
     case 'notices':
       return { kind, notices: array(read('notices').notices, '"notices"', 0, KEYS).map(readNotice) }
     case 'carry':
-      return { kind, ...readCarriage(read('id', 'master', 'slaves', 'route', 'pads', 'cipher', 'tag')) }
+      return { kind, ...readCarriage(read(...CARRIAGE)) }
     case 'carried': {
-      const { id, outcome } = read('id', 'outcome')
-      return { kind, id: text(id, '"id"', NAME), outcome: text(outcome, '"outcome"', NAME) }
+      const { id, share, outcome } = read('id', 'share', 'outcome')
+      return {
+        kind,
+        id: text(id, '"id"', NAME),
+        share: count(share, '"share"'),
+        outcome: text(outcome, '"outcome"', NAME),
+      }
     }
     case 'channel': {
       const { eavesdropped, extraLossDb, cut } = read('eavesdropped', 'extraLossDb', 'cut')
@@ -121,11 +130,18 @@ function readNotice(value: Json): Notice {
   }
 }
 
-function readCarriage({ id, master, slaves, route, pads, cipher, tag }: JsonObject): Carriage {
+function readCarriage(value: JsonObject): Carriage {
+  const { id, master, slaves, route, pads, cipher, tag } = value
+  const [share, shares] = [count(value.share, '"share"'), count(value.shares, '"shares"')]
+  if (shares < 1 || shares > SHARES || share >= shares) {
+    throw new FormatError('bad-field', `A key has 1 to ${SHARES} shares.`)
+  }
   return {
     id: text(id, '"id"', NAME),
     master: text(master, '"master"', NAME),
     slaves: texts(slaves, '"slaves"', 1, PARTS, NAME),
+    share,
+    shares,
     route: texts(route, '"route"', 0, PARTS, NAME),
     pads: texts(pads, '"pads"', 2, PARTS, NAME),
     cipher: fromBase64(text(cipher, '"cipher"', 1_024)),

@@ -60,7 +60,8 @@ export async function createKmes(options: KmesOptions): Promise<void> {
     })
   for (const kme of kmes) {
     const id = kmeIdOf(kme.sae)
-    const far = new Map(routesOf(kme.sae).map(({ other, via }) => [other, via]))
+    const far = routesOf(kme.sae)
+    const hasFibre = (sae: string) => far.every(({ other }) => other !== sae)
     await mkdir(kme.dir, { recursive: true, mode: 0o700 })
     const put = (file: string, text: string, mode = 0o644) => writeFile(join(kme.dir, file), text, { mode })
     await put(KME_FILES.ca, authority.cert)
@@ -81,7 +82,7 @@ export async function createKmes(options: KmesOptions): Promise<void> {
       key: KME_FILES.kmeKey,
       saes: [kme.sae],
       peers: kmes
-        .filter(({ sae: other }) => other !== kme.sae && !far.has(other))
+        .filter(({ sae: other }) => other !== kme.sae && hasFibre(other))
         .map((other) => ({
           id: kmeIdOf(other.sae),
           host: other.host,
@@ -90,7 +91,7 @@ export async function createKmes(options: KmesOptions): Promise<void> {
           ...(pulsesPerSecond !== undefined && { pulsesPerSecond }),
           saes: [other.sae],
         })),
-      routes: [...far].map(([other, via]) => ({
+      routes: far.map(({ other, via }) => ({
         id: kmeIdOf(other),
         via: via.map(kmeIdOf),
         saes: [other],

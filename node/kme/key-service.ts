@@ -41,6 +41,10 @@ export interface PeerKmes {
 export interface CarriedKey extends PoolKey {
   readonly master: string
   readonly slaves: readonly string[]
+  /** Of how many that make the key by xor, each on a way of its own; 1 if this is the key. */
+  readonly shares: number
+  /** From 0. */
+  readonly share: number
 }
 
 export interface IssuedKey extends PoolKey {
@@ -69,8 +73,11 @@ export interface KeyServiceOptions {
   readonly kmeOfSae: ReadonlyMap<string, string>
   /** By the id of the KME at the other end. */
   readonly links: ReadonlyMap<string, ServiceLink>
-  /** KMEs without a link to this one: those on the way to them, and they themselves at the end. */
-  readonly routes?: ReadonlyMap<string, readonly string[]>
+  /**
+   * KMEs without a link to this one: those on the way to them, and they themselves at the end. Of several ways each
+   * carries a share of every key, so that nobody knows a key who does not stand on all of them.
+   */
+  readonly routes?: ReadonlyMap<string, readonly (readonly string[])[]>
   /** Fresh random bytes. */
   readonly random: (bytes: number) => Uint8Array
   readonly peers: PeerKmes
@@ -101,6 +108,14 @@ const NOTICE_WAIT_MS = 250
 const UNCLAIMED_MS = 60_000
 /** Of one peer; beyond them the oldest is dropped. */
 const NOTICES_MAX = 8_192
+const PARTIAL_MAX = 256
+
+interface Way {
+  readonly kmeId: string
+  /** The first of the ways. */
+  readonly route: readonly string[]
+  readonly ways: readonly (readonly string[])[]
+}
 
 interface HeldKey {
   readonly bytes: Uint8Array
@@ -120,6 +135,8 @@ export class KeyService {
   readonly #noticed = new Map<string, Noticed>()
   /** Keys that were brought here, or have further slaves here; in memory alone. */
   readonly #held = new Map<string, HeldKey>()
+  /** Keys of which some shares have come. */
+  readonly #partial = new Map<string, { bytes: Uint8Array; readonly shares: Set<number> }>()
   readonly #waiting = new Set<() => void>()
   readonly #stopExpiry: () => void
 
@@ -204,12 +221,30 @@ export class KeyService {
   }
 
   /** A key that another KME has brought for applications of this one. */
-  hold({ id, bytes, master, slaves }: CarriedKey): void {
+  hold(given: CarriedKey): void {
+    const { id, master, slaves } = given
+    const bytes = this.#joinShares(given)
+    if (!bytes) return
     const local = slaves.filter((sae) => this.isLocal(sae))
     if (local.length === 0 || this.#held.size >= NOTICES_MAX) return
     const untilMs = this.#options.clock.elapsed() + UNCLAIMED_MS
-    this.#held.set(id, { bytes: bytes.slice(), master, slaves: new Set(local), untilMs })
+    this.#held.set(id, { bytes, master, slaves: new Set(local), untilMs })
     for (const wake of this.#waiting) wake()
+  }
+
+  /** The key, once all of its shares are here. */
+  #joinShares({ id, bytes, share, shares }: CarriedKey): Uint8Array | undefined {
+    if (shares === 1) return bytes.slice()
+    const known = this.#partial.get(id) ?? { bytes: new Uint8Array(bytes.length), shares: new Set<number>() }
+    if (known.bytes.length !== bytes.length || known.shares.has(share)) return undefined
+    known.shares.add(share)
+    known.bytes = xor(known.bytes, bytes)
+    this.#partial.delete(id)
+    if (known.shares.size === shares) return known.bytes
+    this.#partial.set(id, known)
+    // One that never becomes whole is forgotten with the oldest.
+    if (this.#partial.size > PARTIAL_MAX) this.#partial.delete(this.#partial.keys().next().value!)
+    return undefined
   }
 
   /** What the KME at the other end of a link has handed out, for SAEs of this one. */
@@ -251,13 +286,15 @@ export class KeyService {
   }
 
   /** The KMEs from here to that of an SAE, without this one; none if it is this one's own. */
-  #wayTo(sae: string): { readonly kmeId: string; readonly route: readonly string[] } {
+  #wayTo(sae: string): Way {
     const { kmeId: own, kmeOfSae, links, routes } = this.#options
     const kmeId = kmeOfSae.get(sae)
     if (kmeId === undefined) throw new KeyServiceError('bad-request', 'the SAE is not known to this KME')
-    const route = kmeId === own ? [] : links.has(kmeId) ? [kmeId] : routes?.get(kmeId)
-    if (!route) throw new KeyServiceError('bad-request', 'this KME has no link to the KME of the SAE')
-    return { kmeId, route }
+    const ways = kmeId === own ? [[]] : links.has(kmeId) ? [[kmeId]] : routes?.get(kmeId)
+    const route = ways?.[0]
+    if (!ways || !route)
+      throw new KeyServiceError('bad-request', 'this KME has no link to the KME of the SAE')
+    return { kmeId, route, ways }
   }
 
   async #fromPool(
@@ -291,7 +328,7 @@ export class KeyService {
 
   /** Keys for those whom no link reaches: drawn here, and brought to them. */
   async #drawn(
-    way: { readonly route: readonly string[] },
+    way: Way,
     master: string,
     slaves: readonly string[],
     count: number,
@@ -307,9 +344,18 @@ export class KeyService {
     return keys
   }
 
-  async #bring({ route }: { readonly route: readonly string[] }, key: CarriedKey): Promise<void> {
-    if (route.length === 0) this.hold(key)
-    else await this.#options.peers.carry(route, key)
+  /** In as many shares as there are ways. */
+  async #bring({ ways }: Way, key: Omit<CarriedKey, 'share' | 'shares'>): Promise<void> {
+    const shares = ways.length
+    let last: Uint8Array = key.bytes.slice()
+    for (const [share, route] of ways.entries()) {
+      const bytes = share === shares - 1 ? last : this.#options.random(last.length)
+      if (share < shares - 1) last = xor(last, bytes)
+      const part = { ...key, bytes, share, shares }
+      if (route.length === 0) this.hold(part)
+      else await this.#options.peers.carry(route, part)
+      bytes.fill(0)
+    }
   }
 
   /** A copy for one slave; the last one gets the key itself. */
@@ -342,6 +388,10 @@ export class KeyService {
       this.#waiting.add(wake)
     })
   }
+}
+
+function xor(a: Uint8Array, b: Uint8Array): Uint8Array {
+  return a.map((byte, i) => byte ^ b[i]!)
 }
 
 /** As KeyPool.take, with the errors of a KeyService. */

@@ -93,7 +93,12 @@ export async function startKme({
           { pool: () => links.get(id)!.pool(), usable: () => links.get(id)!.usable },
         ]),
       ),
-      routes: new Map(config.routes.map(({ id, via }) => [id, [...via, id]])),
+      routes: new Map(
+        [...Map.groupBy(config.routes, ({ id }) => id)].map(([id, routes]) => [
+          id,
+          routes.map(({ via }) => [...via, id]),
+        ]),
+      ),
       random: (bytes) => new Uint8Array(randomBytes(bytes)),
       peers: {
         notify: (kmeId, notices) => void links.get(kmeId)?.tell({ kind: 'notices', notices }),
@@ -105,7 +110,7 @@ export async function startKme({
     closers.push(() => service.close())
     const onControl = (from: string, message: Control) => {
       if (message.kind === 'notices') service.noticed(from, message.notices)
-      else if (message.kind === 'carried') carrier.arrived(message.id, message.outcome)
+      else if (message.kind === 'carried') carrier.arrived(message)
       else if (message.kind === 'carry') {
         carrier.hear(from, message).catch((error: unknown) => {
           logger.error({ kme: from, error: errorMessage(error) }, 'a key could not be taken over')

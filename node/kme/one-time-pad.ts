@@ -18,31 +18,36 @@ export function padsFor(bytes: number): number {
 
 /** @param pads `padsFor` keys of the link, zeroed here */
 export function wrap(key: CarriedKey, route: readonly string[], pads: readonly PoolKey[]): Carriage {
-  const head = { id: key.id, master: key.master, slaves: key.slaves, route, pads: pads.map(({ id }) => id) }
-  const cipher = xored(key.bytes, pads)
+  const { bytes, ...names } = key
+  const head = { ...names, route, pads: pads.map(({ id }) => id) }
+  const cipher = xored(bytes, pads)
   const tag = tagOf(head, cipher, pads.at(-1)!.bytes)
-  for (const { bytes } of pads) bytes.fill(0)
+  for (const pad of pads) pad.bytes.fill(0)
   return { ...head, cipher, tag }
 }
 
 /** Undefined if it was changed on its way. */
 export function unwrap(carriage: Carriage, pads: readonly PoolKey[]): CarriedKey | undefined {
-  const { id, master, slaves, cipher, tag } = carriage
+  const { id, master, slaves, share, shares, cipher, tag } = carriage
   const good =
     pads.length === padsFor(cipher.length) && equalBytes(tagOf(carriage, cipher, pads.at(-1)!.bytes), tag)
   const bytes = good ? xored(cipher, pads) : undefined
   for (const pad of pads) pad.bytes.fill(0)
-  return bytes && { id, bytes, master, slaves }
+  return bytes && { id, bytes, master, slaves, share, shares }
 }
 
 function xored(text: Uint8Array, pads: readonly PoolKey[]): Uint8Array {
   return text.map((byte, i) => byte ^ pads[Math.floor(i / KEY_BYTES)]!.bytes[i % KEY_BYTES]!)
 }
 
-type Head = Pick<Carriage, 'id' | 'master' | 'slaves' | 'route' | 'pads'>
+type Head = Omit<Carriage, 'cipher' | 'tag'>
 
-function tagOf({ id, master, slaves, route, pads }: Head, cipher: Uint8Array, key: Uint8Array): Uint8Array {
-  const head = utf8(JSON.stringify([id, master, slaves, route, pads]))
+function tagOf(
+  { id, master, slaves, share, shares, route, pads }: Head,
+  cipher: Uint8Array,
+  key: Uint8Array,
+): Uint8Array {
+  const head = utf8(JSON.stringify([id, master, slaves, share, shares, route, pads]))
   // Never zero at its end, or it would hash as if it were shorter.
   const message = new Writer().blob(head).blob(cipher).u8(1).finish()
   const hash = new PolynomialHash(key.subarray(0, POINT_BYTES)).update(padded(message))

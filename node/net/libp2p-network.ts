@@ -36,7 +36,7 @@ import {
 } from './network.ts'
 import { createQkdNoise, type QkdNoiseOptions } from './qkd-noise/encrypter.ts'
 import type { LinkPeer } from './qkd-noise/handshake.ts'
-import type { LinkSession } from './qkd-noise/session.ts'
+import type { LinkEvent, LinkSession } from './qkd-noise/session.ts'
 
 export class NetworkError extends QatError<
   'port-in-use' | 'listen-failed' | 'not-connected' | 'request-failed'
@@ -66,6 +66,9 @@ const REDIAL_MS = 1_000
 /** Of two members one dials at once and the other only if that has not helped, so that they seldom meet halfway. */
 const SECOND_DIALLER_MS = 3_000
 const DIAL_TIMEOUT_MS = 5_000
+/** A peer with which there is no QKD key is dialled ever more seldom, up to about the time of a block. */
+const KEYLESS_REDIAL_MS_MAX = 10_000
+const KEYLESS = ['no-keys', 'key-not-found', 'kme-unavailable']
 /** It takes milliseconds; a busy machine gets as long as for an identify that it has to begin again. */
 const SUBSCRIBE_MS = 10_000
 
@@ -98,7 +101,16 @@ export async function createNetwork(options: NetworkOptions): Promise<Libp2pNetw
     metrics.refusedPeers.inc()
     logger.warn({ peer: peerId }, 'refused a peer that is not a member')
   }
-  const qkdNoise = createQkdNoise({ ...options.links, name: self }, linkPeer, turnedAway)
+  const keyless = new Map<string, { readonly waitMs: number; readonly untilMs: number }>()
+  const onLink = (event: LinkEvent) => {
+    if (event.kind === 'opened') keyless.delete(event.peer)
+    if (event.kind === 'refused' && event.dialled && KEYLESS.includes(event.code)) {
+      const waitMs = Math.min(2 * (keyless.get(event.peer)?.waitMs ?? REDIAL_MS / 2), KEYLESS_REDIAL_MS_MAX)
+      keyless.set(event.peer, { waitMs, untilMs: performance.now() + waitMs })
+    }
+    options.links.onEvent(event)
+  }
+  const qkdNoise = createQkdNoise({ ...options.links, name: self, onEvent: onLink }, linkPeer, turnedAway)
   const turnAway = (peer: PeerId) => {
     const stranger = nameOf(peer) === undefined && !former.has(peer.toString())
     if (stranger) turnedAway(peer.toString())
@@ -243,6 +255,7 @@ export async function createNetwork(options: NetworkOptions): Promise<Libp2pNetw
       const since = missingSince.get(name) ?? now
       missingSince.set(name, since)
       if (self > name && now - since < SECOND_DIALLER_MS) continue
+      if ((keyless.get(name)?.untilMs ?? 0) > now) continue
       for (const { targets } of identities) {
         if (targets.length === 0) continue
         libp2p.dial(targets, { signal: AbortSignal.timeout(DIAL_TIMEOUT_MS) }).catch((error) => {

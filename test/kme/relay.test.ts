@@ -1,5 +1,6 @@
 /** Keys for those whom no fibre reaches: over a trusted node, and what that costs. */
 import assert from 'node:assert/strict'
+import { Carrier } from '../../node/kme/carrier.ts'
 import { padsFor, unwrap, wrap } from '../../node/kme/one-time-pad.ts'
 import { toHex } from '../../src/bytes.ts'
 import { KEY_BYTES } from '../../src/qkd/key-ids.ts'
@@ -11,7 +12,7 @@ describe('a key under one-time pads', () => {
   const pads = (count: number) =>
     Array.from({ length: count }, (_, i) => ({ id: `pad-${i}`, bytes: random(KEY_BYTES) }))
   const copy = (keys: ReturnType<typeof pads>) => keys.map(({ id, bytes }) => ({ id, bytes: bytes.slice() }))
-  const key = { id: 'k', bytes: random(32), master: 'alpha', slaves: ['charlie'] }
+  const key = { id: 'k', bytes: random(32), master: 'alpha', slaves: ['charlie'], share: 0, shares: 1 }
 
   it('costs its own length and 256 bits for the tag, and comes out again', () => {
     for (const bytes of [8, 32, 33, 128]) {
@@ -33,6 +34,8 @@ describe('a key under one-time pads', () => {
       { ...wrapped, master: 'mallory' },
       { ...wrapped, slaves: ['mallory'] },
       { ...wrapped, route: [] },
+      { ...wrapped, share: 1 },
+      { ...wrapped, shares: 2 },
       { ...wrapped, cipher: wrapped.cipher.subarray(1) },
       { ...wrapped, cipher: new Uint8Array(0) },
       ...Array.from({ length: 32 }, (_, at) => ({ ...wrapped, cipher: flipped(wrapped.cipher, at) })),
@@ -92,5 +95,43 @@ describe('three KMEs in a row', function () {
     await kmes.stop('charlie')
     await assert.rejects(alpha.getKey('charlie', 256), { code: 'no-keys' })
     await kmes.start('charlie')
+  })
+})
+
+describe('two ways between two KMEs', function () {
+  this.timeout(60_000)
+  let kmes: Kmes
+  before(async () => {
+    const routes = ['bravo', 'delta'].map((between) => ({ from: 'alpha', to: 'charlie', via: [between] }))
+    kmes = await Kmes.start({
+      names: ['alpha', 'bravo', 'charlie', 'delta'],
+      routes,
+      pulsesPerSecond: 5_000_000,
+    })
+    await kmes.keyed()
+  })
+  after(() => kmes?.close())
+
+  it('carry a share of each key, so that a relay alone knows nothing of it', async () => {
+    const [alpha, charlie] = [await kmes.client('alpha'), await kmes.client('charlie')]
+    const carried: Uint8Array[] = []
+    const hear = Carrier.prototype.carry
+    // What the two in between bring on is what they know.
+    Carrier.prototype.carry = function (route, key) {
+      carried.push(key.bytes.slice())
+      return hear.call(this, route, key)
+    }
+    try {
+      const key = await alpha.getKey('charlie', 256)
+      assert.equal(toHex((await charlie.getKeyById('alpha', key.id, 256)).bytes), toHex(key.bytes))
+      const shares = [...new Map(carried.map((bytes) => [toHex(bytes), bytes])).values()]
+      assert.equal(shares.length, 2)
+      for (const share of shares) assert.notEqual(toHex(share), toHex(key.bytes))
+      assert.equal(toHex(shares[0]!.map((byte, i) => byte ^ shares[1]![i]!)), toHex(key.bytes))
+    } finally {
+      Carrier.prototype.carry = hear
+    }
+    await kmes.stop('delta')
+    await assert.rejects(alpha.getKey('charlie', 256), { code: 'no-keys' })
   })
 })

@@ -26,6 +26,7 @@ export interface KmesSetup {
   readonly names?: readonly string[]
   readonly routes?: Parameters<typeof createKmes>[0]['routes']
   readonly keysMax?: number
+  readonly pulsesPerSecond?: number
   readonly rateLimits?: RateLimits
   readonly admin?: boolean
   readonly events?: (name: string) => KmeEvents
@@ -51,7 +52,7 @@ export class Kmes {
     await createKmes({
       dir: kmes.dir,
       profile: '5km',
-      pulsesPerSecond: FAST_PULSES,
+      pulsesPerSecond: setup.pulsesPerSecond ?? FAST_PULSES,
       keysMax: setup.keysMax ?? 4_096,
       now: Date.now(),
       ...(setup.routes && { routes: setup.routes }),
