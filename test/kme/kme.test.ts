@@ -1,5 +1,8 @@
 /** Two KMEs over a real simulated fibre: from pulses to keys that two applications share. */
 import assert from 'node:assert/strict'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { QkdKey } from '../../node/qkd/key-provider.ts'
 import { toHex } from '../../src/bytes.ts'
 import { until } from '../support/cluster.ts'
 import { Kmes } from '../support/kmes.ts'
@@ -54,6 +57,24 @@ describe('two KMEs with a fibre between them', function () {
       assert.deepEqual(await bravo.getKeyById('alpha', key!.id, 256), key)
     }
     assert.ok(kmes.kme('bravo').links()[0]!.keysStored >= before - 6)
+  })
+
+  it('agree again when one of them has lost its store', async () => {
+    for (const name of ['bravo', 'alpha']) {
+      await kmes.stop(name)
+      await rm(join(kmes.folder(name), 'store'), { recursive: true })
+      await kmes.start(name)
+      const counts = () => kmes.names.map((each) => kmes.kme(each).links()[0]!.keysStored)
+      await until(() => kmes.names.every((each) => kmes.kme(each).links()[0]!.health === 'OK'))
+      await until(() => counts()[0] === counts()[1] && counts()[0]! > 0)
+      const [alpha, bravo] = [await kmes.client('alpha'), await kmes.client('bravo')]
+      let key: QkdKey | undefined
+      await until(async () => {
+        key ??= await alpha.getKey('bravo', 256).catch(() => undefined)
+        return key !== undefined
+      })
+      assert.deepEqual(await bravo.getKeyById('alpha', key!.id, 256), key)
+    }
   })
 
   it('see an eavesdropper within one block: an alarm, no keys given; and recover', async () => {
