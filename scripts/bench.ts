@@ -30,7 +30,7 @@ const ESTIMATE_SECONDS = 3
 
 await main(HELP, readOptions, bench)
 
-async function bench({ plan, parts, clients, nodes, port, json, out }: Options): Promise<void> {
+async function bench({ plan, parts, clients, nodes, port, qkd, json, out }: Options): Promise<void> {
   useNativeCode()
   await inFolder('bench', async (dir, onClose) => {
     const line = statusLine()
@@ -45,7 +45,12 @@ async function bench({ plan, parts, clients, nodes, port, json, out }: Options):
     if (parts.has('hypercore')) found.push(await measureHypercoreHere(line, dir, plan.hypercore))
     if (ON_NODES.some((part) => parts.has(part))) {
       line.update(`starting ${nodes} nodes …`)
-      const cluster = await BenchCluster.start({ dir: join(dir, 'nodes'), nodes, port })
+      const cluster = await BenchCluster.start({
+        dir: join(dir, 'nodes'),
+        nodes,
+        port,
+        ...(qkd && { qkd: 'require' as const }),
+      })
       onClose(() => cluster.stop())
       line.done(`${nodes} nodes are up`)
       const limitPerS = limits && limits.verifyPerS / nodes
@@ -56,7 +61,7 @@ async function bench({ plan, parts, clients, nodes, port, json, out }: Options):
     const failed = Object.entries(figures).filter(([name]) => /(?<!overload)Failed$/.test(name))
     await conclude({
       name: 'bench',
-      variant: nodes === NODES ? undefined : `${nodes}-nodes`,
+      variant: [nodes === NODES ? [] : `${nodes}-nodes`, qkd ? 'qkd' : []].flat().join('-') || undefined,
       figures: { nodes, ...figures, failed: sum(failed.map(([, times]) => Number(times))) },
       tables: found.flatMap(({ tables = [] }) => tables),
       versions: Object.assign({}, ...found.map(({ versions }) => versions)),

@@ -24,6 +24,7 @@ export interface LinksPlan {
 }
 
 const MESSAGE_BYTES = 16_384
+const WARM_UP_MIB = 32
 const PROTOCOL = '/bench/1'
 /** A renewal so often while bytes flow, in place of every two minutes, to measure what it costs. */
 const RENEWAL_MS = 100
@@ -46,6 +47,8 @@ export async function measureLinks(line: Line, plan: LinksPlan): Promise<Finding
           dialsMs[kind].push(performance.now() - startMs)
           await connection.close()
         }
+        // Some MiB first, for the compiler.
+        await throughput(pair, WARM_UP_MIB)
         const timer = setInterval(() => pair.renew(), RENEWAL_MS)
         if (kind !== 'renewing') clearInterval(timer)
         rates[kind].push(await throughput(pair, plan.mib))

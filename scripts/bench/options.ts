@@ -18,7 +18,7 @@ export const PARTS = {
 
 export type Part = keyof typeof PARTS
 
-export const HELP = `npm run bench -- [--quick] [--only PART,…] [--json] [--out DIR] [--clients N] [--nodes N] [--port P]
+export const HELP = `npm run bench -- [--quick] [--only PART,…] [--json] [--out DIR] [--clients N] [--nodes N] [--qkd] [--port P]
 
 Measures four nodes on this machine, beside its physical limit, etcd and hypercore in the same run.
 
@@ -27,6 +27,7 @@ Measures four nodes on this machine, beside its physical limit, etcd and hyperco
   --json        one line of JSON at the end, on standard output; all else goes to standard error
   --out DIR     keep the result in DIR: bench.json, and README.md over all results there (docs/bench)
   --clients N   clients of a closed loop, for each node (256)
+  --qkd         with a simulated KME in each node, and links that require its keys
   --nodes N     another number of nodes: what each more costs (4)
   --port P      ports from P upwards, and from P + 1000 (18480)
 
@@ -60,7 +61,7 @@ export interface Plan {
 const QUICK: Plan = {
   verify: 3,
   fsync: 1,
-  links: { mib: 64, rounds: 3, dials: 10 },
+  links: { mib: 128, rounds: 3, dials: 10 },
   etcd: 1.5,
   hypercore: 3,
   oneCalls: 80,
@@ -99,6 +100,7 @@ export interface Options {
   readonly clients: number
   readonly nodes: number
   readonly port: number
+  readonly qkd: boolean
   readonly help: boolean
 }
 
@@ -106,6 +108,7 @@ export interface Options {
 export function readOptions(args: readonly string[]): Options {
   const values = parseCommandLine(args, {
     quick: FLAG,
+    qkd: FLAG,
     only: { type: 'string' },
     clients: { type: 'string', default: '256' },
     nodes: { type: 'string', default: `${NODES}` },
@@ -119,6 +122,7 @@ export function readOptions(args: readonly string[]): Options {
     clients: wholeNumber('--clients', values.clients, 1, 1_000),
     nodes: wholeNumber('--nodes', values.nodes, 1, VALIDATORS_MAX),
     port: wholeNumber('--port', values.port, 1_024, 64_000),
+    qkd: values.qkd,
     help: values.help,
   }
 }
