@@ -46,6 +46,7 @@ export function clusterLines(nodes: readonly NodeRow[], feed: Feed, token: strin
     `  npx qat status ${rpc}`,
     `  npx qat prove ${feed.firstId ?? 'ID'} ${rpc} --out proof && npx qat verify proof`,
     `  npx qat log ${rpc} --token ${token} --type com.example.deploy --source https://ci.example --subject web --data '{"ok":true}' --wait final`,
+    `  npx qat qkd eve alpha-bravo --fraction 0.5 ${rpc} --token ${token}`,
     '',
     'Ctrl-C stops the nodes.',
   ]
