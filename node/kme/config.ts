@@ -9,7 +9,7 @@ import { array, count, fields, type Json, object, oneOf, parseJson, text, texts 
 import { PROFILE_NAMES, type ProfileName } from '../../src/qkd/profile.ts'
 import { SAE_ID_SOURCES, type SaeIdSource } from './sae-id.ts'
 
-export class KmeError extends QatError<'kme-config' | 'kme-store' | 'kme-port'> {}
+export class KmeError extends QatError<'kme-config' | 'kme-port'> {}
 
 export interface KmePlace {
   readonly host: string

@@ -4,7 +4,7 @@
  * is what the whole block has met. Both ends keep the same keys, authenticate, and see the same reports.
  */
 import { randomBytes } from 'node:crypto'
-import { concat, fromUtf8, toHex, utf8 } from '../../src/bytes.ts'
+import { fromUtf8, toHex, utf8 } from '../../src/bytes.ts'
 import { errorMessage, FormatError } from '../../src/errors.ts'
 import { type Health, LinkHealth } from '../../src/qkd/link-health.ts'
 import { pulseModel } from '../../src/qkd/model.ts'
@@ -23,8 +23,9 @@ import type { BlockRunner, MadeBlock, RunningBlock } from './block-runner.ts'
 import { BlockFailed } from './block-runner.ts'
 import { type Control, decodeControl, encodeControl } from './control.ts'
 import type { InterlinkFrame, InterlinkKind } from './interlink-frames.ts'
+import { KeyServiceError } from './key-service.ts'
 import { ENROLMENT_BYTES, PadStore } from './pads.ts'
-import { KeyPool, linksIn } from './pool.ts'
+import { KeyPool } from './pool.ts'
 
 export interface FibreLinkOptions {
   readonly kmeId: string
@@ -79,7 +80,6 @@ const BASES_MARGIN = 1.1
 const PULSES_MARGIN = 2
 /** For the conversation of one block, on a busy machine. */
 const BLOCK_TIMEOUT_MS = 60_000
-const CLICKS_HEAD_BYTES = 4
 
 export class FibreLink {
   readonly #options: FibreLinkOptions
@@ -115,24 +115,21 @@ export class FibreLink {
   static async open(options: FibreLinkOptions): Promise<FibreLink> {
     const link = new FibreLink(options)
     const { kv, kmeId, peer } = options
-    const prefix = `${[kmeId, peer].toSorted().join('|')}|`
-    const [known] = [...(await linksIn(kv))].filter((name) => name.startsWith(prefix))
-    const stored = await kv.get(nameKey(peer))
-    const name = stored ? fromUtf8(stored) : known
-    if (name !== undefined) await link.#openPool(name)
+    const name = await kv.get(nameKey(peer))
+    if (name) await link.#openPool(fromUtf8(name))
     else if (link.#isAlice) {
       // A new store: whatever the other end may hold of an older one is worth nothing any more.
-      await link.#openPool(`${prefix}${toHex(new Uint8Array(randomBytes(8)))}`)
+      await link.#openPool(`${kmeId}|${peer}|${toHex(new Uint8Array(randomBytes(8)))}`)
     }
     const counter = await kv.get(counterKey(peer))
     link.#block = counter ? Number(fromUtf8(counter)) : 0
     return link
   }
 
-  /** Throws if there is none yet, which is not before the two KMEs have met for the first time. */
+  /** Throws KeyServiceError `unavailable` where the two KMEs have never met yet. */
   pool(): KeyPool {
     if (this.#pool) return this.#pool
-    throw new Error('The link has no pool yet.')
+    throw new KeyServiceError('unavailable', 'key data access error', { reason: 'link_down' })
   }
 
   /** Whether keys may be handed out: the other end hears of it, and nobody is suspected of listening. */
@@ -340,16 +337,13 @@ export class FibreLink {
     if (this.#isAlice) {
       const pulsesMax = Math.ceil(PULSES_MARGIN * pulsesForBlock(this.#profile))
       const job = { ...common, role: 'alice', channel: this.#channel, pulsesMax, bases: body } as const
-      current.run = runner.run(job, say, (bits) => void send('quantum', clicks(bits)))
+      current.run = runner.run(job, say, (bits) => void send('quantum', bits))
     } else {
-      if (body.length < CLICKS_HEAD_BYTES || body.length - CLICKS_HEAD_BYTES > current.bases.length) {
+      if (body.length > current.bases.length) {
         this.#options.drop('a quantum frame is of no known form')
         return
       }
-      current.run = runner.run(
-        { ...common, role: 'bob', bases: current.bases, bits: body.slice(CLICKS_HEAD_BYTES) },
-        say,
-      )
+      current.run = runner.run({ ...common, role: 'bob', bases: current.bases, bits: body }, say)
     }
     this.#finished = this.#finish(current.number, current.run)
   }
@@ -424,10 +418,4 @@ function drawBases({ blockBits, keyBasis }: Profile): Uint8Array {
   const x = Math.round(keyBasis * 256)
   for (let i = 0; i < bases.length; i++) bases[i] = bases[i]! < x ? 0 : 1
   return bases
-}
-
-function clicks(bits: Uint8Array): Uint8Array {
-  const head = new Uint8Array(CLICKS_HEAD_BYTES)
-  new DataView(head.buffer).setUint32(0, bits.length)
-  return concat(head, bits)
 }

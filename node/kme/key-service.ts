@@ -156,7 +156,7 @@ export class KeyService {
     const [first] = route
     const link = first === undefined ? undefined : this.#options.links.get(first)
     if (!link) return { kmeId, stored: limits.keysMax, max: limits.keysMax }
-    return { kmeId, stored: link.usable() ? link.pool().own : 0, max: link.pool().keysMax }
+    return { kmeId, stored: link.usable() ? link.pool().own : 0, max: limits.keysMax }
   }
 
   isLocal(sae: string): boolean {

@@ -6,7 +6,7 @@
  * A key is removed from the disk, synced, before anyone is given it: a crash can lose a key and never repeat one.
  */
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
-import { fromUtf8, utf8 } from '../../src/bytes.ts'
+import { utf8 } from '../../src/bytes.ts'
 import { Reader } from '../../src/codec/reader.ts'
 import { Writer } from '../../src/codec/writer.ts'
 import { QatError } from '../../src/errors.ts'
@@ -38,7 +38,6 @@ interface Held extends PoolKey {
   readonly index: number
 }
 
-const LINK_BYTES_MAX = 256
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
 
@@ -79,10 +78,6 @@ export class KeyPool {
   /** The name that the pool was opened under. */
   get link(): string {
     return this.#options.link
-  }
-
-  get keysMax(): number {
-    return this.#options.keysMax
   }
 
   get size(): number {
@@ -198,16 +193,6 @@ function recordPrefix(link: string): Uint8Array {
 
 function recordKey(link: string, block: number, index: number): Uint8Array {
   return new Writer().bytes(recordPrefix(link)).u32(block).u32(index).finish()
-}
-
-/** The links of which there are keys in a store. */
-export async function linksIn(kv: Kv): Promise<Set<string>> {
-  const links = new Set<string>()
-  for await (const [key] of kv.range({ from: utf8('k'), to: utf8('l') })) {
-    const reader = new Reader(key)
-    if (fromUtf8(reader.bytes(1)) === 'k') links.add(reader.string(LINK_BYTES_MAX))
-  }
-  return links
 }
 
 /** nonce ‖ AES-256-GCM(key) ‖ tag, bound to the record's own key. */

@@ -1,19 +1,17 @@
 /** What a node's network survives: names it does not know (any more), and member records that make no sense. */
 import assert from 'node:assert/strict'
-import { randomBytes } from 'node:crypto'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { multiaddr } from '@multiformats/multiaddr'
-import { systemClock } from '../../node/clock.ts'
 import { opensslSuite } from '../../node/crypto/openssl.ts'
 import { createLogger } from '../../node/logger.ts'
 import { createMetrics } from '../../node/metrics.ts'
 import { protocols } from '../../node/net/frames.ts'
 import { createNetwork, peerIdOf } from '../../node/net/libp2p-network.ts'
 import { type Network, type NetworkHandlers, type PeerRecord, TOPICS } from '../../node/net/network.ts'
-import { REKEY_LIMITS } from '../../node/net/qkd-noise/session.ts'
 import { until } from '../support/cluster.ts'
 import { freePorts } from '../support/free-ports.ts'
 import { rawPeer } from '../support/liar.ts'
+import { linkOptions } from '../support/link-options.ts'
 
 const GENESIS_ID = 'ab'.repeat(32)
 const SUBSCRIBE_MS = 1_200
@@ -50,16 +48,7 @@ describe('a network of two members', function () {
         listen: [address(i)],
         logger,
         metrics,
-        links: {
-          signer: opensslSuite.signer('ML-DSA-65', seeds[self]),
-          verify: opensslSuite.verify,
-          policy: 'prefer',
-          keys: undefined,
-          limits: REKEY_LIMITS,
-          clock: systemClock,
-          random: (bytes) => new Uint8Array(randomBytes(bytes)),
-          onEvent: () => {},
-        },
+        links: linkOptions(opensslSuite.signer('ML-DSA-65', seeds[self])),
         subscribeMs: SUBSCRIBE_MS,
       })
       network.setPeers({ nodes, former: new Map() })

@@ -1,5 +1,4 @@
 /** A validator that lies: a member's real keys on the real network, with no node behind them. */
-import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { gossipsub, StrictNoSign } from '@chainsafe/libp2p-gossipsub'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
@@ -10,16 +9,15 @@ import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
-import { systemClock } from '../../node/clock.ts'
 import { readKeyFile } from '../../node/crypto/keyfile.ts'
 import { opensslSuite } from '../../node/crypto/openssl.ts'
 import { FILES, peerSeedOf, readNodeFolder } from '../../node/folder.ts'
 import { protocols } from '../../node/net/frames.ts'
 import { TOPICS, type Topic } from '../../node/net/network.ts'
 import { createQkdNoise } from '../../node/net/qkd-noise/encrypter.ts'
-import { REKEY_LIMITS } from '../../node/net/qkd-noise/session.ts'
 import type { Signer } from '../../src/crypto/suite.ts'
 import { type TestCluster, until } from './cluster.ts'
+import { linkOptions } from './link-options.ts'
 
 /** In which gossip begins even on a busy machine. */
 const GOSSIP_MS = 5_000
@@ -86,17 +84,7 @@ export async function memberIdentity(cluster: TestCluster, name: string): Promis
 /** libp2p alone, which says and hears what a test wants. */
 export function rawPeer({ privateKey, name, signer, others }: RawIdentity) {
   const link = createQkdNoise(
-    {
-      name,
-      signer,
-      verify: opensslSuite.verify,
-      policy: 'prefer',
-      keys: undefined,
-      limits: REKEY_LIMITS,
-      clock: systemClock,
-      random: (bytes) => new Uint8Array(randomBytes(bytes)),
-      onEvent: () => {},
-    },
+    { ...linkOptions(signer), name },
     (peerId) => ({ peerId, name: others.get(peerId) ?? 'unknown' }),
     () => {},
   )

@@ -97,7 +97,7 @@ function linksText(reply: Json): string {
 }
 
 function fraction(value: string): number {
-  const share = /^(?:0|1|0?\.\d+|1\.0+|0\.\d+)$/.test(value) ? Number(value) : Number.NaN
+  const share = /^(?:[01]|[01]?\.\d+)$/.test(value) ? Number(value) : Number.NaN
   if (!(share >= 0 && share <= 1))
     throw new InvalidArgumentError('Expected a share from 0 to 1, such as 0.5.')
   return share
