@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { run, scratch } from '../cli/run-qat.ts'
-import { freePorts } from '../support/free-ports.ts'
+import { freeDevnetPort } from '../support/free-ports.ts'
 
 const CHAOS = fileURLToPath(new URL('../../scripts/chaos.ts', import.meta.url))
 
@@ -16,8 +16,7 @@ describe('a short storm', function () {
       console.log('      skipped: QAT_SLOW=1 runs a short storm; so does npm run chaos')
       this.skip()
     }
-    const [port] = (await freePorts(1)) as [number]
-    const where = ['--no-partitions', '--port', String(Math.min(port, 60_000)), '--dir', path('storm')]
+    const where = ['--no-partitions', '--port', String(await freeDevnetPort(5)), '--dir', path('storm')]
     const { code, stdout, stderr, json } = await run([
       CHAOS,
       ...['--seconds', '20', '--kills', '3', '--rate', '40', '--seed', '5', '--json'],

@@ -7,7 +7,7 @@ import { type Devnet, startDevnet } from '../../node/devnet.ts'
 import { createClient } from '../../node/rpc/client.ts'
 import type { EntryView, NodeStatus, Submission } from '../../node/service.ts'
 import { event, until } from '../support/cluster.ts'
-import { freePorts } from '../support/free-ports.ts'
+import { freeDevnetPort } from '../support/free-ports.ts'
 
 describe('an acknowledged entry survives kill -9', function () {
   this.timeout(90_000)
@@ -15,7 +15,7 @@ describe('an acknowledged entry survives kill -9', function () {
   let devnet: Devnet
   before(async () => {
     dir = await mkdtemp(join(tmpdir(), 'qat-crash-'))
-    devnet = await startDevnet({ dir, nodes: 4, port: await portRange(), logLevel: 'warn' })
+    devnet = await startDevnet({ dir, nodes: 4, port: await freeDevnetPort(4), logLevel: 'warn' })
   })
   after(async () => {
     await devnet?.stop()
@@ -53,11 +53,3 @@ describe('an acknowledged entry survives kill -9', function () {
     await until(async () => (await stageOf(present, id).catch(() => 'unknown')) === 'final', 30_000)
   })
 })
-
-/** Five ports in a row for JSON-RPC, with the peers' ports a thousand above, all free at this moment. */
-async function portRange(): Promise<number> {
-  for (;;) {
-    const [port] = await freePorts(1)
-    if (port! < 60_000) return port!
-  }
-}

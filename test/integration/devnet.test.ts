@@ -2,12 +2,11 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
-import { PEER_PORT_OFFSET } from '../../node/devnet/names.ts'
 import { type Devnet, startDevnet } from '../../node/devnet.ts'
 import type { LinkView } from '../../node/service.ts'
 import { type Ended, isAlive, qat, scratch, untilPrinted } from '../cli/run-qat.ts'
 import { until } from '../support/cluster.ts'
-import { freePorts } from '../support/free-ports.ts'
+import { freeDevnetPort } from '../support/free-ports.ts'
 
 interface Ready {
   readonly nodes: {
@@ -20,14 +19,6 @@ interface Ready {
   readonly token: string
   readonly key: string
   readonly policy: string
-}
-
-/** Ports for four nodes and their peers; freePorts cannot promise neighbours, so these are only likely free. */
-async function freeBase(): Promise<number> {
-  for (;;) {
-    const [port] = await freePorts(1)
-    if (port! + PEER_PORT_OFFSET + 4 < 65_536) return port!
-  }
 }
 
 /** The processes that run a node of this devnet. */
@@ -43,7 +34,7 @@ describe('a devnet', function () {
   const { path } = scratch()
 
   it('serves the whole command line, and leaves no process behind', async () => {
-    const port = await freeBase()
+    const port = await freeDevnetPort(4)
     let parent: ChildProcess | undefined
     const ended: Promise<Ended> = qat(['devnet', '--dir', path('net'), '--port', String(port), '--json'], {
       during: (child) => {
@@ -146,7 +137,7 @@ describe('a devnet', function () {
     let devnet: Devnet
     const lost: string[] = []
     before(async () => {
-      const options = { dir: path('script'), port: await freeBase(), nodes: 1, logLevel: 'warn' }
+      const options = { dir: path('script'), port: await freeDevnetPort(4), nodes: 1, logLevel: 'warn' }
       devnet = await startDevnet({ ...options, onExit: (name) => lost.push(name) })
     })
     after(() => devnet?.stop())

@@ -14,7 +14,7 @@ import { readGenesis } from '../../src/ledger/genesis.ts'
 import { verifyBundle } from '../../src/light/verify.ts'
 import { type Ended, qat, scratch } from '../cli/run-qat.ts'
 import { event, until } from '../support/cluster.ts'
-import { freePorts } from '../support/free-ports.ts'
+import { freeDevnetPort, freePorts } from '../support/free-ports.ts'
 
 /** How long the cluster may take to see what a change has brought about. */
 const SEEN_MS = 60_000
@@ -33,7 +33,7 @@ describe('a cluster that changes under load', function () {
   let load: Promise<unknown>
 
   before(async () => {
-    const options = { dir: path('net'), nodes: 4, port: await portRange(), logLevel: 'info' }
+    const options = { dir: path('net'), nodes: 4, port: await freeDevnetPort(4), logLevel: 'info' }
     devnet = await startDevnet({ ...options, onExit: (...exit) => exits.push(exit) })
     await copyFile(devnet.policyPath, path('policy'))
     load = Promise.all(['alpha', 'charlie', 'delta'].map(submitTo))
@@ -199,11 +199,3 @@ describe('a cluster that changes under load', function () {
     assert.deepEqual(left, ['delta true'])
   })
 })
-
-/** Ports in a row for four nodes, with the peers' ports a thousand above. */
-async function portRange(): Promise<number> {
-  for (;;) {
-    const [port] = await freePorts(1)
-    if (port! < 60_000) return port!
-  }
-}
