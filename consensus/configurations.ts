@@ -1,8 +1,7 @@
 /**
- * Who is in the cluster, by height. A server uses the latest configuration in its log, committed or not
- * (thesis 4.1): a majority of it is what it counts from the moment the block is appended, and what it counts no
- * more once the block is truncated. So all configurations above the commit height are kept, and the newest at or
- * below it.
+ * Who is in the cluster, by height. A block counts by the latest configuration at or below it, committed or not
+ * (thesis 4.1): from the moment the block is appended until it is truncated. So all configurations above the commit
+ * height are kept, and the newest at or below it.
  */
 import { invariant } from '../src/errors.ts'
 import { VALIDATORS_MAX } from '../src/limits.ts'
@@ -27,6 +26,11 @@ export class Configurations {
     return this.#placed.at(-1)!.configuration
   }
 
+  /** In force for the block at `height`, which is not below the commit height. */
+  at(height: number): Configuration {
+    return (this.#placed.findLast((placed) => placed.height <= height) ?? this.#placed[0]!).configuration
+  }
+
   /** Height of the block that brought the latest one. */
   get height(): number {
     return this.#placed.at(-1)!.height
@@ -43,7 +47,7 @@ export class Configurations {
 
   /**
    * A block enters the log on top of all others. Throws an InvariantError for a change of more than one voter:
-   * then a majority before and a majority after would have no member in common (thesis 4.1).
+   * then a quorum before and a quorum after could have no honest member in common (thesis 4.1).
    */
   append({ height, configuration }: Block): void {
     if (configuration === undefined) return
@@ -67,11 +71,16 @@ export class Configurations {
 }
 
 /** Throws an InvariantError for a configuration that no cluster can have: it is our own code that builds it. */
-export function checkConfiguration({ voters, learners }: Configuration): void {
+export function checkConfiguration({ voters, learners, quorum }: Configuration): void {
   invariant(
     voters.length >= 1 && voters.length <= VALIDATORS_MAX,
     `From 1 to ${VALIDATORS_MAX} voters are possible.`,
     { voters },
+  )
+  invariant(
+    Number.isSafeInteger(quorum) && 2 * quorum > voters.length && quorum <= voters.length,
+    'A quorum is more than half of the voters.',
+    { quorum, voters },
   )
   const all = [...voters, ...learners]
   invariant(new Set(all).size === all.length, 'A server is named twice in a configuration.', { all })

@@ -1,11 +1,12 @@
 /**
- * The loop around a Raft, the same in a node and in the simulator, and the only asynchronous file here. It
- * keeps the order that safety rests on: the leader's own messages leave at once; term, vote and blocks become
- * durable; only then do the other messages leave; committed blocks are applied in order, while the next write
- * is already under way. It holds no timer: whoever owns the clock calls `tick`.
+ * The loop around a Raft, the same in a node and in the simulator; with proofs.ts the only asynchronous file here. It
+ * keeps the order that safety rests on: the leader's own messages leave at once; term, vote, blocks and lock become
+ * durable; only then do the other messages leave, and statements get signed; committed blocks are applied in order,
+ * while the next write is already under way. It holds no timer: the owner of the clock calls `tick`.
  */
 import { FormatError, invariant, RefusedError } from '../src/errors.ts'
-import type { Append, Message } from './messages.ts'
+import type { Append, Message, Statement } from './messages.ts'
+import { judge, type ProofPorts } from './proofs.ts'
 import type { Raft } from './raft.ts'
 import type {
   Block,
@@ -18,25 +19,30 @@ import type {
   TransferResult,
 } from './types.ts'
 
-/** Appends of one peer that may wait for their turn to be checked. More are dropped; Raft sends them again. */
-const APPENDS_QUEUED_MAX = 32
+/**
+ * Messages of one peer that may wait for their turn to be checked: appends, and in a queue beside them what is signed.
+ * More are dropped; Raft sends them again.
+ */
+const QUEUED_MAX = 32
 
 /** Empty only in parts: at least one of the three asks for something. */
-export type Write = Pick<Ready, 'hardState' | 'truncateFrom' | 'blocks'>
+export type Write = Pick<Ready, 'hardState' | 'truncateFrom' | 'blocks' | 'certified'>
 
-export interface DriverPorts {
+export interface DriverPorts extends ProofPorts {
   /**
-   * One atomic, fsynced batch: delete blocks from `truncateFrom` up, put `blocks`, put `hardState`. Never
+   * One atomic, fsynced batch: delete blocks from `truncateFrom` up, put `blocks`, `hardState` and `certified`. Never
    * called before the previous call has resolved. A rejection stops the driver.
    */
   persist(write: Write): Promise<void>
+  /** Signs as this server. A rejection stops the driver. */
+  sign(statement: Statement): Promise<Uint8Array>
   /** Fire and forget; may lose, never blocks. */
   send(to: NodeId, message: Message): void
   /** Makes committed blocks part of the ledger. Never called before the previous call has resolved. */
   apply(blocks: readonly Block[]): Promise<void>
   /**
-   * The ledger's verdict on blocks that would follow `parent`: the same blocks, each with the configuration that
-   * its body brings, if any. Undefined, or a RefusedError or FormatError, drops the append and blames its sender;
+   * The ledger's verdict on blocks that would follow `parent`: the same blocks, each with its proposal and the
+   * configuration that its body brings, if any. Undefined, or a RefusedError or FormatError, drops the append and blames its sender;
    * anything else thrown, or other blocks returned, stops the driver.
    */
   check(blocks: readonly Block[], parent: BlockRef): Promise<readonly Block[] | undefined>
@@ -52,15 +58,18 @@ export type ReadResult =
   | { readonly ok: true; readonly height: number }
   | { readonly ok: false; readonly reason: 'not-leader' | 'not-committed-in-term' | 'deposed' }
 
-interface AppendQueue {
-  waiting: Append[]
+/** What one peer sent, one after the other. */
+interface Queue {
+  readonly from: NodeId
+  readonly waiting: Message[]
   busy: boolean
 }
 
 export class Driver {
   readonly #raft: Raft
   readonly #ports: DriverPorts
-  readonly #queues = new Map<NodeId, AppendQueue>()
+  readonly #appends = new Map<NodeId, Queue>()
+  readonly #signed = new Map<NodeId, Queue>()
   /** Reads that wait for their answer, by the id that Raft knows them by. */
   readonly #reads = new Map<number, (result: ReadResult) => void>()
   #lastRead = 0
@@ -86,6 +95,8 @@ export class Driver {
     | 'needsOpening'
     | 'canPropose'
     | 'canChange'
+    | 'isCertified'
+    | 'certified'
   > {
     return this.#raft
   }
@@ -104,9 +115,11 @@ export class Driver {
 
   /** The link to `id` broke. What came over it and has not been checked yet counts as lost with it. */
   lostLink(id: NodeId): void {
-    const queue = this.#queues.get(id)
-    if (queue !== undefined) queue.waiting.length = 0
-    this.#queues.delete(id)
+    for (const queues of [this.#appends, this.#signed]) {
+      const queue = queues.get(id)
+      if (queue !== undefined) queue.waiting.length = 0
+      queues.delete(id)
+    }
     this.#enter(() => this.#raft.lostLink(id))
   }
 
@@ -115,11 +128,16 @@ export class Driver {
   }
 
   /**
-   * `blocks` are proven committed by a certificate, begin at or below `raft.commit + 1`, and carry their
-   * configurations.
+   * `blocks` are proven committed by a certificate, begin at or below `raft.commit + 1`, and carry their proposals and
+   * configurations; `proof` says so of the last, as the port `isCovered` reads it.
    */
-  install(blocks: readonly Block[]): void {
-    this.#enter(() => this.#raft.install(blocks))
+  install(blocks: readonly Block[], proof: Uint8Array): void {
+    this.#enter(() => this.#raft.install(blocks, proof))
+  }
+
+  /** An admitted entry waits too long under the present leader. */
+  complain(): void {
+    this.#enter(() => this.#raft.complain())
   }
 
   transfer(to?: NodeId): TransferResult {
@@ -140,23 +158,26 @@ export class Driver {
   }
 
   /**
-   * Takes a message from a peer whose identity the link has proven. Appends of one peer are checked and stepped
-   * one after the other; everything else goes straight in, so that a leader's heartbeats are heard while one of
-   * its blocks is being verified. Raft tolerates that overtaking: no other message says where the log ends.
+   * Takes a message from a peer whose identity the link has proven. Appends of one peer are checked and stepped one
+   * after the other, and so are the messages that are signed, and locks, which rest on what was said before them.
+   * Everything else goes straight in, so that a leader's heartbeats are heard while one of its blocks is being
+   * verified. Raft tolerates that overtaking: no other message says where the log ends.
    */
   deliver(from: NodeId, message: Message): void {
-    if (message.kind !== 'append') {
-      this.#step(from, message)
-      return
-    }
-    let queue = this.#queues.get(from)
+    if (message.kind === 'append') this.#enqueue(this.#appends, from, message)
+    else if (isInOrder(message)) this.#enqueue(this.#signed, from, message)
+    else this.#step(from, message)
+  }
+
+  #enqueue(queues: Map<NodeId, Queue>, from: NodeId, message: Message): void {
+    let queue = queues.get(from)
     if (queue === undefined) {
-      queue = { waiting: [], busy: false }
-      this.#queues.set(from, queue)
+      queue = { from, waiting: [], busy: false }
+      queues.set(from, queue)
     }
-    if (queue.waiting.length >= APPENDS_QUEUED_MAX) return
+    if (queue.waiting.length >= QUEUED_MAX) return
     queue.waiting.push(message)
-    if (!queue.busy) void this.#drain(from, queue)
+    if (!queue.busy) void this.#drain(queues, queue)
   }
 
   /** Takes no more work; resolves when what is being written and applied is done. */
@@ -166,19 +187,38 @@ export class Driver {
     await Promise.allSettled([this.#writing, this.#applying])
   }
 
-  async #drain(from: NodeId, queue: AppendQueue): Promise<void> {
+  async #drain(queues: Map<NodeId, Queue>, queue: Queue): Promise<void> {
+    const { from, waiting } = queue
     queue.busy = true
-    for (let append = queue.waiting.shift(); append !== undefined; append = queue.waiting.shift()) {
+    for (let message = waiting.shift(); message !== undefined; message = waiting.shift()) {
       if (this.#stopped) break
       try {
-        const rest = this.#raft.unchecked(append)
-        const checked = rest === undefined ? append : await this.#checked(rest)
-        if (this.#queues.get(from) === queue) this.#step(from, checked)
+        const checked =
+          message.kind === 'append'
+            ? await this.#checkedAppend(from, message)
+            : await this.#proven(from, message)
+        if (checked !== undefined && queues.get(from) === queue) this.#step(from, checked)
       } catch (error) {
         this.#blame(from, error)
       }
     }
     queue.busy = false
+  }
+
+  #checkedAppend(from: NodeId, append: Append): Append | Promise<Append> {
+    const rest = this.#raft.unchecked(from, append)
+    return rest === undefined ? append : this.#checked(rest)
+  }
+
+  /** The message, if its signatures and proofs hold or do not matter. */
+  async #proven(from: NodeId, message: Message): Promise<Message | undefined> {
+    const triage = this.#raft.triage(from, message)
+    if (triage !== 'verify') return triage === 'step' ? message : undefined
+    if ((await judge(this.#raft, this.#ports, from, message)) === 'proven') return message
+    if (message.kind !== 'lead' && message.kind !== 'vote') return undefined
+    // Its voters may be others than those that this log knows of.
+    this.#enter(() => this.#raft.heardOf(message.base.block.height))
+    return undefined
   }
 
   /** The append as the ledger returns it: only what it has checked goes into the log. */
@@ -238,6 +278,7 @@ export class Driver {
           if (this.#stopped) break
         }
         for (const { to, message } of ready.messages) this.#ports.send(to, message)
+        for (const statement of ready.sign) void this.#sign(statement)
         this.#apply(ready.committed)
         this.#raft.advance(ready)
       }
@@ -245,6 +286,15 @@ export class Driver {
       this.#fail(error)
     }
     this.#running = false
+  }
+
+  async #sign(statement: Statement): Promise<void> {
+    try {
+      const signature = await this.#ports.sign(statement)
+      this.#enter(() => this.#raft.signed(statement, signature))
+    } catch (error) {
+      this.#fail(error)
+    }
   }
 
   /** Raft hands out no further blocks before `applied`, so at most one call is under way. */
@@ -274,6 +324,13 @@ export class Driver {
   }
 }
 
-function needsWrite(ready: Ready): boolean {
-  return ready.hardState !== undefined || ready.truncateFrom !== undefined || ready.blocks.length > 0
+function needsWrite({ hardState, truncateFrom, blocks, certified }: Ready): boolean {
+  const marks = [hardState, truncateFrom, certified]
+  return blocks.length > 0 || marks.some((mark) => mark !== undefined)
+}
+
+function isInOrder({ kind }: Message): boolean {
+  return (
+    kind === 'vote' || kind === 'vote-reply' || kind === 'lead' || kind === 'acknowledge' || kind === 'locked'
+  )
 }

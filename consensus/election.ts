@@ -1,16 +1,22 @@
-/** Standing for election and voting (Raft sections 5.2 and 5.4.1; PreVote: thesis 9.6; lease: thesis 6.4.1). */
-import type { Core } from './core.ts'
+/**
+ * Standing for election and voting (Raft section 5.2; PreVote: thesis 9.6; lease: thesis 6.4.1). Votes are signed, and
+ * bind: the voter to one candidate a term, the candidate to the base that its voters have seen the proof of.
+ */
+import { TERM_LEAP_MAX } from './config.ts'
+import { type Core, compareRanks } from './core.ts'
 import { startLeading } from './leader.ts'
-import type { PreVote, PreVoteReply, Vote, VoteReply } from './messages.ts'
+import { refOf } from './log.ts'
+import type { Lead, PreVote, PreVoteReply, Rank, Statement, Vote, VoteReply } from './messages.ts'
 import { tally } from './quorum.ts'
-import type { NodeId } from './types.ts'
+import type { Configuration, NodeId } from './types.ts'
 
-/** A tick of anyone who does not lead: too long without a leader, and whoever may stand does. */
+/** A tick of a server that does not lead: if it may stand, and has been without a leader for too long, it does. */
 export function tickElection(core: Core): void {
   core.electionElapsed++
   if (core.mayStand && core.electionElapsed >= core.electionTimeout) preCampaign(core)
-  else if (core.role === 'pre-candidate' && core.electionElapsed % core.heartbeatTicks === 0)
-    askPreVotes(core)
+  else if (core.electionElapsed % core.heartbeatTicks !== 0) return
+  else if (core.role === 'pre-candidate') askPreVotes(core)
+  else if (core.role === 'candidate') askVotes(core)
 }
 
 /**
@@ -18,73 +24,172 @@ export function tickElection(core: Core): void {
  * from now on, and what is left of our own timeout, drawn at random, is all that we wait before we stand.
  */
 export function lostLink(core: Core, id: NodeId): void {
-  if (core.role === 'follower' && core.leader === id)
-    core.electionElapsed = Math.max(core.electionElapsed, core.electionTicks)
+  if (core.role === 'follower' && core.leader === id) core.endLease()
 }
 
 export function preCampaign(core: Core): void {
   core.becomePreCandidate()
-  core.votes.set(core.id, true)
+  core.standTerm = Math.max(core.term, core.termHeard) + 1
+  core.answers.set(core.id, NO_SIGNATURE)
   askPreVotes(core)
   count(core)
 }
 
-/** Asks again whoever has not answered: those who still heard the leader a moment ago have said nothing. */
+/** Asks again the voters that have not answered: those who still heard the leader a moment ago have said nothing. */
 function askPreVotes(core: Core): void {
-  const { height, term } = core.log.tail
-  const silent = core.voters.filter((voter) => !core.votes.has(voter))
-  core.broadcast(silent, { kind: 'pre-vote', term: core.term + 1, tail: { height, term } })
+  const { term, height } = core.certified.block
+  core.broadcast(silent(core), { kind: 'pre-vote', term: core.standTerm, base: { term, height } })
 }
 
-/** Raises the term and asks for votes. `transfer`: the leader told us to, so voters need not wait for its end. */
-export function campaign(core: Core, transfer: boolean): void {
-  core.becomeCandidate()
-  const { height, term } = core.log.tail
-  core.broadcast(core.voters, { kind: 'vote', term: core.term, tail: { height, term }, transfer })
+function silent(core: Core): NodeId[] {
+  return candidateConfiguration(core).voters.filter((voter) => !core.answers.has(voter))
 }
 
-/** A candidate's own vote is on disk and counts: the only voter may lead from now on, and not before. */
-export function countOwnVote(core: Core): void {
-  if (core.role === 'candidate') vote(core, core.id, true)
+/** A candidate is judged by the configuration of its base: what it holds above, it drops. */
+function candidateConfiguration(core: Core): Configuration {
+  return core.log.configurationAt(core.certified.block.height)
+}
+
+/** Enters the term that it stands in; when that is on the disk and its own vote signed, it asks for those of others. */
+export function campaign(core: Core, term: number): void {
+  core.becomeCandidate(term)
+  core.sign.push({ kind: 'vote', term, candidate: core.id, base: core.certified.block })
+}
+
+function askVotes(core: Core): void {
+  const { candidacy, certified, term } = core
+  if (candidacy === undefined) return
+  core.broadcast(silent(core), { kind: 'vote', term, base: certified, signature: candidacy })
+}
+
+/** Our own vote is signed, and was on the disk before: for ourselves, or for another who waits for it. */
+export function onVoteSigned(core: Core, vote: Statement & { kind: 'vote' }, signature: Uint8Array): void {
+  if (vote.term !== core.term || core.vote?.candidate !== vote.candidate) return
+  if (vote.candidate !== core.id) {
+    core.send(vote.candidate, { kind: 'vote-reply', term: core.term, signature })
+  } else if (core.role === 'candidate') {
+    core.candidacy = signature
+    core.answers.set(core.id, signature)
+    askVotes(core)
+    count(core)
+  }
 }
 
 function count(core: Core): void {
-  const result = tally(core.voters, core.votes)
-  if (result === 'won' && core.role === 'pre-candidate') campaign(core, false)
-  else if (result === 'won') startLeading(core)
-  else if (result === 'lost') core.becomeFollower(core.term, undefined)
+  const result = tally(candidateConfiguration(core), (voter) => {
+    return core.answers.has(voter) ? core.answers.get(voter) !== undefined : undefined
+  })
+  if (result === 'lost') core.becomeFollower(core.term, undefined)
+  else if (result === 'won' && core.role === 'pre-candidate') campaign(core, core.standTerm)
+  else if (result === 'won') startLeading(core, termCertificate(core))
+}
+
+/** The votes that made this server leader; those that come later are added, for servers that know other voters. */
+function termCertificate(core: Core): Lead {
+  const { voters } = candidateConfiguration(core)
+  const votes = [...core.answers].flatMap(([from, signature]) => {
+    return signature && voters.includes(from) ? { from, signature } : []
+  })
+  return { kind: 'lead', term: core.term, leader: core.id, base: core.certified, votes }
 }
 
 /** Grants nothing that must last: a pre-vote binds nobody. */
 export function onPreVote(core: Core, from: NodeId, message: PreVote): void {
-  const granted = !core.listening && message.term > core.term && core.log.isUpToDate(message.tail)
+  if (!heeds(core, from)) return
+  const granted = !core.listening && message.term > core.term && reaches(core, message.base)
   core.send(from, { kind: 'pre-vote-reply', term: granted ? message.term : core.term, granted })
 }
 
-/** One vote a term, first come first served, only for a log at least as up to date as ours. */
+/**
+ * Is a candidacy listened to? Not while a leader is live, unless that has handed over; nor that of a leader which was
+ * complained of; nor for a time if it came to nothing with this candidate lately.
+ */
+export function heeds(core: Core, from: NodeId): boolean {
+  if (core.successor === from) return true
+  if (core.leaderIsLive || core.standings.isShunned(from, core.ticks)) return false
+  return !(core.isSuspect && core.lead?.leader === from)
+}
+
+function reaches(core: Core, base: Rank): boolean {
+  return compareRanks(base, core.rank) >= 0
+}
+
+/**
+ * One vote a term, first come first served, only for a candidate whose base ranks as high as our lock. Its proof and
+ * its signature are verified.
+ */
 export function onVote(core: Core, from: NodeId, message: Vote): void {
-  const free = core.votedFor === undefined && core.leader === undefined
-  const granted = !core.listening && (free || core.votedFor === from) && core.log.isUpToDate(message.tail)
-  if (granted) {
-    core.votedFor = from
-    core.electionElapsed = 0
+  if (message.term > core.term) {
+    if (!heeds(core, from)) return
+    // A single candidacy must not use up the terms there are: one that leaps moves us a part of the way.
+    const term = Math.min(message.term, core.term + TERM_LEAP_MAX)
+    core.becomeFollower(term, undefined)
+    core.standings.heeded(from)
   }
-  core.send(from, { kind: 'vote-reply', term: core.term, granted })
+  const { block } = message.base
+  const { vote } = core
+  const free = vote === undefined && core.lead === undefined
+  const repeats =
+    vote?.candidate === from && vote.base.hash === block.hash && vote.base.height === block.height
+  const granted = !core.listening && message.term === core.term && (free || repeats) && reaches(core, block)
+  if (!granted) {
+    core.send(from, { kind: 'vote-reply', term: core.term, signature: undefined })
+    return
+  }
+  core.vote = { candidate: from, base: refOf(block) }
+  core.electionElapsed = 0
+  core.sign.push({ kind: 'vote', term: core.term, candidate: from, base: core.vote.base })
 }
 
-export function onPreVoteReply(core: Core, from: NodeId, message: PreVoteReply): void {
+export function onPreVoteReply(core: Core, from: NodeId, { term, granted }: PreVoteReply): void {
+  if (!granted) hearTerm(core, term)
   if (core.role !== 'pre-candidate') return
-  if (message.granted && message.term !== core.term + 1) return
-  vote(core, from, message.granted)
+  if (granted) {
+    if (term === core.standTerm) answer(core, from, NO_SIGNATURE)
+  } else if (core.termHeard < core.standTerm) {
+    answer(core, from, undefined)
+  } else {
+    // Refused for the term: at the next heartbeat everyone is asked for a later one.
+    core.standTerm = core.termHeard + 1
+    core.answers = new Map([[core.id, NO_SIGNATURE]])
+  }
 }
 
-export function onVoteReply(core: Core, from: NodeId, message: VoteReply): void {
-  if (core.role === 'candidate') vote(core, from, message.granted)
+export function onVoteReply(core: Core, from: NodeId, { term, signature }: VoteReply): void {
+  if (signature === undefined) hearTerm(core, term)
+  if (term !== core.term) return
+  if (core.role === 'candidate') answer(core, from, signature)
+  else if (core.role === 'leader' && signature !== undefined) addVote(core, from, signature)
+}
+
+/** Somebody's word: it moves no term, but a candidate must stand above the terms of those whose votes it needs. */
+function hearTerm(core: Core, term: number): void {
+  core.termHeard = Math.max(core.termHeard, Math.min(term, core.term + TERM_LEAP_MAX))
 }
 
 /** The first answer of a voter counts; repeated ones are the network's doing. */
-function vote(core: Core, from: NodeId, granted: boolean): void {
-  if (core.votes.has(from)) return
-  core.votes.set(from, granted)
+function answer(core: Core, from: NodeId, signature: Uint8Array | undefined): void {
+  if (core.answers.has(from)) return
+  core.answers.set(from, signature)
   count(core)
 }
+
+function addVote(core: Core, from: NodeId, signature: Uint8Array): void {
+  const { lead } = core
+  if (lead === undefined || lead.votes.some((vote) => vote.from === from)) return
+  if (!core.log.configurationAt(Math.max(lead.base.block.height, core.log.commit)).voters.includes(from))
+    return
+  core.lead = { ...lead, votes: [...lead.votes, { from, signature }] }
+}
+
+/** The certificate of a term, verified: from now on its leader is believed, and nobody else. */
+export function onLead(core: Core, message: Lead): void {
+  if (message.term < core.term || (message.term === core.term && core.lead !== undefined)) return
+  // Its own certificate, after a restart: a leader that has forgotten what it sent leads no more in this term.
+  const leader = message.leader === core.id ? undefined : message.leader
+  core.becomeFollower(message.term, leader)
+  core.lead = message
+  core.standings.elected(message.leader)
+}
+
+const NO_SIGNATURE = new Uint8Array(0)

@@ -1,41 +1,162 @@
-/** Following: taking the leader's blocks, learning what is committed, catching up. */
+/** Following: taking the leader's blocks, acknowledging them, catching up. */
 import { invariant, RefusedError } from '../src/errors.ts'
-import type { Core } from './core.ts'
+import { type Core, compareRanks } from './core.ts'
+import { certify, decide } from './decide.ts'
 import { campaign } from './election.ts'
-import type { Append, Behind, Heartbeat } from './messages.ts'
-import type { Block, NodeId } from './types.ts'
+import { refOf } from './log.ts'
+import type { Append, Behind, Heartbeat, Lead, Statement, TimeoutNow } from './messages.ts'
+import type { Block, Certified, NodeId } from './types.ts'
 
-/** Someone leads this term: whatever we were doing about it ends. */
-export function hearLeader(core: Core, from: NodeId): void {
-  if (core.role === 'leader') {
-    throw new RefusedError('not-permitted', 'The sender claims to lead the term that we lead.', { from })
-  }
-  if (core.role !== 'follower') core.becomeFollower(core.term, from)
-  core.leader = from
-  core.electionElapsed = 0
+/** The leader of the term is heard. That so many have complained of it weighs more. */
+export function hearLeader(core: Core): void {
+  if (!core.isSuspect) core.electionElapsed = 0
 }
 
-export function onAppend(core: Core, from: NodeId, message: Append): void {
+/**
+ * Takes the blocks of an append by the leader of the term. Throws a RefusedError if they contradict what is committed,
+ * what the leader was elected for, or what it sent before: no honest leader sends them.
+ */
+export function onAppend(core: Core, from: NodeId, message: Append, lead: Lead): void {
   const { log, term } = core
   const { prev, blocks } = message
+  checkBuildsOnBase(core, message, lead)
   if (prev.height < log.base.height) {
     // Older than our memory, hence committed: the leader has it too, and everything else that is committed.
     core.send(from, { kind: 'append-reply', term, match: log.commit })
     return
   }
   if (!log.has(prev)) {
-    const hint = log.lastAtOrBelow(prev.height, prev.term)
-    core.send(from, { kind: 'append-reject', term, rejected: prev.height, hint })
+    reject(core, from, prev.height, log.lastAtOrBelow(prev.height, prev.term))
     return
   }
-  log.merge(blocks)
-  const match = prev.height + blocks.length
-  log.commitTo(Math.min(message.commit, match), true)
-  const acknowledged = core.listening ? Math.min(match, log.commit) : match
-  core.send(from, { kind: 'append-reply', term, match: acknowledged })
+  const divergence = log.divergence(blocks)
+  if (divergence !== undefined) {
+    const first = blocks[divergence.at]!
+    if (!fits(core, blocks.slice(divergence.at), lead)) return
+    if (divergence.own !== undefined && !mayReplace(core, first, blocks, lead)) {
+      core.behind = lead.base.block.height
+      reject(core, from, prev.height, refOf(log.at(log.commit)!))
+      return
+    }
+    log.merge(blocks)
+    adoptBase(core, lead)
+    certify(core)
+    decide(core)
+  }
+  reply(core, from, prev.height + blocks.length)
 }
 
-/** Says nothing of the log, so it may overtake appends; the commit height travels with appends alone. */
+function reject(
+  core: Core,
+  to: NodeId,
+  rejected: number,
+  { height, term }: { height: number; term: number },
+): void {
+  core.send(to, { kind: 'append-reject', term: core.term, rejected, hint: { height, term } })
+}
+
+/** Blocks of the term stand above the leader's base and chain on to it; others stand at or below it. */
+function checkBuildsOnBase(core: Core, { term, prev, blocks }: Append, lead: Lead): void {
+  const base = lead.base.block
+  const held = core.log.at(prev.height)
+  if (prev.height > base.height && held?.hash === prev.hash && held.term !== term) {
+    throw new RefusedError('bad-chain', 'Above its base a leader has blocks of its term alone.', {
+      height: prev.height,
+    })
+  }
+  for (const block of blocks) {
+    const ofTerm = block.term === term
+    const facts = { height: block.height, term: block.term, base: base.height, leader: lead.leader }
+    if (ofTerm && block.proposal?.by !== lead.leader) {
+      throw new RefusedError('bad-chain', 'A block of the term is not sealed by its leader.', facts)
+    }
+    if (ofTerm !== block.height > base.height) {
+      throw new RefusedError(
+        'bad-chain',
+        'The blocks do not build on what their leader was elected for.',
+        facts,
+      )
+    }
+    if (block.height === base.height && block.hash !== base.hash) {
+      throw new RefusedError('bad-chain', 'The blocks lead past what their leader was elected for.', facts)
+    }
+    if (block.height === base.height + 1 && block.prev !== base.hash) {
+      throw new RefusedError('bad-chain', 'The first block of the term does not follow the base.', facts)
+    }
+  }
+}
+
+/** Is there room for so much that is not committed, and is one change of the configuration under way at most? */
+function fits(core: Core, fresh: readonly Block[], lead: Lead): boolean {
+  const { log, limits } = core
+  let bytes = 0
+  for (let height = log.commit + 1; height < fresh[0]!.height; height++) bytes += log.at(height)!.body.length
+  for (const { body } of fresh) bytes += body.length
+  if (bytes > limits.appendBytesMax && fresh[0]!.height > log.commit + 1) return false
+  // The leader knows when the one before is committed; here that may take a moment longer.
+  const changes = fresh.some(({ height, configuration }) => configuration && height > lead.base.block.height)
+  return !changes || log.configurationIsCommitted
+}
+
+/**
+ * May the suffix of this log that begins at `first` give way? Not what the leader of this very term sent: it would
+ * contradict itself. What this server is locked on only if the blocks reach the leader's base at once: by then it is
+ * proven that the locked block was not decided (README.md), and until then this server keeps it.
+ */
+function mayReplace(core: Core, first: Block, blocks: readonly Block[], lead: Lead): boolean {
+  const { log, certified, term } = core
+  const own = log.at(first.height)!
+  if (own.term === term) {
+    throw new RefusedError('bad-chain', 'The leader sent another block for this height before.', {
+      height: first.height,
+      held: own.hash,
+      offered: first.hash,
+    })
+  }
+  if (first.height > certified.block.height) return true
+  return first.height > lead.base.block.height || blocks.at(-1)!.height >= lead.base.block.height
+}
+
+/** The base is in the log now: it is the lock, unless this server is locked on a higher block that is still there. */
+function adoptBase(core: Core, { base }: Lead): void {
+  const { log, certified } = core
+  if (!log.has(base.block)) return
+  if (!log.has(certified.block) || compareRanks(base.block, certified.block) > 0) core.lockOn(base)
+}
+
+/**
+ * Acknowledges what the leader's log and ours share up to `match`: by a signed statement if that is a block of the
+ * term which this server has not acknowledged yet, else by a reply that promises nothing.
+ */
+function reply(core: Core, from: NodeId, match: number): void {
+  const { log, term, acknowledged } = core
+  const block = log.at(match)
+  const ofTerm = block !== undefined && block.term === term && match > (acknowledged?.height ?? 0)
+  if (ofTerm && !core.abstains && core.speaksIn(log.configurationAt(match))) {
+    core.sign.push({ kind: 'acknowledgement', term, height: match, hash: block.hash })
+  } else {
+    core.send(from, {
+      kind: 'append-reply',
+      term,
+      match: core.listening ? Math.min(match, log.commit) : match,
+    })
+  }
+}
+
+/** Our acknowledgement is signed, and the block was on the disk before: it is told to everyone. */
+export function onAcknowledgementSigned(
+  core: Core,
+  { term, height, hash }: Statement & { kind: 'acknowledgement' },
+  signature: Uint8Array,
+): void {
+  const { log, acknowledged } = core
+  if (term !== core.term || core.abstains || !log.has({ term, height, hash })) return
+  if (height <= (acknowledged?.height ?? 0)) return
+  core.acknowledged = { height, hash, signature }
+  core.tellAll({ kind: 'acknowledge', term, height, hash, signature })
+}
+
+/** Says nothing of the log, so it may overtake appends. */
 export function onHeartbeat(core: Core, from: NodeId, { round }: Heartbeat): void {
   // A server that may have voted for a newer leader cannot vouch for this one; round 0 confirms no read.
   const confirmed = core.listening ? 0 : round
@@ -47,16 +168,18 @@ export function onBehind(core: Core, message: Behind): void {
   if (message.commit > core.log.commit) core.behind = message.commit
 }
 
-/** The leader wants us to succeed it: stand at once, without asking first. */
-export function onTimeoutNow(core: Core, from: NodeId): void {
-  if (core.role === 'follower' && core.leader === from && core.mayStand) campaign(core, true)
+/** The leader wants to be succeeded: whoever it names stands at once, without asking first, and the others heed it. */
+export function onTimeoutNow(core: Core, { to }: TimeoutNow): void {
+  core.successor = to
+  if (to === core.id && core.role === 'follower' && core.mayStand) campaign(core, core.term + 1)
 }
 
 /**
- * Takes blocks that a certificate proves committed. They must begin at or below `commit + 1` and chain onto
- * what is held; an uncommitted suffix that differs gives way. Throws an InvariantError otherwise.
+ * Takes blocks that a certificate of the ledger proves committed; `certified` is the last of them with that proof.
+ * They must begin at or below `commit + 1` and chain onto what is held; an uncommitted suffix that differs gives way.
+ * Throws an InvariantError otherwise.
  */
-export function install(core: Core, blocks: readonly Block[]): void {
+export function install(core: Core, blocks: readonly Block[], certified: Certified): void {
   const { log } = core
   const last = blocks.at(-1)
   if (last === undefined || last.height <= log.commit) return
@@ -80,17 +203,24 @@ export function install(core: Core, blocks: readonly Block[]): void {
   }
   const above = blocks.filter((block) => block.height > log.commit)
   invariant(above[0]!.prev === log.at(log.commit)!.hash, 'Proven blocks do not link to our chain.')
-  // A log never holds blocks of a term its node has not entered.
+  // A log never holds blocks of a term that its node has not entered.
   if (last.term > core.term) core.becomeFollower(last.term, undefined)
-  // A leader has every committed block: lacking this one, we were deposed. And a candidate must not win with
-  // another log than the one that its voters judged.
-  if (core.role !== 'follower' && !log.has(last)) core.becomeFollower(core.term, undefined)
-  // Queued acknowledgements of a suffix that gave way would no longer be true.
-  if (log.merge(above)) core.outbox = []
-  log.commitTo(last.height, false)
-  // A leader's end is its own affair.
-  if (core.role !== 'leader' && core.role !== 'follower' && !core.mayStand)
+  // A leader has every committed block: lacking this one, we were deposed. And a candidate is bound to a base.
+  const deposed = core.role === 'leader' && !log.has(last)
+  if (deposed || core.role === 'candidate' || core.role === 'pre-candidate') {
     core.becomeFollower(core.term, undefined)
+  }
+  const gaveWay = log.divergence(above)?.own
+  // Another block of this height was acknowledged here, perhaps, in this term. The proven one must not be as well.
+  if (gaveWay?.term === core.term) core.abstains = true
+  log.merge(above)
+  // Queued acknowledgements of a suffix that gave way would no longer be true.
+  if (gaveWay !== undefined)
+    core.outbox = core.outbox.filter(({ message }) => message.kind !== 'append-reply')
+  log.commitTo(last.height)
+  core.stalledTicks = 0
+  if (!log.has(core.certified.block) || compareRanks(last, core.certified.block) > 0) core.lockOn(certified)
+  certify(core)
   if (core.leader !== undefined && core.role === 'follower') {
     core.send(core.leader, { kind: 'append-reply', term: core.term, match: log.commit })
   }

@@ -1,14 +1,15 @@
 /** Leading: proposing, counting acknowledgements, committing, keeping or giving up leadership. */
 import type { Core } from './core.ts'
-import type { AppendReject, AppendReply, HeartbeatReply } from './messages.ts'
-import { majorityHeight } from './quorum.ts'
+import { certify } from './decide.ts'
+import type { AppendReject, AppendReply, HeartbeatReply, Lead } from './messages.ts'
 import { beginRound, confirmReads } from './reads.ts'
 import { compare, replicate, tellBehind } from './replication.ts'
 import type { Block, NodeId, ProposeResult, TransferResult } from './types.ts'
 
-/** The new leader makes itself known; the term opens with the block that its driver proposes next. */
-export function startLeading(core: Core): void {
-  core.becomeLeader()
+/** The new leader shows why it leads; the term opens with the block that its driver proposes next. */
+export function startLeading(core: Core, lead: Lead): void {
+  core.becomeLeader(lead)
+  core.broadcast(core.progress.keys(), lead)
   beginRound(core)
 }
 
@@ -30,11 +31,11 @@ export function tickLeader(core: Core): void {
   }
 }
 
-/** CheckQuorum: a leader that a majority no longer answers must not go on taking entries (thesis 6.2). */
+/** CheckQuorum: a leader that no quorum answers any more must not go on taking entries (thesis 6.2). */
 function hearsQuorum(core: Core): boolean {
-  const heard = core.perVoter(1, ({ active }) => (active ? 1 : 0))
+  const heard = core.reachedByQuorum(1, ({ active }) => (active ? 1 : 0))
   for (const progress of core.progress.values()) progress.active = false
-  return majorityHeight(heard) === 1
+  return heard === 1
 }
 
 /** The reason why no block can be proposed now, or undefined. */
@@ -42,15 +43,14 @@ export function proposeRefusal(core: Core): (ProposeResult & { ok: false })['rea
   if (core.role !== 'leader') return 'not-leader'
   if (core.transfer !== undefined) return 'transferring'
   // The block that opens a term must go in however full the log is: nothing commits before it.
-  const { log } = core
-  if (core.opened && log.tail.height - log.applied >= core.limits.windowBlocks) return 'pipeline-full'
-  return undefined
+  const full = core.log.tail.height - core.log.applied >= core.limits.windowBlocks
+  return core.opened && full ? 'pipeline-full' : undefined
 }
 
 /**
  * The reason why no block with a configuration can be proposed now, or undefined. One change at a time, and
- * only from a leader that knows the last one to be committed: otherwise two leaders could each count a majority
- * that the other's has no member in common with (thesis 4.1, with Ongaro's correction of 2015).
+ * only from a leader that knows the last one to be committed: otherwise two leaders could each count a quorum
+ * that the other's has no honest member in common with (thesis 4.1, with Ongaro's correction of 2015).
  */
 export function changeRefusal(core: Core): (ProposeResult & { ok: false })['reason'] | undefined {
   const reason = proposeRefusal(core)
@@ -66,22 +66,27 @@ export function propose(core: Core, block: Block): ProposeResult {
   if (block.term !== core.term) return { ok: false, reason: 'stale-term' }
   if (block.height !== log.tail.height + 1 || block.prev !== log.tail.hash)
     return { ok: false, reason: 'not-on-tail' }
+  // Followers refuse more: whatever is not committed must fit into one append.
+  const uncommitted = log.uncommittedBytes
+  if (core.opened && uncommitted > 0 && uncommitted + block.body.length > core.limits.appendBytesMax) {
+    return { ok: false, reason: 'pipeline-full' }
+  }
   log.append(block)
   core.opened = true
+  // A quorum of one needs nobody's acknowledgement but the seal.
+  certify(core)
   if (block.configuration !== undefined) core.track(block.height)
   for (const to of core.progress.keys()) replicate(core, to)
   return { ok: true }
 }
 
-export function onAppendReply(core: Core, from: NodeId, message: AppendReply): void {
+export function onAppendReply(core: Core, from: NodeId, { match }: Pick<AppendReply, 'match'>): void {
   const progress = core.progress.get(from)
-  // Whoever has more than we do follows a newer leader; its acknowledgement is not about our log.
-  if (progress === undefined || message.match > core.log.tail.height) return
+  // A server that has more than we do follows a newer leader; its acknowledgement is not about our log.
+  if (progress === undefined || match > core.log.tail.height) return
   progress.active = true
-  const news = progress.acknowledge(message.match)
+  progress.acknowledge(match)
   wake(core, from)
-  if (news) advanceCommit(core)
-  if (core.role !== 'leader') return
   // Also without news: a follower that pulled blocks from others may be ready for more than was ever sent.
   replicate(core, from)
   finishTransfer(core)
@@ -107,7 +112,7 @@ export function onHeartbeatReply(core: Core, from: NodeId, message: HeartbeatRep
   if (message.commit <= core.log.tail.height) progress.atLeast(message.commit)
   wake(core, from)
   if (progress.state === 'catching-up') tellBehind(core, from)
-  else if (progress.match < core.log.tail.height || message.commit < core.log.commit) compare(core, from)
+  else if (progress.match < core.log.tail.height) compare(core, from)
 }
 
 /** A follower that was catching up is within reach of our memory again. */
@@ -118,21 +123,9 @@ function wake(core: Core, from: NodeId): void {
   replicate(core, from)
 }
 
-/**
- * Commits what a majority holds on disk, our own disk counting only for what it has synced, and only if that
- * reaches a block of our own term (Raft section 5.4.2, figure 8).
- */
-export function advanceCommit(core: Core): void {
-  const { log } = core
-  const height = majorityHeight(core.perVoter(log.stable, ({ match }) => match))
-  if (height > log.commit && log.at(height)?.term === core.term) {
-    log.commitTo(height, true)
-    for (const [to, progress] of core.progress) {
-      // Whoever is being sent blocks anyway learns the commit height with them.
-      if (progress.next > log.tail.height) compare(core, to)
-    }
-  }
-  if (!core.isVoter && log.configurationIsCommitted) retire(core)
+/** What a leader does when more is committed: if that is its own removal, it leads no longer. */
+export function afterCommit(core: Core): void {
+  if (core.role === 'leader' && !core.isVoter && core.log.configurationIsCommitted) retire(core)
 }
 
 /**
@@ -140,11 +133,15 @@ export function advanceCommit(core: Core): void {
  * was committed (thesis 4.2.2); now whoever is next must not wait for an election timeout.
  */
 function retire(core: Core): void {
-  // Whoever awaits the answer to earlier blocks has not been told yet, and will not be later.
-  for (const [to, progress] of core.progress) if (progress.next <= core.log.tail.height) compare(core, to)
   const successor = mostUpToDate(core)
-  if (successor !== undefined) core.send(successor, { kind: 'timeout-now', term: core.term })
+  if (successor !== undefined) nameSuccessor(core, successor)
   core.becomeFollower(core.term, undefined)
+}
+
+/** Tells everyone, since they heed no candidacy but this as long as they hear a leader. */
+function nameSuccessor(core: Core, to: NodeId): void {
+  core.successor = to
+  core.broadcast(core.progress.keys(), { kind: 'timeout-now', term: core.term, to })
 }
 
 /** The other voter whose log reaches furthest, among those whose log is known. */
@@ -172,5 +169,5 @@ function finishTransfer(core: Core): void {
   if (transfer === undefined || transfer.told) return
   if (core.progress.get(transfer.to)?.match !== core.log.tail.height) return
   transfer.told = true
-  core.send(transfer.to, { kind: 'timeout-now', term: core.term })
+  nameSuccessor(core, transfer.to)
 }

@@ -4,10 +4,10 @@
  *
  *     base <= applied <= commit <= tail        applied <= handed <= min(commit, stable)
  *
- * `stable` (durable on disk) may lag behind `commit`: a majority of others can commit what our disk is still
+ * `stable` (durable on disk) may lag behind `commit`: a quorum of others can decide what our disk is still
  * writing. Blocks at or below `commit` are never replaced.
  */
-import { InvariantError, invariant, RefusedError } from '../src/errors.ts'
+import { invariant, RefusedError } from '../src/errors.ts'
 import { Configurations } from './configurations.ts'
 import type { Block, BlockRef, Configuration, NodeId, RaftLimits } from './types.ts'
 
@@ -32,8 +32,6 @@ export class Log {
   readonly #configurations: Configurations
   #bytes = 0
   #commit: number
-  /** Commit height learnt from a leader or as a leader, not from `install`: no later leader can lack it. */
-  #ordered: number
   #handed: number
   #applied: number
   #stable: number
@@ -55,7 +53,6 @@ export class Log {
     this.#configurations = new Configurations(configuration, commit)
     for (const block of blocks) if (block.height > commit) this.#configurations.append(block)
     this.#commit = this.#handed = this.#applied = commit
-    this.#ordered = first.height
     this.#stable = this.tail.height
     this.#trim()
   }
@@ -78,6 +75,10 @@ export class Log {
   /** The one to use: the latest in the log, committed or not. */
   get configuration(): Configuration {
     return this.#configurations.latest
+  }
+  /** In force for the block at `height`, which is not below `commit`. */
+  configurationAt(height: number): Configuration {
+    return this.#configurations.at(height)
   }
   mayStand(id: NodeId): boolean {
     return this.#configurations.mayStand(id)
@@ -111,11 +112,6 @@ export class Log {
     return out
   }
 
-  /** Up-to-date rule of Raft section 5.4.1: a later last term wins, then the longer log. */
-  isUpToDate(tail: { height: number; term: number }): boolean {
-    return tail.term > this.tail.term || (tail.term === this.tail.term && tail.height >= this.tail.height)
-  }
-
   /**
    * The highest block, at or below `height`, whose term is not above `term`. It is never below the commit
    * height of a node whose log this is compared with, so it finds the fork in few round trips (one per term).
@@ -136,57 +132,68 @@ export class Log {
     this.#bytes += block.body.length
   }
 
+  /** Bytes of the bodies above the commit height. */
+  get uncommittedBytes(): number {
+    let bytes = 0
+    for (let height = this.#commit + 1; height <= this.tail.height; height++)
+      bytes += this.at(height)!.body.length
+    return bytes
+  }
+
   /**
-   * Merges what a leader sent: blocks already held are skipped, an uncommitted suffix that differs gives way.
-   * The caller has checked that `blocks` chain and that their predecessor is in this log or below its base.
-   * Throws an InvariantError if a block that Raft itself committed would change, and a RefusedError if one
-   * that arrived with a certificate would: then the sender leads a term that a majority has already left.
-   * Says whether a suffix gave way.
+   * The place among `blocks` of the first that this log does not hold, and the block of its own that would give way to
+   * it; undefined if it holds all of them. Throws a RefusedError if that one is committed: no leader that a quorum
+   * elected lacks it.
    */
-  merge(blocks: readonly Block[]): boolean {
-    for (const [i, block] of blocks.entries()) {
+  divergence(blocks: readonly Block[]): { readonly at: number; readonly own: Block | undefined } | undefined {
+    for (const [at, block] of blocks.entries()) {
       if (block.height < this.base.height) continue
       const own = this.at(block.height)
       if (own?.hash === block.hash) continue
-      if (own !== undefined) this.#truncate(block)
-      for (const rest of blocks.slice(i)) this.append(rest)
-      return own !== undefined
+      if (block.height <= this.#commit) {
+        throw new RefusedError('bad-chain', 'The sender contradicts a committed block.', {
+          height: block.height,
+          committed: own?.hash,
+          offered: block.hash,
+          offeredTerm: block.term,
+        })
+      }
+      return { at, own }
     }
-    return false
+    return undefined
   }
 
-  /** Throws if `ref` lies at or below the commit height, is in memory, and is another block there. */
-  assertAgrees(ref: BlockRef): void {
-    const own = this.at(ref.height)
-    if (ref.height > this.#commit || own === undefined || own.hash === ref.hash) return
-    const facts = { height: ref.height, committed: own.hash, offered: ref.hash, offeredTerm: ref.term }
-    if (ref.height <= this.#ordered) throw new InvariantError('A committed block would be replaced.', facts)
-    throw new RefusedError('bad-chain', 'The sender contradicts a block that is proven committed.', facts)
+  /**
+   * Takes blocks that `divergence` has judged: those held are skipped, an uncommitted suffix that differs gives way.
+   * The caller has checked that they chain, and that their predecessor is in this log or below its base.
+   */
+  merge(blocks: readonly Block[]): void {
+    const found = this.divergence(blocks)
+    if (found === undefined) return
+    const rest = blocks.slice(found.at)
+    if (found.own !== undefined) this.truncate(rest[0]!.height)
+    for (const block of rest) this.append(block)
   }
 
-  #truncate(offered: BlockRef): void {
-    this.assertAgrees(offered)
-    invariant(offered.height > this.#commit, 'A committed block would be removed.')
+  /** Drops the blocks at `height` and above; none of them is committed. */
+  truncate(height: number): void {
+    if (height > this.tail.height) return
+    invariant(height > this.#commit, 'A committed block would be removed.', { height, commit: this.#commit })
     const onDisk = Math.max(this.#stable, this.#writing ?? 0)
-    if (offered.height <= onDisk) {
-      this.#truncated = Math.min(this.#truncated ?? offered.height, offered.height)
-    }
-    this.#stable = Math.min(this.#stable, offered.height - 1)
-    this.#configurations.truncate(offered.height)
-    for (const block of this.#blocks.splice(offered.height - this.base.height)) {
-      this.#bytes -= block.body.length
-    }
+    if (height <= onDisk) this.#truncated = Math.min(this.#truncated ?? height, height)
+    this.#stable = Math.min(this.#stable, height - 1)
+    this.#configurations.truncate(height)
+    for (const block of this.#blocks.splice(height - this.base.height)) this.#bytes -= block.body.length
   }
 
-  /** Raises the commit height; lower values are old news. `ordered` says that Raft, not a certificate, told us. */
-  commitTo(height: number, ordered: boolean): void {
+  /** Raises the commit height; lower values are old news. */
+  commitTo(height: number): void {
     invariant(height <= this.tail.height, 'Blocks are committed that this log has lost.', {
       commit: height,
       tail: this.tail.height,
     })
     this.#commit = Math.max(this.#commit, height)
     this.#configurations.commitTo(this.#commit)
-    if (ordered) this.#ordered = Math.max(this.#ordered, height)
   }
 
   hasWrite(): boolean {

@@ -1,30 +1,29 @@
-/** Majorities. Kept apart from the state machine so that they can be compared with a naive twin. */
-import type { NodeId } from './types.ts'
+/** Quorums. Kept apart from the state machine so that they can be compared with a naive twin. */
+import type { Configuration, NodeId } from './types.ts'
 
-/** How many of `voters` make a majority. */
-export function majority(voters: number): number {
-  return Math.floor(voters / 2) + 1
-}
-
-/** The greatest height that a majority of the voters has reached. `heights` holds one number per voter. */
-export function majorityHeight(heights: readonly number[]): number {
+/** The greatest height that `quorum` of the voters have reached. `heights` holds one number per voter. */
+export function quorumHeight(heights: readonly number[], quorum: number): number {
   const descending = [...heights].sort((a, b) => b - a)
-  return descending[majority(descending.length) - 1] ?? 0
+  return descending[quorum - 1] ?? 0
 }
 
-/** Has a majority said yes, can it no longer be reached, or is it still open? Votes of non-voters do not count. */
+/** Has a quorum said yes, can it no longer be reached, or is it still open? Votes of non-voters do not count. */
 export function tally(
-  voters: readonly NodeId[],
-  votes: ReadonlyMap<NodeId, boolean>,
+  { voters, quorum }: Configuration,
+  says: (voter: NodeId) => boolean | undefined,
 ): 'won' | 'lost' | 'open' {
   let yes = 0
   let no = 0
   for (const voter of voters) {
-    const vote = votes.get(voter)
+    const vote = says(voter)
     if (vote === true) yes++
     if (vote === false) no++
   }
-  const needed = majority(voters.length)
-  if (yes >= needed) return 'won'
-  return voters.length - no < needed ? 'lost' : 'open'
+  if (yes >= quorum) return 'won'
+  return voters.length - no < quorum ? 'lost' : 'open'
+}
+
+/** How many voters at least one honest one must be among: one more than the liars that a quorum tolerates. */
+export function oneHonest({ voters, quorum }: Configuration): number {
+  return 2 * quorum - voters.length
 }

@@ -4,21 +4,32 @@
  * give the same results. Not re-entrant; every call is synchronous. See README.md for the order owed.
  */
 import { invariant, RefusedError } from '../src/errors.ts'
-import { TERM_LEAP_MAX } from './config.ts'
+import { ask, onAsk, showTerm, triage } from './asking.ts'
+import { complain, onComplaint, tickStall } from './complaints.ts'
 import { Core } from './core.ts'
+import { lockIsDurable, onAcknowledge, onLocked } from './decide.ts'
 import {
-  countOwnVote,
   lostLink,
+  onLead,
   onPreVote,
   onPreVoteReply,
   onVote,
   onVoteReply,
+  onVoteSigned,
   preCampaign,
   tickElection,
 } from './election.ts'
-import { hearLeader, install, onAppend, onBehind, onHeartbeat, onTimeoutNow } from './follower.ts'
 import {
-  advanceCommit,
+  hearLeader,
+  install,
+  onAcknowledgementSigned,
+  onAppend,
+  onBehind,
+  onHeartbeat,
+  onTimeoutNow,
+} from './follower.ts'
+import {
+  afterCommit,
   changeRefusal,
   onAppendReject,
   onAppendReply,
@@ -29,11 +40,23 @@ import {
   tickLeader,
 } from './leader.ts'
 import { chains, refOf } from './log.ts'
-import type { Append, Message } from './messages.ts'
+import type {
+  Acknowledge,
+  Append,
+  Behind,
+  Heartbeat,
+  Lead,
+  Message,
+  MessageOfTerm,
+  Statement,
+  TimeoutNow,
+} from './messages.ts'
 import { startRead } from './reads.ts'
 import type {
+  Ballot,
   Block,
   BlockRef,
+  Certified,
   Configuration,
   HardState,
   NodeId,
@@ -79,6 +102,10 @@ export class Raft {
   get commit(): number {
     return this.#core.log.commit
   }
+  /** The highest certified block of the log, on which this server is locked, and the proof. */
+  get certified(): Certified {
+    return this.#core.certified
+  }
   /** The cluster as this server sees it: the latest configuration in its log, committed or not. */
   get configuration(): Configuration {
     return this.#core.log.configuration
@@ -86,8 +113,11 @@ export class Raft {
 
   /** One unit of time has passed; how long it is, is the driver's choice. */
   tick(): void {
-    if (this.#core.role === 'leader') tickLeader(this.#core)
-    else tickElection(this.#core)
+    const core = this.#core
+    core.ticks++
+    tickStall(core)
+    if (core.role === 'leader') tickLeader(core)
+    else tickElection(core)
   }
 
   /** Stands for election (asking first, by pre-vote) without waiting for the timeout. No effect on a leader. */
@@ -104,84 +134,108 @@ export class Raft {
   }
 
   /**
-   * Takes a message from `from`, whose identity the link has proven and whose blocks the ledger has checked.
-   * Throws a RefusedError ('not-a-member', 'bad-chain') for what no honest member sends, with nothing changed,
-   * and an InvariantError if the log would have to break a promise: then this node must stop.
+   * Takes a message from `from`, whose identity the link has proven; signatures and proofs in it are verified, and the
+   * blocks of an append checked by the ledger. Throws a RefusedError ('not-a-member', 'not-permitted', 'bad-chain') for
+   * what no honest member sends, with nothing changed.
    */
   step(from: NodeId, message: Message): void {
-    const core = this.#core
     // Not judged by our configuration, which may be old: a newcomer's vote may be needed, and a leader that we
     // do not know yet may be the one to tell us of itself (thesis 4.1).
-    if (from === core.id) throw new RefusedError('not-a-member', 'The sender bears our own name.', { from })
+    if (from === this.id) throw new RefusedError('not-a-member', 'The sender bears our own name.', { from })
     if (message.kind === 'append' && !chains(message.prev, message.blocks, message.term)) {
       throw new RefusedError('bad-chain', 'The blocks of an append do not chain.', { from })
     }
-    const asksForVote = message.kind === 'pre-vote' || message.kind === 'vote'
-    if (message.term > core.term) {
-      const transfer = message.kind === 'vote' && message.transfer
-      if (asksForVote && !transfer && core.leaderIsLive) return
-      const ofFuture = message.kind === 'pre-vote' || (message.kind === 'pre-vote-reply' && message.granted)
-      if (!ofFuture && message.term - core.term > TERM_LEAP_MAX) {
-        core.becomeFollower(core.term + TERM_LEAP_MAX, undefined)
-        return
-      }
-      if (!ofFuture) core.becomeFollower(message.term, undefined)
-    }
-    if (message.term < core.term) this.#answerStale(from, message)
-    else this.#dispatch(from, message)
-  }
-
-  /** Tells the sender of an old term what the term is, where it would otherwise go on asking. */
-  #answerStale(from: NodeId, message: Message): void {
-    const { term, log } = this.#core
-    if (message.kind === 'append' || message.kind === 'heartbeat' || message.kind === 'behind') {
-      this.#core.send(from, { kind: 'heartbeat-reply', term, commit: log.commit, round: 0 })
-    } else if (message.kind === 'pre-vote') {
-      this.#core.send(from, { kind: 'pre-vote-reply', term, granted: false })
-    } else if (message.kind === 'vote') {
-      this.#core.send(from, { kind: 'vote-reply', term, granted: false })
-    }
+    const before = this.#core.log.commit
+    this.#dispatch(from, message)
+    if (this.#core.log.commit > before) afterCommit(this.#core)
   }
 
   #dispatch(from: NodeId, message: Message): void {
     const core = this.#core
-    if (message.kind === 'append' || message.kind === 'heartbeat' || message.kind === 'behind')
-      hearLeader(core, from)
-    switch (message.kind) {
-      case 'pre-vote':
-        onPreVote(core, from, message)
-        break
-      case 'pre-vote-reply':
-        onPreVoteReply(core, from, message)
-        break
-      case 'vote':
-        onVote(core, from, message)
-        break
-      case 'vote-reply':
-        onVoteReply(core, from, message)
-        break
-      case 'append':
-        onAppend(core, from, message)
-        break
-      case 'append-reply':
-        onAppendReply(core, from, message)
-        break
-      case 'append-reject':
-        onAppendReject(core, from, message)
-        break
-      case 'heartbeat':
-        onHeartbeat(core, from, message)
-        break
-      case 'heartbeat-reply':
-        onHeartbeatReply(core, from, message)
-        break
-      case 'behind':
-        onBehind(core, message)
-        break
-      case 'timeout-now':
-        onTimeoutNow(core, from)
-        break
+    if (message.kind === 'pre-vote') onPreVote(core, from, message)
+    else if (message.kind === 'pre-vote-reply') onPreVoteReply(core, from, message)
+    else if (message.kind === 'vote') onVote(core, from, message)
+    else if (message.kind === 'vote-reply') onVoteReply(core, from, message)
+    else if (message.kind === 'lead') onLead(core, message)
+    else if (message.kind === 'ask') onAsk(core, from, message)
+    // Nobody's word raises a term: it takes the certificate, for which we ask; and we show it to those who are late.
+    else if (message.term < core.term) showTerm(core, from)
+    else if (message.term > core.term || core.lead === undefined) ask(core, from)
+    else this.#ofTerm(from, message, core.lead)
+  }
+
+  /** A message of our term, whose leader is proven. */
+  #ofTerm(from: NodeId, message: MessageOfTerm, lead: Lead): void {
+    const core = this.#core
+    if (message.kind === 'acknowledge') this.#onAcknowledge(from, message)
+    else if (message.kind === 'locked') onLocked(core, from, message)
+    else if (message.kind === 'complaint') onComplaint(core, from, message)
+    else if (message.kind === 'append-reply') onAppendReply(core, from, message)
+    else if (message.kind === 'append-reject') onAppendReject(core, from, message)
+    else if (message.kind === 'heartbeat-reply') onHeartbeatReply(core, from, message)
+    else this.#ofLeader(from, message, lead)
+  }
+
+  #onAcknowledge(from: NodeId, message: Acknowledge): void {
+    const core = this.#core
+    onAcknowledge(core, from, message)
+    if (core.log.has(message)) onAppendReply(core, from, { match: message.height })
+  }
+
+  #ofLeader(from: NodeId, message: Append | Heartbeat | Behind | TimeoutNow, lead: Lead): void {
+    const core = this.#core
+    if (from !== lead.leader) {
+      const why = 'The sender does not lead the term that it speaks for.'
+      throw new RefusedError('not-permitted', why, { from, kind: message.kind, term: message.term })
     }
+    if (core.leader === undefined && !core.isSuspect) core.becomeFollower(core.term, from)
+    hearLeader(core)
+    if (message.kind === 'append') onAppend(core, from, message, lead)
+    else if (message.kind === 'heartbeat') onHeartbeat(core, from, message)
+    else if (message.kind === 'behind') onBehind(core, message)
+    else onTimeoutNow(core, message)
+  }
+
+  /** A statement that a Ready asked for is signed. What has become of it meanwhile, is judged now. */
+  signed(statement: Statement, signature: Uint8Array): void {
+    const core = this.#core
+    if (statement.kind === 'vote') onVoteSigned(core, statement, signature)
+    else onAcknowledgementSigned(core, statement, signature)
+  }
+
+  /**
+   * What to do with a message before it is stepped. `verify`: its signatures and proofs first; `step`: it needs no
+   * verification, or is answered whatever they are; `drop`: it would change nothing.
+   */
+  triage(from: NodeId, message: Message): 'verify' | 'step' | 'drop' {
+    return triage(this.#core, from, message)
+  }
+
+  /** An admitted entry waits too long under this leader: tells everyone. */
+  complain(): void {
+    complain(this.#core)
+  }
+
+  /** A proof speaks of a certified block at `height` that cannot be judged here yet. */
+  heardOf(height: number): void {
+    const { log } = this.#core
+    if (height > log.commit) this.#core.behind = height
+  }
+
+  /** The voters and the quorum by which a proof for a block at `height` is judged, as far as this log knows. */
+  configurationFor(height: number): Configuration {
+    return this.#core.log.configurationAt(height)
+  }
+
+  /** Whom this server votes for in its term. */
+  get ballot(): Ballot | undefined {
+    return this.#core.vote
+  }
+
+  /** Is the block this server's lock, or below it on its chain? Then its proof has been verified before. */
+  isCertified(block: BlockRef): boolean {
+    const { log, certified } = this.#core
+    return block.height <= certified.block.height && log.has(block) && log.has(certified.block)
   }
 
   /**
@@ -208,24 +262,25 @@ export class Raft {
   }
 
   /**
-   * Takes blocks that a certificate proves committed, pulled from any peer. They begin at or below
-   * `commit + 1`; blocks already held are skipped; an uncommitted suffix that differs gives way.
+   * Takes blocks that a certificate of the ledger proves committed, pulled from any peer; `proof` says so of the last.
+   * They begin at or below `commit + 1`; blocks already held are skipped; an uncommitted suffix that differs gives way.
    * Throws an InvariantError if they leave a gap, do not link, or contradict a committed block.
    */
-  install(blocks: readonly Block[]): void {
+  install(blocks: readonly Block[], proof: Uint8Array): void {
     const first = blocks[0]
     invariant(
       first === undefined || chains(first, blocks.slice(1), Number.POSITIVE_INFINITY),
       'Proven blocks do not form a chain.',
     )
-    install(this.#core, blocks)
+    const last = blocks.at(-1)
+    if (last) install(this.#core, blocks, { block: refOf(last), proof: { kind: 'ledger', bytes: proof } })
     // What is proven committed may be our own removal.
-    if (this.#core.role === 'leader') advanceCommit(this.#core)
+    afterCommit(this.#core)
   }
 
   /**
    * Asks for a linearizable read; `id` is the caller's, and comes back in `reads` of a Ready, with the height to
-   * wait for before reading. A leader that is deposed before a majority has confirmed it answers without one.
+   * wait for before reading. A leader that is deposed before a quorum has confirmed it answers without one.
    */
   read(id: number): ReadStart {
     return startRead(this.#core, id)
@@ -238,11 +293,13 @@ export class Raft {
 
   /**
    * An append without the blocks that this log already holds, so that only new ones need checking; undefined
-   * if it would be refused or answered whatever its blocks are, and can be stepped unchecked.
+   * if it would be refused or answered whatever its blocks are, and can be stepped unchecked: a sender that is not
+   * proven to lead makes nobody verify blocks.
    */
-  unchecked(message: Append): Append | undefined {
-    const { log, term } = this.#core
-    if (message.term < term || !chains(message.prev, message.blocks, message.term)) return undefined
+  unchecked(from: NodeId, message: Append): Append | undefined {
+    const { log, term, lead } = this.#core
+    if (message.term !== term || lead?.leader !== from) return undefined
+    if (!chains(message.prev, message.blocks, message.term)) return undefined
     if (!log.has(message.prev)) return undefined
     const known = message.blocks.findIndex((block) => !log.has(block))
     if (known === -1) return undefined
@@ -251,11 +308,13 @@ export class Raft {
   }
 
   hasReady(): boolean {
-    const { log, early, outbox, behind, readAnswers } = this.#core
+    const { log, early, outbox, sign, behind, readAnswers, certifiedIsNews } = this.#core
     if (this.#outstanding !== undefined) return false
     return (
       early.length > 0 ||
       outbox.length > 0 ||
+      sign.length > 0 ||
+      certifiedIsNews ||
       behind !== undefined ||
       readAnswers.length > 0 ||
       log.hasWrite() ||
@@ -273,7 +332,9 @@ export class Raft {
       early: core.early,
       hardState: this.#changedHardState(),
       ...core.log.takeWrite(),
+      certified: core.certifiedIsNews ? core.certified : undefined,
       messages: core.outbox,
+      sign: core.takeSign(),
       committed: core.log.takeCommitted(),
       softState: this.#changedSoftState(),
       behind: core.behind,
@@ -281,6 +342,7 @@ export class Raft {
     }
     core.early = []
     core.outbox = []
+    core.certifiedIsNews = false
     core.behind = undefined
     core.readAnswers = []
     this.#hardState = ready.hardState ?? this.#hardState
@@ -294,8 +356,9 @@ export class Raft {
     invariant(this.#outstanding === ready, 'Only the Ready taken last can be advanced.')
     this.#outstanding = undefined
     this.#core.log.written()
-    if (ready.hardState?.term === this.#core.term) countOwnVote(this.#core)
-    if (this.#core.role === 'leader') advanceCommit(this.#core)
+    if (ready.certified === undefined) return
+    lockIsDurable(this.#core, ready.certified)
+    afterCommit(this.#core)
   }
 
   /** The ledger holds all blocks of the last `committed`, the highest being `height`. */
@@ -318,15 +381,17 @@ export class Raft {
       applied: log.applied,
       stable: log.stable,
       tail: this.tail,
+      certified: this.#core.certified.block,
       configuration: log.configuration,
       progress: Object.fromEntries(followers),
     }
   }
 
   #changedHardState(): HardState | undefined {
-    const { term, votedFor } = this.#core
-    const same = term === this.#hardState.term && votedFor === this.#hardState.votedFor
-    return same ? undefined : { term, votedFor }
+    const { term, vote, abstains } = this.#core
+    const last = this.#hardState
+    const same = term === last.term && vote === last.vote && abstains === last.abstains
+    return same ? undefined : { term, vote, abstains }
   }
 
   #changedSoftState(): SoftState | undefined {

@@ -1,11 +1,10 @@
 /**
  * Linearizable reads that write nothing to the log (readIndex, thesis 6.4). A leader may have been deposed
- * without knowing; a round of heartbeats that began after the read was asked for, and that a majority answers,
+ * without knowing; a round of heartbeats that began after the read was asked for, and that a quorum answers,
  * proves that it was not: nobody else can have committed anything that the read would miss. Whoever then waits
  * until the commit height noted with the read is applied, here or on any other server, reads the newest state.
  */
 import type { Core } from './core.ts'
-import { majorityHeight } from './quorum.ts'
 import type { ReadStart } from './types.ts'
 
 /** Every broadcast of heartbeats is a round; the answers name it. */
@@ -47,7 +46,7 @@ function answer(core: Core): void {
   }
 }
 
-/** The newest round that a majority of the voters, this server included if it is one, has answered. */
+/** The newest round that a quorum of the voters, this server included if it is one, has answered. */
 function confirmedRound(core: Core): number {
-  return majorityHeight(core.perVoter(core.round, ({ round }) => round))
+  return core.reachedByQuorum(core.round, ({ round }) => round)
 }

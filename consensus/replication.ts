@@ -12,7 +12,7 @@ export function replicate(core: Core, to: NodeId): void {
   }
 }
 
-/** An append without blocks: tells the commit height, and its answer shows whether an earlier one was lost. */
+/** An append without blocks: its answer shows whether an earlier one was lost. */
 export function compare(core: Core, to: NodeId): void {
   const progress = core.progress.get(to)!
   if (progress.state !== 'catching-up') append(core, to, progress, false)
@@ -27,7 +27,7 @@ function append(core: Core, to: NodeId, progress: Progress, full: boolean): bool
     return false
   }
   const blocks = full ? log.batch(progress.next) : []
-  core.send(to, { kind: 'append', term, prev: refOf(prev), blocks, commit: log.commit })
+  core.send(to, { kind: 'append', term, prev: refOf(prev), blocks })
   const last = blocks.at(-1)
   if (last !== undefined) progress.sent(last.height)
   return true

@@ -2,7 +2,7 @@
  * The words of this layer. The Raft log *is* the block chain: log index = block height, and a block names
  * its predecessor's hash. Genesis (height 0, term 0) is always present and always committed.
  */
-import type { Envelope } from './messages.ts'
+import type { Envelope, Statement } from './messages.ts'
 
 /** A validator's name, as the membership record spells it. */
 export type NodeId = string
@@ -18,8 +18,10 @@ export interface BlockRef {
 
 /** Who is in the cluster. No server is in both lists. */
 export interface Configuration {
-  /** They elect, are elected, and make up the majorities. */
+  /** They elect, are elected, and make up the quorums. */
   readonly voters: readonly NodeId[]
+  /** How many voters elect, certify and decide: more than half. Of any two quorums 2 × quorum − voters are the same. */
+  readonly quorum: number
   /** They receive and answer everything, but count for nothing and never stand (thesis 4.2.1). */
   readonly learners: readonly NodeId[]
 }
@@ -34,12 +36,53 @@ export interface Block extends BlockRef {
    * there when it checks the block: it is not on the wire, and a decoded block has none yet.
    */
   readonly configuration?: Configuration
+  /** Who proposed it, and the signature of that, which stands in `body`. Not on the wire either. */
+  readonly proposal?: Proposal
+}
+
+export interface Proposal {
+  readonly by: NodeId
+  /** The seal, as it stands in the body; opaque to Raft. */
+  readonly seal: Uint8Array
+}
+
+/** A signature by a voter; what it covers, the place where it stands says. */
+export interface Signed {
+  readonly from: NodeId
+  readonly signature: Uint8Array
+}
+
+/**
+ * Why a block is certified. `acknowledgements`: its seal, which counts as its proposer's, and those of other voters,
+ * a quorum together. `ledger`: a certificate of the ledger that covers it, opaque to Raft. `genesis`: it is block 0.
+ */
+export type Proof =
+  | {
+      readonly kind: 'acknowledgements'
+      readonly seal: Uint8Array
+      readonly acknowledgements: readonly Signed[]
+    }
+  | { readonly kind: 'ledger'; readonly bytes: Uint8Array }
+  | { readonly kind: 'genesis' }
+
+/** A block that no other can take the place of within its term, and the proof of that. */
+export interface Certified {
+  readonly block: BlockRef
+  readonly proof: Proof
+}
+
+/** What a vote is for: a candidate, and the block that it is bound to build on. */
+export interface Ballot {
+  readonly candidate: NodeId
+  readonly base: BlockRef
 }
 
 /** What must be on disk before any message of this term leaves (Raft figure 2, "persistent state"). */
 export interface HardState {
   readonly term: number
-  readonly votedFor: NodeId | undefined
+  readonly vote: Ballot | undefined
+  /** Proven blocks have replaced one of this term, so nothing more is acknowledged in it. */
+  readonly abstains: boolean
 }
 
 export type Role = 'follower' | 'pre-candidate' | 'candidate' | 'leader'
@@ -53,7 +96,7 @@ export interface SoftState {
 export interface RaftLimits {
   /** Blocks that a leader may have proposed and not yet applied; bounds memory and what a crash can undo. */
   readonly windowBlocks: number
-  /** Bytes of block bodies in one append. A single larger block still travels, alone. */
+  /** Bytes of block bodies in one append, and of all blocks that are not committed. */
   readonly appendBytesMax: number
   readonly appendBlocksMax: number
   /** Appends with blocks that may be unanswered per follower. */
@@ -71,8 +114,8 @@ export interface RaftConfig {
    */
   readonly configuration: Configuration
   /**
-   * This server may have forgotten what it promised: its disk was lost, or is an old copy. It follows, but gives
-   * no vote, never stands, and acknowledges nothing that is not committed anyway, so that nobody counts on it.
+   * This server may have forgotten what it promised: its disk was lost, or is an old copy. It follows, but it signs
+   * nothing, never stands, and is locked on nothing, so that nobody counts on it.
    */
   readonly listening?: boolean
   /** Shortest time without a leader, in ticks, before a node stands; the longest is just under twice that. */
@@ -87,13 +130,15 @@ export interface RaftConfig {
    * and the height up to which blocks are known to be committed and have been applied.
    */
   readonly log: { readonly blocks: readonly Block[]; readonly commit: number }
+  /** The highest certified block of the log; below `log.commit` only in a store that never had a proof of it. */
+  readonly certified: Certified
   readonly limits: RaftLimits
 }
 
 /**
  * Work that Raft hands to its driver. The order owed: send `early` at any time; make `hardState`,
- * `truncateFrom` and `blocks` durable in one atomic step; then send `messages`, start applying `committed`;
- * then `advance(ready)`. Fields that ask for nothing are undefined or empty.
+ * `truncateFrom`, `blocks` and `certified` durable in one atomic step; then send `messages`, begin to sign `sign`,
+ * start applying `committed`; then `advance(ready)`. Fields that ask for nothing are undefined or empty.
  */
 export interface Ready {
   /** The leader's own messages: they rest on a term and vote long on disk, so they need not wait. */
@@ -102,8 +147,12 @@ export interface Ready {
   /** Blocks at this height and above are on disk (or on their way) and must go, before `blocks` are written. */
   readonly truncateFrom: number | undefined
   readonly blocks: readonly Block[]
+  /** The lock: the highest certified block, with its proof. */
+  readonly certified: Certified | undefined
   /** Must not leave before everything above is durable. */
   readonly messages: readonly Envelope[]
+  /** To be signed, and no sooner either; the signatures come back by `signed`. */
+  readonly sign: readonly Statement[]
   /** Newly committed and already durable; acknowledge with `applied(height)` when the ledger has them. */
   readonly committed: readonly Block[]
   readonly softState: SoftState | undefined
@@ -113,7 +162,7 @@ export interface Ready {
   readonly reads: readonly ReadAnswer[]
 }
 
-/** Whoever has applied `height` may answer the read `id`. Undefined: deposed before a majority confirmed. */
+/** A server that has applied `height` may answer the read `id`. Undefined: deposed before a quorum confirmed. */
 export interface ReadAnswer {
   readonly id: number
   readonly height: number | undefined
@@ -156,6 +205,8 @@ export interface Status {
   /** Height up to which blocks are durable here. */
   readonly stable: number
   readonly tail: BlockRef
+  /** The highest certified block, on which this server is locked. */
+  readonly certified: BlockRef
   /** The latest in the log, committed or not. */
   readonly configuration: Configuration
   /** Empty unless this node leads. */

@@ -1,0 +1,97 @@
+/**
+ * When a block is certified, and when it is decided: the rules that safety rests on, in one place (README.md,
+ * "Why two conflicting blocks are never decided").
+ *
+ *   certified  a quorum acknowledges it in its own term. An honest voter acknowledges one block for each height of a
+ *              term, all on one chain. So no other block of the term can be certified at this height.
+ *   locked     a voter has the certified block and the certificate on its disk. It votes for no candidate whose base
+ *              ranks lower.
+ *   decided    a quorum is locked on it, in one term. So nobody without it is elected any more.
+ */
+import { type Core, compareRanks } from './core.ts'
+import { refOf } from './log.ts'
+import type { Acknowledge, Locked } from './messages.ts'
+import type { Block, Certified, NodeId } from './types.ts'
+
+/** An acknowledgement of this term, its signature verified if it is above the lock; by a voter, or one to come. */
+export function onAcknowledge(core: Core, from: NodeId, { height, hash, signature }: Acknowledge): void {
+  const { block } = core.certified
+  if (block.term === core.term && height <= block.height) return
+  const ofHeight = core.acknowledgements.get(height) ?? new Map()
+  core.acknowledgements.set(height, ofHeight)
+  if (!ofHeight.has(from)) ofHeight.set(from, { hash, signature })
+  certify(core)
+}
+
+/** The log has grown, or more is acknowledged: locks this server on the highest block that is certified now. */
+export function certify(core: Core): void {
+  const { log, term, certified } = core
+  for (let height = log.tail.height; height > log.commit; height--) {
+    const block = log.at(height)!
+    if (block.term !== term || compareRanks(block, certified.block) <= 0) return
+    const acknowledgements = acknowledgedBy(core, block)
+    if (acknowledgements === undefined || block.proposal === undefined) continue
+    const { seal } = block.proposal
+    core.lockOn({ block: refOf(block), proof: { kind: 'acknowledgements', seal, acknowledgements } })
+    forget(core)
+    if (core.speaksIn(log.configurationAt(height))) {
+      core.tellAll({ kind: 'locked', term, height, hash: block.hash })
+    }
+    return
+  }
+}
+
+/** As many acknowledgements as make a quorum with the proposer's seal, if it is a voter; undefined if there are fewer. */
+function acknowledgedBy(core: Core, { height, hash, proposal }: Block) {
+  const { voters, quorum } = core.log.configurationAt(height)
+  const sealed = proposal !== undefined && voters.includes(proposal.by) ? 1 : 0
+  const found = []
+  for (const [from, { hash: said, signature }] of core.acknowledgements.get(height) ?? []) {
+    if (found.length === quorum - sealed) break
+    if (said === hash && from !== proposal?.by && voters.includes(from)) found.push({ from, signature })
+  }
+  return found.length === quorum - sealed ? found : undefined
+}
+
+/** What lies at or below a certified block of the term needs no acknowledgements any more. */
+function forget(core: Core): void {
+  for (const height of core.acknowledgements.keys()) {
+    if (height <= core.certified.block.height) core.acknowledgements.delete(height)
+  }
+}
+
+/** A server says what it is locked on, in this term. */
+export function onLocked(core: Core, from: NodeId, { term, height, hash }: Locked): void {
+  if (height <= (core.locks.get(from)?.height ?? 0)) return
+  core.locks.set(from, { term, height, hash })
+  decide(core)
+}
+
+/** The lock is on the disk: from now on this server counts as locked on it. */
+export function lockIsDurable(core: Core, lock: Certified): void {
+  const { block } = lock
+  if (lock === core.certified) core.lockIsDurable = true
+  if (block.term !== core.term || !core.speaksIn(core.log.configurationAt(block.height))) return
+  core.locks.set(core.id, block)
+  decide(core)
+}
+
+/**
+ * Commits the highest block that a quorum is locked on, in this term, or on one above it. Locks of two terms never
+ * count together: between them another leader may have been elected who lacks the block.
+ */
+export function decide(core: Core): void {
+  const { log, term } = core
+  const matched = [...core.locks].filter(
+    ([, ref]) => ref.height > log.commit && log.has(ref) && log.at(ref.height)!.term === term,
+  )
+  const heights = matched.map(([, { height }]) => height).sort((a, b) => b - a)
+  for (const height of heights) {
+    const { voters, quorum } = log.configurationAt(height)
+    const locked = matched.filter(([id, ref]) => ref.height >= height && voters.includes(id))
+    if (locked.length < quorum) continue
+    log.commitTo(height)
+    core.stalledTicks = 0
+    return
+  }
+}

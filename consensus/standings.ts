@@ -1,0 +1,60 @@
+/**
+ * Who has led or stood in vain lately, as this server saw it, and for how long it heeds no candidacy of theirs. So a
+ * validator that is elected and orders nothing, or that only raises terms, is passed over longer each time, and the
+ * others come to lead. It is nobody's promise: it is kept in memory, and it fades.
+ */
+import type { NodeId } from './types.ts'
+
+/** Doublings: a candidate in vain may be one of two that split the votes, so it waits for less. */
+const CANDIDATE_DOUBLINGS_MAX = 3
+const LEADER_DOUBLINGS_MAX = 8
+
+interface Standing {
+  /** Terms in a row that came to nothing, as candidate and as leader. */
+  candidacies: number
+  leaderships: number
+  shunnedUntil: number
+}
+
+export class Standings {
+  readonly #electionTicks: number
+  readonly #of = new Map<NodeId, Standing>()
+  /** Whose term this is, as far as this server has to do with it. */
+  #present: { readonly id: NodeId; leads: boolean } | undefined
+
+  constructor(electionTicks: number) {
+    this.#electionTicks = electionTicks
+  }
+
+  /** This server has entered a term because of this candidacy. */
+  heeded(id: NodeId): void {
+    this.#present = { id, leads: false }
+  }
+
+  /** It has seen that `id` was elected. */
+  elected(id: NodeId): void {
+    this.#present = { id, leads: true }
+  }
+
+  /** Another term begins. `well`: in the one that ends something was committed, and nobody complained. */
+  ended(well: boolean, now: number): void {
+    const present = this.#present
+    this.#present = undefined
+    if (present === undefined) return
+    if (well) {
+      this.#of.delete(present.id)
+      return
+    }
+    const standing = this.#of.get(present.id) ?? { candidacies: 0, leaderships: 0, shunnedUntil: 0 }
+    this.#of.set(present.id, standing)
+    // A first candidacy in vain costs nothing: votes are split now and then.
+    let doublings: number
+    if (present.leads) doublings = Math.min(++standing.leaderships, LEADER_DOUBLINGS_MAX)
+    else doublings = Math.min(standing.candidacies++, CANDIDATE_DOUBLINGS_MAX)
+    if (doublings > 0) standing.shunnedUntil = now + this.#electionTicks * 2 ** doublings
+  }
+
+  isShunned(id: NodeId, now: number): boolean {
+    return now < (this.#of.get(id)?.shunnedUntil ?? 0)
+  }
+}
