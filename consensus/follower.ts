@@ -1,10 +1,10 @@
 /** Following: taking the leader's blocks, acknowledging them, catching up. */
 import { invariant, RefusedError } from '../src/errors.ts'
 import { type Core, compareRanks } from './core.ts'
-import { certify, decide } from './decide.ts'
+import { certify, decide, onAcknowledge } from './decide.ts'
 import { campaign } from './election.ts'
 import { refOf } from './log.ts'
-import type { Append, Behind, Heartbeat, Lead, Statement, TimeoutNow } from './messages.ts'
+import type { Acknowledge, Append, Behind, Heartbeat, Lead, Statement, TimeoutNow } from './messages.ts'
 import type { Block, Certified, NodeId } from './types.ts'
 
 /** The leader of the term is heard. That so many have complained of it weighs more. */
@@ -153,7 +153,9 @@ export function onAcknowledgementSigned(
   if (term !== core.term || core.abstains || !log.has({ term, height, hash })) return
   if (height <= (acknowledged?.height ?? 0)) return
   core.acknowledged = { height, hash, signature }
-  core.tellAll({ kind: 'acknowledge', term, height, hash, signature })
+  const message: Acknowledge = { kind: 'acknowledge', term, height, hash, signature }
+  core.tellAll(message)
+  onAcknowledge(core, core.id, message)
 }
 
 /** Says nothing of the log, so it may overtake appends. */

@@ -2,13 +2,12 @@
  * Whether what a message claims is proven: signatures, certificates of blocks and of terms. The counting is done here;
  * whose signature it is, and whether it verifies, the ledger says.
  */
-import { RefusedError } from '../src/errors.ts'
 import type { Acknowledge, Lead, Message, Statement, Vote, VoteReply } from './messages.ts'
 import type { Ballot, BlockRef, Certified, Configuration, NodeId, Signed } from './types.ts'
 
 export interface ProofPorts {
-  /** Whether the signature is `by`'s, on the statement; undefined if the ledger does not know a key of that name. */
-  verify(by: NodeId, statement: Statement, signature: Uint8Array): Promise<boolean | undefined>
+  /** Whether the signature is `by`'s, on the statement, by the key that is in force for it. */
+  verify(by: NodeId, statement: Statement, signature: Uint8Array): Promise<boolean>
   /** Who has sealed the block: the name in its seal, if the seal is this block's and its signature verifies. */
   sealer(block: BlockRef, seal: Uint8Array): Promise<NodeId | undefined>
   /** Is it block 0 of this ledger? */
@@ -28,10 +27,7 @@ interface Judges {
 /** `unproven`: nothing is wrong with the sender, but it takes blocks that are not here yet to judge it. */
 export type Judgement = 'proven' | 'unproven'
 
-/**
- * Judges what `Raft.triage` wants verified. Throws a RefusedError `bad-signature` for a statement of the sender's own
- * whose signature is not its own.
- */
+/** Judges what `Raft.triage` wants verified. */
 export async function judge(
   raft: Judges,
   ports: ProofPorts,
@@ -70,21 +66,17 @@ async function judgeReply(
   return (await isOwn(ports, from, statement, message.signature)) ? 'proven' : 'unproven'
 }
 
-/** The signature of a statement that the sender makes itself. */
-async function isOwn(
+/**
+ * The signature of a statement that the sender makes itself. If it does not verify, the sender may have keys that this
+ * server has not heard of yet, so nobody is blamed.
+ */
+function isOwn(
   ports: ProofPorts,
   from: NodeId,
   statement: Statement,
   signature: Uint8Array,
 ): Promise<boolean> {
-  const verified = await ports.verify(from, statement, signature)
-  if (verified === false) {
-    throw new RefusedError('bad-signature', 'A statement is not signed by its sender.', {
-      from,
-      kind: statement.kind,
-    })
-  }
-  return verified === true
+  return ports.verify(from, statement, signature)
 }
 
 async function judgeAcknowledge(ports: ProofPorts, from: NodeId, message: Acknowledge): Promise<Judgement> {
@@ -133,5 +125,5 @@ async function countsAsQuorum(
   const verified = await Promise.all(
     claimed.map(([from, signature]) => ports.verify(from, statement, signature)),
   )
-  return already + verified.filter((result) => result === true).length >= quorum
+  return already + verified.filter(Boolean).length >= quorum
 }

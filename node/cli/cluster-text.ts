@@ -30,9 +30,7 @@ export function obstacles(
     return apart === undefined ? [] : [`${node.name} is ${apart}`]
   })
   const present = length - away.length
-  const majority = Math.floor(length / 2) + 1
   const who = `of ${counted(length, 'validator')} ${present} can take part: ${away.join(', ')}.`
-  if (present < majority) return [`Nothing can be ordered: that takes ${majority}, and ${who}`]
-  if (present < cosigners) return [`Nothing can become final: that takes ${cosigners}, and ${who}`]
+  if (present < cosigners) return [`Nothing can be ordered: that takes ${cosigners}, and ${who}`]
   return leader === undefined ? ['There is no leader at the moment; an election takes a few seconds.'] : []
 }

@@ -216,7 +216,7 @@ export class Certifier {
     if (!ahead || ahead.checkpoint.size > this.newestToSign) return
     this.#ahead = undefined
     try {
-      await this.#judge(ahead.note)
+      await this.judge(ahead.note)
     } catch (error) {
       this.#ports.logger.warn(
         { error: errorMessage(error) },
@@ -251,13 +251,14 @@ export class Certifier {
 
   /** Takes a whole certificate from a peer. Throws ProofError or FormatError if it does not satisfy the policy. */
   async receiveCertificate(note: string): Promise<Checkpoint> {
-    const checkpoint = await this.#judge(note)
+    const checkpoint = await this.judge(note)
     this.#show(checkpoint, parseNote(note).signatures)
     this.#enqueue(() => this.#adopt(checkpoint, note))
     return checkpoint
   }
 
-  async #judge(note: string): Promise<Checkpoint> {
+  /** The checkpoint of a certificate. Throws ProofError or FormatError if it does not satisfy the policy of its size. */
+  async judge(note: string): Promise<Checkpoint> {
     const { origin, suite } = this.#ports
     const { size } = parseCheckpoint(parseNote(note).text)
     const { checkpoint } = await verifyCertificate(suite, this.policyAt(size), note)

@@ -10,7 +10,7 @@ import type { Network } from '../net/network.ts'
 import type { AppliedBlock, LedgerStore } from '../store/ledger-store.ts'
 import type { Certifier } from './certifier.ts'
 import { type EvidenceCollector, forked } from './evidence.ts'
-import { decodeSyncAnswer, encodeSyncRequest, proveCommitted } from './sync.ts'
+import { decodeSyncAnswer, encodeCovering, encodeSyncRequest, proveCommitted } from './sync.ts'
 import type { Unapplied } from './unapplied.ts'
 
 const REQUEST_TIMEOUT_MS = 10_000
@@ -40,6 +40,8 @@ interface Part {
   readonly certificate: string
   readonly checkpoint: Checkpoint
   readonly blocks: readonly AppliedBlock[]
+  /** Of the last block's seal in the certified tree. */
+  readonly path: readonly Uint8Array[]
 }
 
 function lastHeight(part: Part | undefined): number | undefined {
@@ -180,11 +182,11 @@ export class Puller {
     }
     const blocks: AppliedBlock[] = []
     for (const block of proven) blocks.push(await unapplied.read(block))
-    return { peer, certificate: answer.certificate, checkpoint, blocks }
+    return { peer, certificate: answer.certificate, checkpoint, blocks, path: answer.path }
   }
 
   /** Checks the blocks, signatures included, and hands them to Raft when the part before is applied. */
-  async #take({ peer, certificate, blocks: all }: Part): Promise<void> {
+  async #take({ peer, certificate, blocks: all, path }: Part): Promise<void> {
     const { driver, store, unapplied } = this.#ports
     const blocks = all.filter(({ block }) => block.seal.height > store.tip.height)
     const seal = blocks[0]?.block.seal
@@ -194,7 +196,8 @@ export class Puller {
     if (seal.height === store.tip.height + 1 && parent !== store.tip.hash) await this.#stop(peer, certificate)
     const checked = await unapplied.checkProven(parent, blocks)
     await this.#appliedTo(seal.height - 1)
-    if (!this.#stopped) driver.install(checked)
+    const last = blocks.at(-1)!.block.leaves.at(-1)!
+    if (!this.#stopped) driver.install(checked, encodeCovering({ certificate, seal: last, path }))
   }
 
   /** Waits until this block is applied, or the node stops. */

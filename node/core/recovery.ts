@@ -106,7 +106,11 @@ export class Recovery {
     const { term, tail } = own()
     if (this.ahead.length > 0) return undefined
     const answers = [...this.#answers.values()]
-    return { term: Math.max(term, tail.term, ...answers.map((answer) => answer.term)), votedFor: name }
+    return {
+      term: Math.max(term, tail.term, ...answers.map((answer) => answer.term)),
+      vote: { candidate: name, base: { ...tail, hash: '' } },
+      abstains: true,
+    }
   }
 
   async #ask(peer: string): Promise<void> {

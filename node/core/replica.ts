@@ -9,7 +9,7 @@
 import { DEFAULT_LIMITS } from '../../consensus/config.ts'
 import { Driver, type Write } from '../../consensus/driver.ts'
 import { Raft } from '../../consensus/raft.ts'
-import type { BlockRef, HardState, Block as RaftBlock, SoftState } from '../../consensus/types.ts'
+import type { BlockRef, Certified, HardState, Block as RaftBlock, SoftState } from '../../consensus/types.ts'
 import { decodeMessage, encodeMessage } from '../../consensus/wire.ts'
 import { toHex, utf8 } from '../../src/bytes.ts'
 import { keyId } from '../../src/crypto/keys.ts'
@@ -17,7 +17,8 @@ import type { Signer } from '../../src/crypto/suite.ts'
 import { errorCode, FormatError, invariant, type QatError } from '../../src/errors.ts'
 import type { Entry } from '../../src/ledger/entry.ts'
 import type { Membership } from '../../src/ledger/membership.ts'
-import { decodeEntryBundle } from '../../src/merkle/tiles.ts'
+import { leafHash } from '../../src/merkle/hash.ts'
+import { decodeEntryBundle, encodeEntryBundle } from '../../src/merkle/tiles.ts'
 import type { Clock } from '../clock.ts'
 import type { VerifyLanes } from '../crypto/verify-queue.ts'
 import type { Logger } from '../logger.ts'
@@ -30,6 +31,7 @@ import type { EvidenceCollector } from './evidence.ts'
 import { admitForwarded } from './forwarded.ts'
 import { decodeRefusals, encodeRefusals, Forwarding, type Refusal, refusalError } from './forwarding.ts'
 import { Gossip } from './gossip.ts'
+import { Patience } from './patience.ts'
 import { PendingEntries } from './pending-entries.ts'
 import { POOL_ENTRIES_MAX, type Pool } from './pool.ts'
 import { Proposer } from './proposer.ts'
@@ -38,6 +40,7 @@ import { answerRead, isReadRequest, Reads } from './reads.ts'
 import { encodePromises, isPromisesRequest, Recovery } from './recovery.ts'
 import { type Standing, standingOf } from './standing.ts'
 import { Standstill } from './standstill.ts'
+import { certifiedByLedger, Statements } from './statements.ts'
 import { answerSync, decodeSyncRequest, encodeSyncAnswer } from './sync.ts'
 import { configurationOf, Unapplied } from './unapplied.ts'
 import { ValidatorClocks } from './validator-clocks.ts'
@@ -105,6 +108,7 @@ export class Replica {
   readonly #unapplied: Unapplied
   readonly #admission: Admission
   readonly #forwarding: Forwarding
+  readonly #patience: Patience
   readonly #proposer: Proposer
   readonly #puller: Puller
   #sequence: number
@@ -123,7 +127,20 @@ export class Replica {
     this.#sequence = this.membership.sequence
     this.#logEnd = parts.logEnd
     unapplied.follow(() => parts.raft.tail.hash)
+    const statements = new Statements({
+      store,
+      unapplied,
+      certifier,
+      suite: suites.urgent,
+      nodeKey,
+      evidence: ports.evidence,
+    })
     this.driver = new Driver(parts.raft, {
+      sign: (statement) => statements.sign(statement),
+      verify: (by, statement, signature) => statements.verify(by, statement, signature),
+      sealer: (block, seal) => statements.sealer(block, seal),
+      isGenesis: (block) => statements.isGenesis(block),
+      isCovered: (block, bytes) => statements.isCovered(block, bytes),
       persist: (write) => this.#persist(write),
       send: (to, message) => void network.send(to, FRAME.raft, encodeMessage(message)),
       check: (blocks, parent) => this.#check(blocks, parent),
@@ -138,6 +155,18 @@ export class Replica {
     })
     this.#admission = new Admission(store, pool, suites.ordinary, (learner) => this.#mayPromote(learner))
     this.#forwarding = new Forwarding(pool, network, clock)
+    this.#patience = new Patience({
+      pool,
+      clock,
+      show: (entries) => this.#show(entries),
+      complain: () => {
+        logger.warn(
+          { leader: this.#leader },
+          'the leader lets entries wait too long: this node complains of it',
+        )
+        this.driver.complain()
+      },
+    })
     this.#proposer = new Proposer({
       name,
       keyid: keyId(nodeKey.publicKey),
@@ -186,12 +215,12 @@ export class Replica {
         if (this.driver.raft.needsOpening) this.#proposer.kick()
       },
     })
-    const voters = () => this.driver.raft.configuration.voters
+    const configuration = () => this.driver.raft.configuration
     this.#clocks = new ValidatorClocks({
       name,
       clock,
       skewMs: store.genesis.parameters.limits.clockSkewMs,
-      voters,
+      voters: () => configuration().voters,
       announcements: () => this.gossip.announcements(),
     })
     this.reads = new Reads({
@@ -209,7 +238,7 @@ export class Replica {
       clock,
       logger,
       leader: () => this.#leader,
-      voters,
+      configuration,
       clocks: this.#clocks,
     })
     this.recovery =
@@ -277,6 +306,7 @@ export class Replica {
       random: ports.random,
       hardState: await store.hardState(),
       log: { blocks, commit: store.tip.height },
+      certified: await highestCertified(store, certifier),
       limits: { ...DEFAULT_LIMITS, windowBlocks: WINDOW_BLOCKS },
     })
     const own = { node: ports.nodeKey.publicKey, cosigner: cosigner.publicKey }
@@ -303,7 +333,10 @@ export class Replica {
       clock.every(TICK_MS, () => this.driver.tick()),
       clock.every(ANNOUNCE_MS, () => this.#announce()),
       clock.every(ANNOUNCE_MS, () => this.standstill.look()),
-      clock.every(ANNOUNCE_MS / 2, () => this.#forwarding.resend()),
+      clock.every(ANNOUNCE_MS / 2, () => {
+        this.#forwarding.resend()
+        this.#patience.look()
+      }),
       // A round that lost a message is repeated, so that an idle cluster still ends with everything final.
       clock.every(ANNOUNCE_MS / 2, () => {
         if (this.driver.raft.role === 'leader' || this.certifier.boundaryDue) this.certifier.propose()
@@ -395,11 +428,11 @@ export class Replica {
 
   // ---- Raft's ports
 
-  async #persist({ hardState, truncateFrom, blocks }: Write): Promise<void> {
+  async #persist(write: Write): Promise<void> {
     const { store, metrics } = this.#ports
+    const { truncateFrom, blocks } = write
     const end = metrics.persistSeconds.startTimer()
-    const truncate = truncateFrom === undefined ? undefined : { from: truncateFrom, logEnd: this.#logEnd }
-    await store.persist(hardState, truncate, blocks)
+    await store.persist(write, this.#logEnd)
     this.#logEnd = blocks.at(-1)?.height ?? (truncateFrom === undefined ? this.#logEnd : truncateFrom - 1)
     end()
   }
@@ -423,6 +456,7 @@ export class Replica {
     this.#unapplied.prune()
     const entries = applied.flatMap((block) => block.entries)
     await this.#pending.recorded(entries)
+    this.#patience.ordered(entries)
     metrics.entriesApplied.inc(entries.length)
     if (store.members.newest !== newest) {
       this.#pending.sift()
@@ -453,6 +487,7 @@ export class Replica {
     metrics.term.set(this.driver.raft.term)
     logger.info({ role, leader, term: this.driver.raft.term }, 'role changed')
     this.#forwarding.follow(leader === name ? undefined : leader)
+    this.#patience.follow(leader === name ? undefined : leader)
     // The opening block is due as soon as this call has returned to Raft.
     if (role === 'leader') this.#ports.clock.soon(() => this.#proposer.kick())
     // A new leader must know the others' clocks.
@@ -492,9 +527,36 @@ export class Replica {
   frame(from: string, kind: FrameKind, bytes: Uint8Array): void {
     if (this.#stopped || this.standing === 'outside') return
     try {
-      if (kind === FRAME.raft) this.driver.deliver(from, decodeMessage(bytes))
-      else if (kind === FRAME.forward)
+      if (kind === FRAME.raft) {
+        const m = decodeMessage(bytes)
+        if (process.env.QDBG && !m.kind.startsWith('heartbeat'))
+          console.log(
+            Date.now() % 100000,
+            this.#ports.name,
+            'from',
+            from,
+            m.kind,
+            m.term,
+            JSON.stringify({
+              h: (m as any).height,
+              hash: (m as any).hash?.slice(0, 6),
+              match: (m as any).match,
+              b: (m as any).blocks?.length,
+              prev: (m as any).prev?.height,
+              k: (m as any).knowsLeader,
+              gr: (m as any).granted,
+              base: (m as any).base?.block?.height ?? (m as any).base,
+            }),
+            'me',
+            this.driver.raft.term,
+            this.driver.raft.tail.height,
+            this.driver.raft.commit,
+            this.driver.raft.certified.block.height,
+          )
+        this.driver.deliver(from, m)
+      } else if (kind === FRAME.forward)
         void this.#onForwarded(from, decodeEntryBundle(bytes, POOL_ENTRIES_MAX))
+      else if (kind === FRAME.late) void this.#onLate(from, decodeEntryBundle(bytes, POOL_ENTRIES_MAX))
       else if (kind === FRAME.cosignature) void this.#onCosignature(from, bytes)
       else for (const refusal of decodeRefusals(bytes)) this.#onRefusal(from, refusal)
     } catch (error) {
@@ -542,9 +604,38 @@ export class Replica {
     }
   }
 
+  /** To the other validators: the leader lets these wait. */
+  #show(entries: readonly Entry[]): void {
+    const { network, name } = this.#ports
+    const bytes = encodeEntryBundle(entries.map((entry) => entry.bytes))
+    for (const peer of this.driver.raft.configuration.voters) {
+      if (peer !== name) network.send(peer, FRAME.late, bytes)
+    }
+  }
+
+  /** Entries that wait too long at another node: from now on they wait here, too. */
+  async #onLate(from: string, leaves: readonly Uint8Array[]): Promise<void> {
+    const { network, pool, onFatal } = this.#ports
+    try {
+      await admitForwarded(this.#admission, leaves, () => this.#proposer.kick())
+      for (const leaf of leaves) {
+        const entry = pool.get(toHex(leafHash(leaf)))
+        if (entry && this.driver.raft.role !== 'leader') this.#forwarding.add(entry)
+      }
+    } catch (error) {
+      if (error instanceof FormatError) network.misbehaved(from, error.code)
+      else onFatal(error)
+    }
+  }
+
+  /**
+   * The leader says why it will not order an entry. What this node can see for itself it sees when it has applied as
+   * much, and nobody's word is taken for it. Whether a learner has caught up, the leader alone knows.
+   */
   #onRefusal(from: string, refusal: Refusal): void {
     const entry = this.#ports.pool.get(refusal.id)
-    if (from === this.#leader && entry) this.#pending.drop(entry, refusalError(refusal))
+    if (from !== this.#leader || !entry || refusal.code !== 'not-caught-up') return
+    this.#pending.drop(entry, refusalError(refusal))
   }
 
   /**
@@ -558,6 +649,16 @@ export class Replica {
     if (known === undefined || !known.active || known.state !== 'replicate') return false
     return tail.height - known.match <= PROMOTION_LAG_BLOCKS
   }
+}
+
+/**
+ * The lock on the disk, or the newest certificate of the ledger if that reaches further: a store that was put back from
+ * a backup, or pulled together from others, has no lock yet.
+ */
+async function highestCertified(store: LedgerStore, { note, size }: Certifier): Promise<Certified> {
+  const lock = await store.certified()
+  const covered = await certifiedByLedger(store, note, size)
+  return covered && covered.block.height > lock.block.height ? covered : lock
 }
 
 interface Opened {

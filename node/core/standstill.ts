@@ -3,6 +3,7 @@
  * cosignatures it takes are there. A change of membership is the hard case, because its own checkpoint is certified
  * by the validators before it.
  */
+import type { Configuration } from '../../consensus/types.ts'
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../logger.ts'
 import type { Network } from '../net/network.ts'
@@ -19,8 +20,8 @@ export interface StandstillPorts {
   readonly clock: Pick<Clock, 'elapsed'>
   readonly logger: Logger
   readonly leader: () => string | undefined
-  /** Names of those who elect a leader. */
-  readonly voters: () => readonly string[]
+  /** Those who elect a leader, and how many of them that takes. */
+  readonly configuration: () => Pick<Configuration, 'voters' | 'quorum'>
   /** Whose clock is wrong, which may be why. */
   readonly clocks: Pick<ValidatorClocks, 'note'>
 }
@@ -60,10 +61,9 @@ export class Standstill {
 
   #leaderless(): string {
     const { name, network } = this.#ports
-    const voters = this.#ports.voters()
+    const { voters, quorum: needed } = this.#ports.configuration()
     const reached = network.peers().filter((peer) => voters.includes(peer))
     const count = reached.length + (voters.includes(name) ? 1 : 0)
-    const needed = Math.floor(voters.length / 2) + 1
     const who = `this node reaches ${reached.length > 0 ? reached.join(', ') : 'none of the others'}`
     const advice = count < needed ? 'Start those that are down, or mend the network.' : 'See their logs.'
     return `Nobody leads, so nothing is ordered. That takes ${needed} of ${voters.length} validators; ${who}. ${advice}`

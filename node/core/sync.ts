@@ -9,7 +9,13 @@ import { Writer } from '../../src/codec/writer.ts'
 import { ProofError } from '../../src/errors.ts'
 import { count, fields, parseJson } from '../../src/json.ts'
 import { type Block, decodeBlock } from '../../src/ledger/block.ts'
-import { BLOCK_BYTES_MAX, HASH_BYTES, NOTE_BYTES_MAX, PROOF_HASHES_MAX } from '../../src/limits.ts'
+import {
+  BLOCK_BYTES_MAX,
+  ENTRY_BYTES_MAX,
+  HASH_BYTES,
+  NOTE_BYTES_MAX,
+  PROOF_HASHES_MAX,
+} from '../../src/limits.ts'
 import { verifyInclusion } from '../../src/merkle/verify.ts'
 import type { Checkpoint } from '../../src/notes/checkpoint.ts'
 import { parseCheckpoint } from '../../src/notes/checkpoint.ts'
@@ -100,6 +106,29 @@ export async function answerFrom(
 ): Promise<SyncAnswer> {
   const before = await store.facts(Math.max(from, 1) - 1)
   return answerSync(store, newest, { from, certified: before?.size ?? 0 })
+}
+
+/** What shows that a certificate of the ledger covers a block: the note, the block's seal, and the path of its leaf. */
+export interface Covering {
+  readonly certificate: string
+  readonly seal: Uint8Array
+  readonly path: readonly Uint8Array[]
+}
+
+/** Certificate (blob), seal (blob), audit path (count u16, hashes of 32 bytes): a proof of kind `ledger`. */
+export function encodeCovering({ certificate, seal, path }: Covering): Uint8Array {
+  const writer = new Writer().blob(utf8(certificate)).blob(seal).u16(path.length)
+  for (const hash of path) writer.bytes(hash)
+  return writer.finish()
+}
+
+export function decodeCovering(bytes: Uint8Array): Covering {
+  const reader = new Reader(bytes)
+  const certificate = fromUtf8(reader.blob(NOTE_BYTES_MAX))
+  const seal = reader.blob(ENTRY_BYTES_MAX)
+  const path = Array.from({ length: reader.count(PROOF_HASHES_MAX) }, () => reader.bytes(HASH_BYTES).slice())
+  reader.end()
+  return { certificate, seal, path }
 }
 
 /**

@@ -230,10 +230,11 @@ function known(block: Block, entries: readonly Entry[], state: ChainState, prove
 }
 
 /** Who takes part in ordering. A node that was just removed goes on listening, so that it learns of that. */
-export function configurationOf({ validators, learners, leaving }: Membership): Configuration {
+export function configurationOf({ validators, learners, leaving, cosigners }: Membership): Configuration {
   const names = learners.map(({ name }) => name)
   return {
     voters: validators.map(({ name }) => name),
+    quorum: cosigners,
     learners: leaving === undefined ? names : [...names, leaving],
   }
 }

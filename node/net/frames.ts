@@ -1,8 +1,8 @@
 /** Sizes and protocol names of the direct streams. */
-import { BLOCK_BYTES_MAX } from '../../src/limits.ts'
+import { MESSAGE_BYTES_MAX } from '../../consensus/wire.ts'
 
-/** A frame carries at most one full block, or as many small ones, with a little around them. */
-export const FRAME_BYTES_MAX = BLOCK_BYTES_MAX + 65_536
+/** The longest frame is an append: a full block, those that open terms above it, and the heads of all. */
+export const FRAME_BYTES_MAX = MESSAGE_BYTES_MAX + 1
 
 /** A request is small; an answer is one frame at most. */
 export const REQUEST_BYTES_MAX = 65_536

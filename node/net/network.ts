@@ -5,7 +5,7 @@
 import type { PublicKey } from '../../src/crypto/suite.ts'
 
 /** Frames on the persistent direct stream between two validators. Numbers go on the wire: never reuse one. */
-export const FRAME = { raft: 1, forward: 2, forwardReply: 3, cosignature: 4 } as const
+export const FRAME = { raft: 1, forward: 2, forwardReply: 3, cosignature: 4, late: 5 } as const
 export type FrameKind = (typeof FRAME)[keyof typeof FRAME]
 
 /** What travels by gossip. */

@@ -11,6 +11,7 @@ import { type BackupReader, BackupWriter } from './backup-file.ts'
 import { ChainWalk } from './chain-walk.ts'
 import type { AppliedBlock } from './derived.ts'
 import type { LedgerStore } from './ledger-store.ts'
+import { NO_HARD_STATE } from './records.ts'
 import { StoreError } from './store-error.ts'
 import { SyncWalk } from './sync-walk.ts'
 
@@ -99,7 +100,7 @@ export async function readBackup(
     throw new FormatError('truncated', 'The backup ends before the tree that its last certificate is about.')
   }
   // Raft's term is never below that of a block in its log.
-  await store.persist({ term: store.tip.term, votedFor: undefined }, undefined, [])
+  await store.put({ hardState: { ...NO_HARD_STATE, term: store.tip.term } })
   return { ...summary(walk), bytes: reader.size }
 }
 

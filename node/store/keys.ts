@@ -20,7 +20,7 @@
 import { u64, utf8 } from '../../src/bytes.ts'
 import { sha256 } from '../../src/crypto/hash.ts'
 
-export const STORE_VERSION = 3
+export const STORE_VERSION = 4
 
 /**
  * All but `certificate` and `recovering` are there from the first write on, so that one which is absent is lost:
@@ -29,8 +29,10 @@ export const STORE_VERSION = 3
 export const META = {
   /** STORE_VERSION and the genesis block hash, JSON. */
   version: key('M', utf8('version')),
-  /** Raft's term and vote, JSON. */
+  /** Raft's term, vote and abstention, JSON. */
   hardState: key('M', utf8('hard-state')),
+  /** The highest certified block of the log, on which this node is locked, with its proof: bytes as in a message. */
+  certified: key('M', utf8('certified')),
   /** Height and hash of the last block there is, applied or not: u64, 32 bytes. */
   logEnd: key('M', utf8('log-end')),
   /** Height of the last applied block, u64. */

@@ -2,7 +2,9 @@
  * Everything a node keeps on disk: Raft's state and log, the applied chain, the tree, the indexes. Raft's log
  * and the chain are the same blocks, written once; applying a block adds what makes it findable and provable.
  */
-import type { HardState, Block as RaftBlock } from '../../consensus/types.ts'
+import type { Write } from '../../consensus/driver.ts'
+import { refOf } from '../../consensus/log.ts'
+import type { Certified, HardState, Block as RaftBlock } from '../../consensus/types.ts'
 import { fromU64, fromUtf8, toHex, utf8 } from '../../src/bytes.ts'
 import { invariant } from '../../src/errors.ts'
 import { type Block, decodeBlock } from '../../src/ledger/block.ts'
@@ -98,7 +100,8 @@ export class LedgerStore {
       [{ block: genesis.block, entries: [] }],
       [
         records.versionWrite(genesis.block.id),
-        records.hardStateWrite({ term: 0, votedFor: undefined }),
+        records.hardStateWrite(records.NO_HARD_STATE),
+        records.certifiedWrite({ block: refOf(toRaftBlock(genesis.block)), proof: { kind: 'genesis' } }),
         records.cosignedWrite(records.NOTHING_COSIGNED),
         ...blockWrites([genesis.block]),
         ...(fresh ? [] : [records.recoveringWrite({ without: [] })]),
@@ -157,23 +160,29 @@ export class LedgerStore {
     return records.readHardState(await this.#kv.get(META.hardState))
   }
 
+  /** The highest certified block of the log, and its proof. */
+  async certified(): Promise<Certified> {
+    return records.readCertified(await this.#kv.get(META.certified))
+  }
+
   /** Raft's `persist`: one batch, on disk when the promise resolves. `logEnd` is the last height there was. */
-  async persist(
-    hardState: HardState | undefined,
-    truncate: { from: number; logEnd: number } | undefined,
-    blocks: readonly RaftBlock[],
-  ): Promise<void> {
+  async persist({ hardState, truncateFrom, blocks, certified }: Write, logEndBefore: number): Promise<void> {
     const batch: KvWrite[] = []
     if (hardState) batch.push(records.hardStateWrite(hardState))
-    if (truncate) {
-      invariant(truncate.from > this.#tip.height, 'A committed block would be truncated.', { ...truncate })
-      for (let height = truncate.from; height <= truncate.logEnd; height++)
-        batch.push({ key: blockKey(height) })
+    if (certified) batch.push(records.certifiedWrite(certified))
+    if (truncateFrom !== undefined) {
+      invariant(truncateFrom > this.#tip.height, 'A committed block would be truncated.', { truncateFrom })
+      for (let height = truncateFrom; height <= logEndBefore; height++) batch.push({ key: blockKey(height) })
     }
     for (const block of blocks) batch.push({ key: blockKey(block.height), value: block.body })
-    const logEnd = blocks.at(-1)?.height ?? (truncate && truncate.from - 1)
+    const logEnd = blocks.at(-1)?.height ?? (truncateFrom === undefined ? undefined : truncateFrom - 1)
     if (logEnd !== undefined) batch.push(records.logEndWrite(logEnd))
     if (batch.length > 0) await this.#kv.write(batch, true)
+  }
+
+  /** Blocks that are not applied yet, and what Raft remembers beside them, as they come from elsewhere than from Raft. */
+  async put(write: Partial<Write>): Promise<void> {
+    await this.persist({ ...NOTHING, ...write }, this.#tip.height)
   }
 
   /** Raft's log as it stands on disk, from `height` to its end. */
@@ -409,6 +418,8 @@ export class LedgerStore {
   }
 }
 
+const NOTHING: Write = { hardState: undefined, truncateFrom: undefined, blocks: [], certified: undefined }
+
 const NO_BLOCK: BlockFacts = {
   height: -1,
   term: 0,
@@ -450,6 +461,7 @@ function leavesOf(bytes: Uint8Array, { height, hash }: BlockFacts): Uint8Array[]
 
 /** The block as Raft sees it. */
 export function toRaftBlock(block: Block): RaftBlock {
-  const { height, term, previous } = block.seal
-  return { height, term, hash: block.id, prev: toHex(previous), body: block.bytes }
+  const { height, term, previous, proposer } = block.seal
+  const proposal = { by: proposer, seal: block.leaves.at(-1)! }
+  return { height, term, hash: block.id, prev: toHex(previous), body: block.bytes, proposal }
 }

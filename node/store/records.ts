@@ -1,8 +1,9 @@
 /** The single records of a store (META in keys.ts): what stands in each, and how it is written and read. */
-import type { HardState } from '../../consensus/types.ts'
+import type { Ballot, Certified, HardState } from '../../consensus/types.ts'
+import { decodeCertified, encodeCertified } from '../../consensus/wire.ts'
 import { concat, fromU64, fromUtf8, u64 } from '../../src/bytes.ts'
-import { errorMessage } from '../../src/errors.ts'
-import { array, canonicalJson, count, fields, parseCanonicalJson, text } from '../../src/json.ts'
+import { errorMessage, FormatError } from '../../src/errors.ts'
+import { array, canonicalJson, count, fields, type Json, parseCanonicalJson, text } from '../../src/json.ts'
 import { HASH_BYTES, VALIDATORS_MAX } from '../../src/limits.ts'
 import { parseCheckpoint } from '../../src/notes/checkpoint.ts'
 import { parseNote } from '../../src/notes/note.ts'
@@ -69,23 +70,51 @@ function wrongVersion(version: unknown): StoreError {
   )
 }
 
-// ---- hard state: JSON {term, votedFor}
+// ---- hard state: JSON {term, vote: null or {candidate, base: {height, term, hash}}, abstains}
 
-export function hardStateWrite({ term, votedFor }: HardState): KvWrite {
-  return { key: META.hardState, value: canonicalJson({ term, votedFor: votedFor ?? null }) }
+export const NO_HARD_STATE: HardState = { term: 0, vote: undefined, abstains: false }
+
+export function hardStateWrite({ term, vote, abstains }: HardState): KvWrite {
+  const { candidate, base } = vote ?? {}
+  const ballot = candidate !== undefined && base ? { candidate, base: { ...base } } : null
+  return { key: META.hardState, value: canonicalJson({ term, vote: ballot, abstains }) }
 }
 
 export function readHardState(bytes: Uint8Array | undefined): HardState {
   return record(bytes, "Raft's term and vote", (found) => {
-    const { term, votedFor } = fields(parseCanonicalJson(found, RECORD_BYTES_MAX), 'The hard state', [
-      'term',
-      'votedFor',
-    ])
+    const names = ['term', 'vote', 'abstains']
+    const state = fields(parseCanonicalJson(found, RECORD_BYTES_MAX), 'The hard state', names)
+    if (typeof state.abstains !== 'boolean')
+      throw new FormatError('bad-field', '"abstains" is true or false.')
     return {
-      term: count(term, '"term"'),
-      votedFor: votedFor === null ? undefined : text(votedFor, '"votedFor"', 255),
+      term: count(state.term, '"term"'),
+      vote: state.vote === null ? undefined : readBallot(state.vote),
+      abstains: state.abstains,
     }
   })
+}
+
+function readBallot(value: Json | undefined): Ballot {
+  const { candidate, base } = fields(value, 'The vote', ['candidate', 'base'])
+  const { height, term, hash } = fields(base, 'The base of the vote', ['height', 'term', 'hash'])
+  return {
+    candidate: text(candidate, '"candidate"', 255),
+    base: {
+      height: count(height, '"height"'),
+      term: count(term, '"term"'),
+      hash: text(hash, '"hash"', 2 * HASH_BYTES),
+    },
+  }
+}
+
+// ---- certified: the block and its proof, as in a message
+
+export function certifiedWrite(certified: Certified): KvWrite {
+  return { key: META.certified, value: encodeCertified(certified) }
+}
+
+export function readCertified(bytes: Uint8Array | undefined): Certified {
+  return record(bytes, 'The highest certified block', decodeCertified)
 }
 
 // ---- cosigned: size u64, root; size 0 if there is none

@@ -194,7 +194,7 @@ async function restoreLog({ raw, store }: RepairTask, walk: ChainWalk): Promise<
     kept.push(taken.applied)
   }
   const blocks = kept.map(({ block }) => toRaftBlock(block))
-  if (blocks.length > 0) await store.persist(undefined, undefined, blocks)
+  if (blocks.length > 0) await store.put({ blocks })
   return blocks.length
 }
 
@@ -202,8 +202,8 @@ async function restoreLog({ raw, store }: RepairTask, walk: ChainWalk): Promise<
 async function restorePromises({ store }: RepairTask, anchors: Anchors, term: number): Promise<boolean> {
   const { cosigned, hardState: known } = anchors
   // Raft's term is never below that of a block in its log.
-  const raised = known && known.term >= term ? known : { term, votedFor: undefined }
-  await store.persist(raised, undefined, [])
+  const raised = known && known.term >= term ? known : { ...records.NO_HARD_STATE, term }
+  await store.put({ hardState: raised })
   if (!cosigned) return known !== undefined
   const facts = await store.factsAtSize(cosigned.size)
   const fits = facts !== undefined && equalBytes(facts.root, cosigned.root)

@@ -48,8 +48,8 @@ export async function writeHistory(options: HistoryOptions): Promise<number> {
   const kv = await openLevel(join(proposer.dir, FILES.store))
   try {
     const store = await LedgerStore.open(kv, genesis)
-    // All have voted for the proposer, and have cosigned the end: so what one store promises all may.
-    await store.persist({ term: TERM, votedFor: proposer.name }, undefined, [])
+    // All have cosigned the end, so what one store promises all may.
+    await store.put({ hardState: { term: TERM, vote: undefined, abstains: true } })
     let written: Promise<void> = Promise.resolve()
     for (let done = 0; done < entries; ) {
       const count = Math.min(blockEntries, entries - done)

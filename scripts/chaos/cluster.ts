@@ -38,7 +38,7 @@ export class ChaosCluster {
   readonly policy: string
   /** Key of a submitter who may log anything. */
   readonly signer: Signer
-  /** As many as an entry needs to become final: a majority orders it, this many cosign it. */
+  /** As many as it takes to elect, order and cosign. */
   readonly quorum: number
 
   private constructor(devnet: Devnet, network: PrivateNetwork | undefined, policy: string, signer: Signer) {

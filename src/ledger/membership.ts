@@ -74,7 +74,9 @@ export function membershipOf(
   if (validators.length === 0 || nodes.length > VALIDATORS_MAX) {
     throw bad(`A ledger has at least one validator, and at most ${VALIDATORS_MAX} with its learners.`)
   }
-  if (cosigners < 1 || cosigners > validators.length) throw bad('More cosigners are asked for than exist.')
+  if (cosigners > validators.length) throw bad('More cosigners are asked for than exist.')
+  // They elect and decide as well: two halves could each go a way of its own.
+  if (2 * cosigners <= validators.length) throw bad('More than half of the validators must cosign.')
   if (adminQuorum < 1 || adminQuorum > admins.length) throw bad('More admins are asked for than exist.')
   // Nobody could ever change anything again.
   if (adminQuorum > ENVELOPE_SIGNATURES_MAX) {

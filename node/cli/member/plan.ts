@@ -63,7 +63,7 @@ export function memberNamed({ members }: Membership, name: string): Member {
 /** How many validators may be down while entries still become final. */
 export function crashesTolerated({ validators, cosigners }: Membership): number {
   const { length } = validators
-  return length - Math.max(cosigners, majorityOf(length))
+  return length - cosigners
 }
 
 /** What the admin should have thought of; empty for a change that touches neither validators nor quorums. */
@@ -75,15 +75,10 @@ export function warningsOf({ before, after }: Plan): string[] {
   if (votes && crashesTolerated(after) === 0) {
     warnings.push('No validator may fail: while one of them is down, nothing becomes final.')
   }
-  if (votes && 2 * cosigners <= n) {
-    warnings.push(
-      `${cosigners} of ${n} cosigners is no majority: two groups of validators could each certify a history ` +
-        'of its own, and no signature would show who lied.',
-    )
-  } else if (votes && cosigners < defaultCosigners(n)) {
+  if (votes && cosigners < defaultCosigners(n)) {
     warnings.push(
       `${cosigners} of ${n} cosigners is less than the default of ${defaultCosigners(n)}: fewer lying validators ` +
-        'suffice to certify two histories.',
+        'can divide the ledger.',
     )
   }
   const signatures = adminQuorum !== before.adminQuorum || admins.length !== before.admins.length
@@ -104,14 +99,7 @@ export function standstill({ before, after }: Plan, online: ReadonlySet<string>)
   const up = names.filter((name) => online.has(name)).length
   const down = names.filter((name) => !online.has(name))
   const left = `Of ${counted(names.length, 'validator')} only ${up} would be online (not ${down.join(', ')})`
-  const majority = majorityOf(names.length)
-  if (up < majority) return `${left}, and ordering needs ${majority}.`
-  if (up < after.cosigners) return `${left}, and certificates need ${after.cosigners}.`
-  return undefined
-}
-
-function majorityOf(validators: number): number {
-  return Math.floor(validators / 2) + 1
+  return up < after.cosigners ? `${left}, and the ledger needs ${after.cosigners} to go on.` : undefined
 }
 
 /** A node keeps the kind it has: only a promotion makes a validator. */

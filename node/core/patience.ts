@@ -1,0 +1,88 @@
+/**
+ * Whether the leader orders what it should. A node that waits too long for an entry shows it to the other validators,
+ * so that they wait for it as well, and then complains; enough complaints change the leader (consensus/complaints.ts).
+ * What counts as long is judged for each submitter: under load everyone waits, but nobody is passed over.
+ */
+import type { Entry } from '../../src/ledger/entry.ts'
+import type { Clock } from '../clock.ts'
+import type { Pool } from './pool.ts'
+
+/** How long none of a submitter's entries may be ordered while some wait, and how long a single one may wait. */
+const STARVING_MS = 10_000
+const WAITING_MS = 60_000
+/** What so many other entries at this node may add to that: a few times what ordering them takes. */
+const MS_PER_ENTRY = 3
+/** Entries that are shown to the others under one leader: one would be enough. */
+const SHOWN_MAX = 64
+
+export interface PatiencePorts {
+  readonly pool: Pick<Pool, 'values' | 'size' | 'get'>
+  readonly clock: Pick<Clock, 'elapsed'>
+  /** Shows entries to the other validators. */
+  readonly show: (entries: readonly Entry[]) => void
+  /** Tells the other validators that this leader does not do its work. */
+  readonly complain: () => void
+}
+
+export class Patience {
+  readonly #ports: PatiencePorts
+  /** When each waiting entry was first seen by `look`. */
+  readonly #since = new Map<string, number>()
+  /** When an entry of each submitter that has some waiting was last ordered. */
+  readonly #orderedAt = new Map<string, number>()
+  /** Ids of what the others were shown under this leader. */
+  readonly #shown = new Set<string>()
+  #leader: string | undefined
+  #leaderSince = 0
+
+  constructor(ports: PatiencePorts) {
+    this.#ports = ports
+  }
+
+  /** Under a new leader everyone waits anew. */
+  follow(leader: string | undefined): void {
+    if (leader === this.#leader) return
+    this.#leader = leader
+    this.#leaderSince = this.#ports.clock.elapsed()
+    this.#shown.clear()
+  }
+
+  /** These stand in applied blocks. */
+  ordered(entries: readonly Entry[]): void {
+    const now = this.#ports.clock.elapsed()
+    for (const entry of entries) this.#orderedAt.set(submitterOf(entry), now)
+  }
+
+  /** Called now and then. */
+  look(): void {
+    const { pool, clock, show, complain } = this.#ports
+    const now = clock.elapsed()
+    for (const id of this.#since.keys()) if (!pool.get(id)) this.#since.delete(id)
+    const submitters = new Set<string>()
+    const late: Entry[] = []
+    let tooLate = false
+    const more = MS_PER_ENTRY * pool.size
+    for (const entry of pool.values()) {
+      const submitter = submitterOf(entry)
+      submitters.add(submitter)
+      const since = Math.max(this.#since.get(entry.id) ?? now, this.#leaderSince)
+      if (!this.#since.has(entry.id)) this.#since.set(entry.id, now)
+      const starvingMs = now - Math.max(since, this.#orderedAt.get(submitter) ?? 0)
+      const share = Math.max(starvingMs / (STARVING_MS + more), (now - since) / (WAITING_MS + more))
+      if (share >= 0.5 && !this.#shown.has(entry.id)) late.push(entry)
+      if (share >= 1) tooLate = true
+    }
+    for (const submitter of this.#orderedAt.keys())
+      if (!submitters.has(submitter)) this.#orderedAt.delete(submitter)
+    if (this.#leader === undefined) return
+    const shown = late.slice(0, SHOWN_MAX - this.#shown.size)
+    for (const { id } of shown) this.#shown.add(id)
+    if (shown.length > 0) show(shown)
+    if (tooLate) complain()
+  }
+}
+
+/** By the first signature: a submitter has one key. */
+function submitterOf({ envelope }: Entry): string {
+  return envelope.signatures[0]?.keyid ?? ''
+}

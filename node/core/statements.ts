@@ -1,0 +1,148 @@
+/**
+ * What ordering signs and has verified: votes, acknowledgements, seals, and certificates of the ledger as proofs. Each
+ * is judged by the members in force for the block that it speaks of, as far as this node knows them.
+ */
+import type { Statement } from '../../consensus/messages.ts'
+import type { ProofPorts } from '../../consensus/proofs.ts'
+import type { BlockRef, Certified } from '../../consensus/types.ts'
+import { toHex } from '../../src/bytes.ts'
+import type { SignatureSuite, Signer } from '../../src/crypto/suite.ts'
+import { FormatError, ProofError, RefusedError } from '../../src/errors.ts'
+import { type Acknowledgement, acknowledgementMessage } from '../../src/ledger/acknowledgement.ts'
+import { decodeEnvelope } from '../../src/ledger/dsse.ts'
+import type { Membership } from '../../src/ledger/membership.ts'
+import { decodeSeal } from '../../src/ledger/seal.ts'
+import { type Vote, voteMessage } from '../../src/ledger/vote.ts'
+import { leafHash } from '../../src/merkle/hash.ts'
+import { verifyInclusion } from '../../src/merkle/verify.ts'
+import type { LedgerStore } from '../store/ledger-store.ts'
+import type { Certifier } from './certifier.ts'
+import type { EvidenceCollector } from './evidence.ts'
+import { decodeCovering, encodeCovering } from './sync.ts'
+import type { Unapplied } from './unapplied.ts'
+import { verifySeal } from './verify-seal.ts'
+
+export interface StatementPorts {
+  readonly store: LedgerStore
+  readonly unapplied: Pick<Unapplied, 'stateAfter'>
+  readonly certifier: Pick<Certifier, 'judge'>
+  readonly suite: SignatureSuite
+  readonly nodeKey: Signer
+  readonly evidence: Pick<EvidenceCollector, 'sawVote' | 'sawAcknowledgement' | 'sawSeal'>
+}
+
+export class Statements implements ProofPorts {
+  readonly #ports: StatementPorts
+
+  constructor(ports: StatementPorts) {
+    this.#ports = ports
+  }
+
+  sign(statement: Statement): Promise<Uint8Array> {
+    return this.#ports.nodeKey.sign(this.#message(statement))
+  }
+
+  async verify(by: string, statement: Statement, signature: Uint8Array): Promise<boolean> {
+    const { suite, evidence } = this.#ports
+    const hash = statement.kind === 'vote' ? statement.base.hash : statement.hash
+    const key = this.#membersAfter(hash).nodeByName.get(by)?.nodeKey
+    if (key === undefined || !(await suite.verify(key, this.#message(statement), signature))) return false
+    if (statement.kind === 'vote') evidence.sawVote(key, this.#vote(statement), signature)
+    else evidence.sawAcknowledgement(key, this.#acknowledgement(statement), signature)
+    return true
+  }
+
+  async sealer(block: BlockRef, leaf: Uint8Array): Promise<string | undefined> {
+    const { store, suite, evidence } = this.#ports
+    return unlessFalse(async () => {
+      const place = placeOf(leaf)
+      if (!isAt(block, place)) return undefined
+      const members = { ...store.state, membership: this.#membersAfter(place.previous) }
+      const { seal, envelope, key } = await verifySeal(suite, members, leaf)
+      evidence.sawSeal(key, envelope, seal)
+      return seal.proposer
+    })
+  }
+
+  isGenesis({ height, hash }: BlockRef): boolean {
+    return height === 0 && hash === this.#ports.store.genesis.block.id
+  }
+
+  async isCovered(block: BlockRef, bytes: Uint8Array): Promise<boolean> {
+    const covered = await unlessFalse(async () => {
+      const { certificate, seal, path } = decodeCovering(bytes)
+      const place = placeOf(seal)
+      if (!isAt(block, place)) return undefined
+      const { size, root } = await this.#ports.certifier.judge(certificate)
+      verifyInclusion({ index: place.index, size, leafHash: place.leafHash, path, root })
+      return true
+    })
+    return covered === true
+  }
+
+  /** The members in force above the block with this hash, if that is known here; else above the applied tip. */
+  #membersAfter(hash: string): Membership {
+    const { store, unapplied } = this.#ports
+    return unapplied.stateAfter(hash)?.membership ?? store.members.newest
+  }
+
+  #message(statement: Statement): Uint8Array {
+    if (statement.kind === 'vote') return voteMessage(this.#vote(statement))
+    return acknowledgementMessage(this.#acknowledgement(statement))
+  }
+
+  #vote({ term, candidate, base }: Statement & { kind: 'vote' }): Vote {
+    return { ledger: this.#ports.store.genesis.parameters.ledger, term, candidate, base }
+  }
+
+  #acknowledgement({ term, height, hash }: Statement & { kind: 'acknowledgement' }): Acknowledgement {
+    return { ledger: this.#ports.store.genesis.parameters.ledger, term, height, hash }
+  }
+}
+
+/** The applied block that the certificate covers up to, with the certificate as its proof; undefined if there is none. */
+export async function certifiedByLedger(
+  store: LedgerStore,
+  certificate: string | undefined,
+  size: number,
+): Promise<Certified | undefined> {
+  const facts = certificate === undefined ? undefined : await store.factsAtSize(size)
+  const seal = facts && (await store.leaf(size - 1))
+  if (certificate === undefined || !facts || !seal) return undefined
+  const path = await store.tree.inclusionPath(size - 1, size)
+  const { height, term, hash } = facts
+  return {
+    block: { height, term, hash },
+    proof: { kind: 'ledger', bytes: encodeCovering({ certificate, seal, path }) },
+  }
+}
+
+/** Where a seal says that it stands. */
+function placeOf(leaf: Uint8Array) {
+  const { height, term, previous, firstIndex, count } = decodeSeal(decodeEnvelope(leaf).payload)
+  const hash = leafHash(leaf)
+  return {
+    height,
+    term,
+    hash: toHex(hash),
+    leafHash: hash,
+    previous: toHex(previous),
+    index: firstIndex + count,
+  }
+}
+
+function isAt(block: BlockRef, { height, term, hash }: BlockRef): boolean {
+  return block.height === height && block.term === term && block.hash === hash
+}
+
+/** What is malformed, or does not hold, proves nothing. */
+async function unlessFalse<T>(judge: () => Promise<T | undefined>): Promise<T | undefined> {
+  try {
+    return await judge()
+  } catch (error) {
+    const isFalse =
+      error instanceof FormatError || error instanceof RefusedError || error instanceof ProofError
+    if (isFalse) return undefined
+    throw error
+  }
+}
