@@ -32,6 +32,7 @@ export function onAppend(core: Core, from: NodeId, message: Append, lead: Lead):
   const divergence = log.divergence(blocks)
   if (divergence !== undefined) {
     const first = blocks[divergence.at]!
+    checkProposer(blocks.slice(divergence.at), term, lead)
     if (!fits(core, blocks.slice(divergence.at), lead)) return
     if (divergence.own !== undefined && !mayReplace(core, first, blocks, lead)) {
       core.behind = lead.base.block.height
@@ -67,9 +68,6 @@ function checkBuildsOnBase(core: Core, { term, prev, blocks }: Append, lead: Lea
   for (const block of blocks) {
     const ofTerm = block.term === term
     const facts = { height: block.height, term: block.term, base: base.height, leader: lead.leader }
-    if (ofTerm && block.proposal?.by !== lead.leader) {
-      throw new RefusedError('bad-chain', 'A block of the term is not sealed by its leader.', facts)
-    }
     if (ofTerm !== block.height > base.height) {
       throw new RefusedError(
         'bad-chain',
@@ -83,6 +81,19 @@ function checkBuildsOnBase(core: Core, { term, prev, blocks }: Append, lead: Lea
     if (block.height === base.height + 1 && block.prev !== base.hash) {
       throw new RefusedError('bad-chain', 'The first block of the term does not follow the base.', facts)
     }
+  }
+}
+
+/** Blocks that are new here come from the ledger's check, with their proposals: those of the term are the leader's. */
+function checkProposer(fresh: readonly Block[], term: number, { leader }: Lead): void {
+  for (const block of fresh) {
+    if (block.term !== term || block.proposal?.by === leader) continue
+    throw new RefusedError('bad-chain', 'A block of the term is not sealed by its leader.', {
+      height: block.height,
+      term,
+      leader,
+      by: block.proposal?.by,
+    })
   }
 }
 
