@@ -31,6 +31,11 @@ export class Configurations {
     return (this.#placed.findLast((placed) => placed.height <= height) ?? this.#placed[0]!).configuration
   }
 
+  /** Height of the block that brought the one in force for the block at `height`. */
+  heightAt(height: number): number {
+    return (this.#placed.findLast((placed) => placed.height <= height) ?? this.#placed[0]!).height
+  }
+
   /** Height of the block that brought the latest one. */
   get height(): number {
     return this.#placed.at(-1)!.height
@@ -87,6 +92,6 @@ export function checkConfiguration({ voters, learners, quorum }: Configuration):
 }
 
 /** Servers that stand in one list only. */
-function difference(one: readonly NodeId[], other: readonly NodeId[]): NodeId[] {
+export function difference(one: readonly NodeId[], other: readonly NodeId[]): NodeId[] {
   return [...one.filter((id) => !other.includes(id)), ...other.filter((id) => !one.includes(id))]
 }

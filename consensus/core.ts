@@ -84,6 +84,8 @@ export class Core {
   readAnswers: ReadAnswer[] = []
   /** Ticks since the start; never falls. */
   ticks = 0
+  /** Ticks since a leader was last live, whoever has stood or been voted for meanwhile. */
+  leaderlessTicks = 0
   /** Ticks since we heard from a leader or voted; for a leader, since it last counted its quorum. */
   electionElapsed = 0
   heartbeatElapsed = 0
@@ -117,6 +119,11 @@ export class Core {
     this.abstains = config.hardState.abstains
     this.log = new Log(config.log.blocks, config.log.commit, config.configuration, config.limits)
     this.certified = config.certified
+    const { block } = config.certified
+    // After a restart within the term the lock counts as before.
+    if (block.term === this.term && this.speaksIn(this.log.configurationAt(block.height))) {
+      this.locks.set(this.id, block)
+    }
     this.standings = new Standings(config.electionTicks)
     this.#random = config.random
     this.electionTimeout = this.#drawTimeout()

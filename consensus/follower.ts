@@ -5,6 +5,7 @@ import { certify, decide, onAcknowledge } from './decide.ts'
 import { campaign } from './election.ts'
 import { refOf } from './log.ts'
 import type { Acknowledge, Append, Behind, Heartbeat, Lead, Statement, TimeoutNow } from './messages.ts'
+import { difference } from './configurations.ts'
 import type { Block, Certified, NodeId } from './types.ts'
 
 /** The leader of the term is heard. That so many have complained of it weighs more. */
@@ -18,7 +19,8 @@ export function hearLeader(core: Core): void {
  */
 export function onAppend(core: Core, from: NodeId, message: Append, lead: Lead): void {
   const { log, term } = core
-  const { prev, blocks } = message
+  const { prev } = message
+  let { blocks } = message
   checkBuildsOnBase(core, message, lead)
   if (prev.height < log.base.height) {
     // Older than our memory, hence committed: the leader has it too, and everything else that is committed.
@@ -33,7 +35,9 @@ export function onAppend(core: Core, from: NodeId, message: Append, lead: Lead):
   if (divergence !== undefined) {
     const first = blocks[divergence.at]!
     checkProposer(blocks.slice(divergence.at), term, lead)
-    if (!fits(core, blocks.slice(divergence.at), lead)) return
+    const taken = fitting(core, blocks.slice(divergence.at), lead)
+    if (taken === 0) return
+    blocks = blocks.slice(0, divergence.at + taken)
     if (divergence.own !== undefined && !mayReplace(core, first, blocks, lead)) {
       core.behind = lead.base.block.height
       reject(core, from, prev.height, refOf(log.at(log.commit)!))
@@ -97,16 +101,33 @@ function checkProposer(fresh: readonly Block[], term: number, { leader }: Lead):
   }
 }
 
-/** Is there room for so much that is not committed, and is one change of the configuration under way at most? */
-function fits(core: Core, fresh: readonly Block[], lead: Lead): boolean {
+/**
+ * How many of these blocks this log takes now: none, if with them more would not be committed than fits into an append;
+ * and one change of the configuration at a time. Throws a RefusedError for a change that no leader may propose.
+ */
+function fitting(core: Core, fresh: readonly Block[], lead: Lead): number {
   const { log, limits } = core
+  const from = fresh[0]!.height
   let bytes = 0
-  for (let height = log.commit + 1; height < fresh[0]!.height; height++) bytes += log.at(height)!.body.length
+  for (let height = log.commit + 1; height < from; height++) bytes += log.at(height)!.body.length
   for (const { body } of fresh) bytes += body.length
-  if (bytes > limits.appendBytesMax && fresh[0]!.height > log.commit + 1) return false
-  // The leader knows when the one before is committed; here that may take a moment longer.
-  const changes = fresh.some(({ height, configuration }) => configuration && height > lead.base.block.height)
-  return !changes || log.configurationIsCommitted
+  if (bytes > limits.appendBytesMax && from > log.commit + 1) {
+    // Perhaps what is missing is only to hear that the blocks before are committed: that can be pulled.
+    core.behind = from - 1
+    return 0
+  }
+  let before = log.configurationAt(from - 1)
+  let changes = log.configurationIsCommittedAt(from - 1) ? 0 : 1
+  for (const [at, { height, configuration }] of fresh.entries()) {
+    if (configuration === undefined) continue
+    if (difference(before.voters, configuration.voters).length > 1) {
+      throw new RefusedError('bad-chain', 'A block changes more than one voter.', { height })
+    }
+    // The leader knows when the one before is committed; here that may take a moment longer.
+    if (height > lead.base.block.height && ++changes > 1) return at
+    before = configuration
+  }
+  return fresh.length
 }
 
 /**
@@ -154,6 +175,15 @@ function reply(core: Core, from: NodeId, match: number): void {
   }
 }
 
+/** After a restart within the term: what is on the disk is acknowledged again, since nobody else passes that on. */
+export function acknowledgeAgain(core: Core): void {
+  const { log, term, acknowledged } = core
+  const block = log.at(log.stable)
+  if (acknowledged !== undefined || core.abstains || block?.term !== term) return
+  if (!core.speaksIn(log.configurationAt(block.height))) return
+  core.sign.push({ kind: 'acknowledgement', term, height: block.height, hash: block.hash })
+}
+
 /** Our acknowledgement is signed, and the block was on the disk before: it is told to everyone. */
 export function onAcknowledgementSigned(
   core: Core,
@@ -183,6 +213,8 @@ export function onBehind(core: Core, message: Behind): void {
 
 /** The leader wants to be succeeded: whoever it names stands at once, without asking first, and the others heed it. */
 export function onTimeoutNow(core: Core, { to }: TimeoutNow): void {
+  // It cannot prolong its leadership by handing over to itself.
+  if (to === core.leader) return
   core.successor = to
   if (to === core.id && core.role === 'follower' && core.mayStand) campaign(core, core.term + 1)
 }

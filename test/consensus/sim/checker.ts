@@ -216,7 +216,7 @@ export class Checker {
       throw new Violation(`${id} shows a base ${block.height}/${block.term} that is no such block`)
     }
     this.#terms.set(term, { leader, base: block })
-    const height = this.committed.findLastIndex((entry) => entry.term < term)
+    const height = Math.max(0, this.committed.findLastIndex((entry) => entry.term < term))
     this.#judgeBase(term, height)
   }
 

@@ -140,7 +140,7 @@ class Simulation {
     const { random } = this
     const limits: RaftLimits = {
       windowBlocks: random.int(1, 8),
-      appendBytesMax: random.int(40, 200),
+      appendBytesMax: random.int(100, 300),
       appendBlocksMax: random.int(1, 4),
       inflightAppendsMax: random.int(1, 4),
       memoryBlocks: random.int(1, 16),
@@ -323,7 +323,7 @@ class Simulation {
 
   /** Certificates of the ledger spread by themselves, and with them what they cover. */
   #gossip(): void {
-    for (const node of this.nodes) if (this.random.chance(0.1)) node.pull()
+    for (const node of this.nodes) if (this.random.chance(0.5)) node.pull()
     this.#timeline.after(10 * TICK_UNITS, () => this.#gossip())
   }
 
