@@ -44,10 +44,13 @@ export class Configurations {
   /**
    * Is `id` a voter of the latest configuration, or of an earlier one that may still turn out to be the one? A
    * server that is being removed must stand as long as its removal is not committed: the block may be on its disk
-   * alone, and then nobody without it gets its vote (thesis 4.2.2, figure 4.6).
+   * alone, and then nobody without it gets its vote (thesis 4.2.2, figure 4.6). What comes above the candidate's base
+   * does not count: it would drop that.
    */
-  mayStand(id: NodeId): boolean {
-    return this.#placed.some(({ configuration }) => configuration.voters.includes(id))
+  mayStand(id: NodeId, base: number): boolean {
+    return this.#placed.some(
+      ({ height, configuration }) => height <= base && configuration.voters.includes(id),
+    )
   }
 
   /**

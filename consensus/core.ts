@@ -148,7 +148,8 @@ export class Core {
 
   /** May this server stand for election? Its own vote counts only if it is a voter, and it must have a proof of its base. */
   get mayStand(): boolean {
-    return !this.listening && this.log.mayStand(this.id) && this.certified.block.height >= this.log.commit
+    const { height } = this.certified.block
+    return !this.listening && this.log.mayStand(this.id, height) && height >= this.log.commit
   }
 
   /** The rank that a candidate must reach to get this server's vote: that of the lock, and of what is committed. */

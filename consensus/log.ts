@@ -80,8 +80,9 @@ export class Log {
   configurationAt(height: number): Configuration {
     return this.#configurations.at(height)
   }
-  mayStand(id: NodeId): boolean {
-    return this.#configurations.mayStand(id)
+  /** May `id` stand for election with the block at height `base`? */
+  mayStand(id: NodeId, base: number): boolean {
+    return this.#configurations.mayStand(id, base)
   }
   /** Is the one in force for the block at `height` committed? */
   configurationIsCommittedAt(height: number): boolean {

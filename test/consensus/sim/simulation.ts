@@ -198,15 +198,15 @@ class Simulation {
       injectFault(this, (units, event) => this.#timeline.after(units, () => this.#healed || event()))
     }
     this.#heal()
-    const { voters, quorum } = this.checker.configuration
+    if (this.#mayStall()) return
+    const { voters } = this.checker.configuration
     const lying = this.liars.filter(({ id }) => voters.includes(id)).length
-    // With more liars than can be done without, nothing need go on.
-    if (lying > voters.length - quorum) return
     const before = new Map(this.nodes.map((node) => [node, node.entries]))
     const max = lying > 0 ? RECOVERY_TICKS_WITH_LIARS_MAX : RECOVERY_TICKS_MAX
     while (!this.#converged(before)) {
       await this.#pass(1)
       if (++this.#recovery > max) {
+        if (this.#mayStall()) return
         if (this.#isChangeStuck()) {
           this.faults.stuckChanges++
           return
@@ -216,6 +216,13 @@ class Simulation {
     }
     this.#judgeTraffic()
     if (this.liars.length > 0) await this.#peace()
+  }
+
+  /** With more liars than can be done without, nothing need go on. */
+  #mayStall(): boolean {
+    const { voters, quorum } = this.checker.configuration
+    const lying = this.liars.filter(({ id }) => voters.includes(id)).length
+    return lying > 0 && lying > voters.length - quorum
   }
 
   /**
@@ -249,6 +256,7 @@ class Simulation {
       if (leader !== undefined && !leading.includes(leader)) deposed++
       leader = leading.length === 1 ? leading[0] : undefined
     }
+    if (this.#mayStall()) return
     if (deposed > 2) throw new Violation(`${deposed} honest leaders were deposed in peace: ${this.#describe()}`)
     const idle = this.#members().find((node) => node.entries <= before.get(node)!)
     if (idle) throw new Violation(`${idle.id} was told no news in peace: ${this.#describe()}`)
