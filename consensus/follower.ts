@@ -102,23 +102,25 @@ function checkProposer(fresh: readonly Block[], term: number, { leader }: Lead):
 }
 
 /**
- * How many of these blocks this log takes now: none, if with them more would not be committed than fits into an append;
- * and one change of the configuration at a time. Throws a RefusedError for a change that no leader may propose.
+ * How many of these blocks this log takes now: as many as fit into an append together with all that is not committed,
+ * but the base and the block that opens the term in any case; and one change of the configuration at a time. Throws a
+ * RefusedError for a change that no leader may propose.
  */
 function fitting(core: Core, fresh: readonly Block[], lead: Lead): number {
   const { log, limits } = core
   const from = fresh[0]!.height
   let bytes = 0
   for (let height = log.commit + 1; height < from; height++) bytes += log.at(height)!.body.length
-  for (const { body } of fresh) bytes += body.length
-  if (bytes > limits.appendBytesMax && from > log.commit + 1) {
-    // Perhaps what is missing is only to hear that the blocks before are committed: that can be pulled.
-    core.behind = from - 1
-    return 0
-  }
+  const always = Math.max(log.commit, lead.base.block.height) + 1
   let before = log.configurationAt(from - 1)
   let changes = log.configurationIsCommittedAt(from - 1) ? 0 : 1
-  for (const [at, { height, configuration }] of fresh.entries()) {
+  for (const [at, { height, body, configuration }] of fresh.entries()) {
+    bytes += body.length
+    if (bytes > limits.appendBytesMax && height > always) {
+      // Perhaps what is missing is only to hear that the blocks before are committed: that can be pulled.
+      if (at === 0) core.behind = from - 1
+      return at
+    }
     if (configuration === undefined) continue
     if (difference(before.voters, configuration.voters).length > 1) {
       throw new RefusedError('bad-chain', 'A block changes more than one voter.', { height })
