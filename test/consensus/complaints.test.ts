@@ -21,7 +21,7 @@ describe('complaints', () => {
     node.step('d', complaint)
     deepEqual([isHeeded(node), complaints(node)], [false, ''])
     node.step('c', complaint)
-    deepEqual([isHeeded(node), complaints(node)], [true, 'bcd'])
+    deepEqual([complaints(node), isHeeded(node)], ['bcd', true])
     node.step('b', { kind: 'heartbeat', term: 1, round: 5 })
     equal(isHeeded(node), true, 'that the leader is heard changes nothing')
     equal(node.triage('b', vote(2, 'b')), 'drop', 'the leader itself is not heeded')

@@ -18,6 +18,7 @@ export interface World {
   /** The configuration of genesis. */
   readonly founders: Configuration
   readonly quorumOf: (voters: number) => number
+  readonly votersMin: number
   readonly checker: Checker
   readonly pace: { writeMax: number; applyMax: number; checkMax: number; signMax: number; slow: number }
   /** Runs `event` later; a resolved promise is followed to its end before the next event. */
@@ -115,7 +116,9 @@ export class SimNode {
   proposeChange(): void {
     const { random, servers, quorumOf } = this.world
     if (!this.up) return
-    this.propose(changeTo(randomChange(random, servers, this.raft.configuration, quorumOf)))
+    const next = randomChange(random, servers, this.raft.configuration, quorumOf)
+    // Administrators leave no cluster of which more lie than its quorum tolerates.
+    if (next.voters.length >= this.world.votersMin) this.propose(changeTo(next))
   }
 
   /** Asks for a linearizable read, which must miss nothing that anybody has committed by now. */

@@ -151,6 +151,7 @@ class Simulation {
       servers,
       founders,
       quorumOf,
+      votersMin: lying.length > 0 ? 2 : 1,
       checker: this.checker,
       pace: this.#pace,
       after: (units, event) => this.#timeline.after(units, event),
