@@ -222,9 +222,13 @@ export class Core {
     this.electionElapsed = Math.max(this.electionElapsed, this.electionTicks)
   }
 
-  /** What is to be signed: of acknowledgements the highest alone, which covers the others. */
+  /**
+   * What is to be signed: of acknowledgements the highest alone, which covers the others; none if proven blocks have
+   * taken its place since.
+   */
   takeSign(): Statement[] {
-    const highest = this.sign.findLast(({ kind }) => kind === 'acknowledgement')
+    const held = (each: Statement) => each.kind === 'acknowledgement' && this.log.has(each)
+    const highest = this.abstains ? undefined : this.sign.findLast(held)
     const taken = this.sign.filter((statement) => statement.kind === 'vote' || statement === highest)
     this.sign = []
     return taken

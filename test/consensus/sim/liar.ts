@@ -231,7 +231,7 @@ export class Liar extends SimNode {
       }
       let fork = this.#forks.get(block.hash)
       if (fork === undefined) {
-        fork = blockOn(prev, term, this.id, `${textOf(block)} forked`)
+        fork = blockOn(prev, term, this.id, `forked ${textOf(block)}`)
         this.#forks.set(block.hash, fork)
         this.#made(fork)
         this.#count('equivocations')
