@@ -75,6 +75,10 @@ export class Core {
   opened = false
   /** To whom leadership is being handed, for how many ticks already, and whether it has been told to stand. */
   transfer: { to: NodeId; ticks: number; told: boolean } | undefined
+  /** A voter has said that it has left this term. */
+  stranded = false
+  /** Ticks since this server became leader. */
+  ledTicks = 0
   /** Rounds of heartbeats begun in this term; the last of them that was begun for reads. While leader. */
   round = 0
   readRound = 0
@@ -297,6 +301,8 @@ export class Core {
     this.progress = new Map()
     this.opened = false
     this.transfer = undefined
+    this.stranded = false
+    this.ledTicks = 0
     this.round = this.readRound = 0
     for (const { id } of this.reads) this.readAnswers.push({ id, height: undefined })
     this.reads = []

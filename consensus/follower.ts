@@ -32,6 +32,7 @@ export function onAppend(core: Core, from: NodeId, message: Append, lead: Lead):
   const divergence = log.divergence(blocks)
   if (divergence !== undefined) {
     const first = blocks[divergence.at]!
+    checkSealedBy(lead, blocks.slice(divergence.at))
     if (!fits(core, blocks.slice(divergence.at), lead)) return
     if (divergence.own !== undefined && !mayReplace(core, first, blocks, lead)) {
       core.behind = lead.base.block.height
@@ -67,9 +68,6 @@ function checkBuildsOnBase(core: Core, { term, prev, blocks }: Append, lead: Lea
   for (const block of blocks) {
     const ofTerm = block.term === term
     const facts = { height: block.height, term: block.term, base: base.height, leader: lead.leader }
-    if (ofTerm && block.proposal?.by !== lead.leader) {
-      throw new RefusedError('bad-chain', 'A block of the term is not sealed by its leader.', facts)
-    }
     if (ofTerm !== block.height > base.height) {
       throw new RefusedError(
         'bad-chain',
@@ -84,6 +82,17 @@ function checkBuildsOnBase(core: Core, { term, prev, blocks }: Append, lead: Lea
       throw new RefusedError('bad-chain', 'The first block of the term does not follow the base.', facts)
     }
   }
+}
+
+/** Blocks of a term are its leader's. What is held already comes unchecked, and without saying whose it is. */
+function checkSealedBy({ term, leader }: Lead, fresh: readonly Block[]): void {
+  const other = fresh.find((block) => block.term === term && block.proposal?.by !== leader)
+  if (other === undefined) return
+  throw new RefusedError('bad-chain', 'A block of the term is not sealed by its leader.', {
+    height: other.height,
+    sealedBy: other.proposal?.by,
+    leader,
+  })
 }
 
 /** Is there room for so much that is not committed, and is one change of the configuration under way at most? */

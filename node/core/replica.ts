@@ -527,34 +527,8 @@ export class Replica {
   frame(from: string, kind: FrameKind, bytes: Uint8Array): void {
     if (this.#stopped || this.standing === 'outside') return
     try {
-      if (kind === FRAME.raft) {
-        const m = decodeMessage(bytes)
-        if (process.env.QDBG && !m.kind.startsWith('heartbeat'))
-          console.log(
-            Date.now() % 100000,
-            this.#ports.name,
-            'from',
-            from,
-            m.kind,
-            m.term,
-            JSON.stringify({
-              h: (m as any).height,
-              hash: (m as any).hash?.slice(0, 6),
-              match: (m as any).match,
-              b: (m as any).blocks?.length,
-              prev: (m as any).prev?.height,
-              k: (m as any).knowsLeader,
-              gr: (m as any).granted,
-              base: (m as any).base?.block?.height ?? (m as any).base,
-            }),
-            'me',
-            this.driver.raft.term,
-            this.driver.raft.tail.height,
-            this.driver.raft.commit,
-            this.driver.raft.certified.block.height,
-          )
-        this.driver.deliver(from, m)
-      } else if (kind === FRAME.forward)
+      if (kind === FRAME.raft) this.driver.deliver(from, decodeMessage(bytes))
+      else if (kind === FRAME.forward)
         void this.#onForwarded(from, decodeEntryBundle(bytes, POOL_ENTRIES_MAX))
       else if (kind === FRAME.late) void this.#onLate(from, decodeEntryBundle(bytes, POOL_ENTRIES_MAX))
       else if (kind === FRAME.cosignature) void this.#onCosignature(from, bytes)

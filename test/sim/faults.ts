@@ -205,8 +205,9 @@ export function putBackOldCopy(stage: Stage): void {
 }
 
 /** The node hears, as if from its leader, that it is to lead: it stands at once, and asks nobody beforehand. */
-function callToLead({ ledger, raft }: SimNode, leader: string): void {
-  if (ledger && raft) ledger.replica.driver.deliver(leader, { kind: 'timeout-now', term: raft.term })
+function callToLead({ name, ledger, raft }: SimNode, leader: string): void {
+  if (ledger && raft)
+    ledger.replica.driver.deliver(leader, { kind: 'timeout-now', term: raft.term, to: name })
 }
 
 function leaderOf(nodes: readonly SimNode[]): SimNode | undefined {

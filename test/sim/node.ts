@@ -230,7 +230,7 @@ export class SimNode implements Judged {
     const replica = this.ledger?.replica
     const { leader, driver } = replica ?? {}
     if (leader === undefined || leader === this.name || !this.#liar?.seizes()) return
-    driver?.deliver(leader, { kind: 'timeout-now', term: driver.raft.term })
+    driver?.deliver(leader, { kind: 'timeout-now', term: driver.raft.term, to: this.name })
   }
 
   /**
@@ -269,9 +269,9 @@ export class SimNode implements Judged {
       return propose(block)
     }
     const install = driver.install.bind(driver)
-    driver.install = (blocks) => {
+    driver.install = (blocks, proof) => {
       this.#world.judge.installs(this.name, blocks)
-      install(blocks)
+      install(blocks, proof)
     }
   }
 
