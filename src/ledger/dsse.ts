@@ -5,7 +5,8 @@
  * The payload bytes stay exactly as their producer signed them.
  */
 import { concat, fromBase64, fromUtf8, toBase64, utf8 } from '../bytes.ts'
-import type { Signer } from '../crypto/suite.ts'
+import { keyId } from '../crypto/keys.ts'
+import type { PublicKey, Signer } from '../crypto/suite.ts'
 import { ML_DSA } from '../crypto/suite.ts'
 import { FormatError } from '../errors.ts'
 import { array, fields, type Json, parseJson, text } from '../json.ts'
@@ -44,6 +45,16 @@ export async function signEnvelope(
     signers.map(async ({ keyid, signer }) => ({ keyid, sig: await signer.sign(message) })),
   )
   return { payload, payloadType, signatures }
+}
+
+/** The envelope of what `key` signed elsewhere: one signature, over `pae(payloadType, payload)`. Nothing is verified. */
+export function envelopeBy(
+  key: PublicKey,
+  payloadType: string,
+  payload: Uint8Array,
+  sig: Uint8Array,
+): Envelope {
+  return { payload, payloadType, signatures: [{ keyid: keyId(key), sig }] }
 }
 
 /** The canonical bytes of an envelope; refuses one whose bytes would exceed a leaf. */

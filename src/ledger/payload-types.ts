@@ -10,6 +10,10 @@ export const PAYLOAD_TYPES = {
   seal: 'application/vnd.quantum-audit-trail.seal+json',
   /** Never a leaf: what a node tells its peers of itself, over gossip. */
   status: 'application/vnd.quantum-audit-trail.status+json',
+  /** Never a leaf: a validator's word for a candidate of a term. Among validators only its signature travels. */
+  vote: 'application/vnd.quantum-audit-trail.vote+json',
+  /** Never a leaf: a validator's word that a block is on its disk. It travels as a vote does. */
+  acknowledgement: 'application/vnd.quantum-audit-trail.acknowledgement+json',
 } as const
 
 /** What submitters may send, beside admins' changes; all others come from genesis or a block's proposer. */

@@ -71,6 +71,11 @@ export function decodeSeal(payload: Uint8Array): Seal {
   }
 }
 
+/** A hash in one of our records, which stays in hex: 64 lower-case digits. */
+export function hexHash(value: Json | undefined, what: string): string {
+  return toHex(hash(value, what))
+}
+
 /** A hash in one of our records: 64 hex digits. */
 export function hash(value: Json | undefined, what: string): Uint8Array {
   if (typeof value !== 'string') throw new FormatError('bad-field', `${what} must be a hash in hex.`)
