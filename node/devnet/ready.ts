@@ -49,7 +49,10 @@ export async function isUp({ rpc, process }: Watched): Promise<boolean> {
 
 /** Whether the node may have forgotten what it signed: it follows then, and says nothing of itself to the others. */
 export async function isRecovering({ rpc }: Watched): Promise<boolean> {
-  const status = object(await createClient(rpc, { timeoutMs: ANSWER_MS }).call('node.status', {}), 'The status')
+  const status = object(
+    await createClient(rpc, { timeoutMs: ANSWER_MS }).call('node.status', {}),
+    'The status',
+  )
   return status.role === 'recovering'
 }
 

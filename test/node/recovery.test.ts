@@ -92,7 +92,10 @@ describe('a store that may have forgotten what was signed', () => {
       logger,
     )
     await recovery.prepare(undefined)
-    assert.match(recovery.note, /was put back from a backup\. So the node signs nothing.* Next: this command\.$/)
+    assert.match(
+      recovery.note,
+      /was put back from a backup\. So the node signs nothing.* Next: this command\.$/,
+    )
     await recovery.prepare(undefined)
     assert.match(recovery.note, /They could not be made: No room\.$/)
     assert.deepEqual(asked[0], [['spent'], undefined])
