@@ -129,9 +129,6 @@ export class EvidenceCollector {
     })
   }
 
-  sawVote(_key: PublicKey, _vote: unknown, _signature: Uint8Array): void {}
-  sawAcknowledgement(_key: PublicKey, _a: unknown, _signature: Uint8Array): void {}
-
   /** The tree of this node has grown. */
   treeGrew(): void {
     this.#enqueue(async () => {
