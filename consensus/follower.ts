@@ -223,7 +223,10 @@ export function install(core: Core, blocks: readonly Block[], certified: Certifi
   }
   const gaveWay = log.divergence(above)?.own
   // Another block of this height was acknowledged here, perhaps, in this term. The proven one must not be as well.
-  if (gaveWay?.term === core.term) core.abstains = true
+  if (gaveWay?.term === core.term) {
+    core.abstains = true
+    core.acknowledged = undefined
+  }
   log.merge(above)
   // Queued acknowledgements of a suffix that gave way would no longer be true.
   if (gaveWay !== undefined)

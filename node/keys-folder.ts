@@ -6,8 +6,9 @@ import { mkdir, rename, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { equalBytes } from '../src/bytes.ts'
 import { keyId } from '../src/crypto/keys.ts'
-import type { PublicKey } from '../src/crypto/suite.ts'
+import type { PublicKey, Signer } from '../src/crypto/suite.ts'
 import { KeyFileError, readKeyFile } from './crypto/keyfile.ts'
+import { opensslSuite } from './crypto/openssl.ts'
 import { FILES } from './folder.ts'
 import { COSIGNER_ALG, makeKey, NODE_ALG, type NodeIdentity, publicKeyOf, readIdentity } from './identity.ts'
 
@@ -83,6 +84,20 @@ export async function makeNextIdentity(
     if (found === undefined || useless) await makeKey(path, alg, passphrase)
   }
   return readIdentity(next, passphrase)
+}
+
+/** Signs by the node key that is in place or in `next/`, whichever it is; undefined if it is neither. */
+export async function nodeSignerOf(
+  dir: string,
+  key: PublicKey,
+  passphrase?: string,
+): Promise<Signer | undefined> {
+  const path = await find(dir, FILES.nodeKey, key, passphrase)
+  if (path === undefined) return undefined
+  const { alg, seed } = await readKeyFile(path, passphrase)
+  const signer = opensslSuite.signer(alg, seed)
+  seed.fill(0)
+  return signer
 }
 
 /** The node and cosigner keys that lie in `folder`, none of which needs to be there. Throws KeyFileError. */

@@ -9,7 +9,7 @@ import { keyId } from '../src/crypto/keys.ts'
 import { encodeMember, type NodeMember } from '../src/ledger/member.ts'
 import type { KeyRing } from './core/recovery.ts'
 import { FILES } from './folder.ts'
-import { keyFilesOf, keysIn, makeNextIdentity, NEXT } from './keys-folder.ts'
+import { NEXT, keyFilesOf, keysIn, makeNextIdentity, nodeSignerOf } from './keys-folder.ts'
 import { foundingRecord } from './node-record.ts'
 
 export interface NewKeys {
@@ -57,6 +57,7 @@ export function keyRingOf(dir: string, passphrase?: string): KeyRing {
       const { here, elsewhere } = commandsFor(dir)
       return `Next, with an admin's key: ${here} (or, on the admin's machine, with a copy of that file: ${elsewhere}).`
     },
+    nodeSigner: (key) => nodeSignerOf(dir, key, passphrase),
     holds: async (record) => (await keyFilesOf(dir, record, passphrase)) !== undefined,
   }
 }

@@ -43,6 +43,7 @@ import { Waiters } from './waiters.ts'
 const ONLINE_MS = 6_000
 
 type Internal =
+  | 'nodeSigner'
   | 'pool'
   | 'evidence'
   | 'onOrdered'
@@ -125,6 +126,7 @@ export class LedgerNode implements LedgerService {
     const lifecycle = this.#lifecycle
     const replica = await Replica.open({
       ...this.#ports,
+      nodeSigner: (key) => this.#ports.keyRing.nodeSigner(key),
       pool: this.#pool,
       evidence: this.#evidence,
       onOrdered: (blocks) => this.#onOrdered(blocks),

@@ -7,6 +7,7 @@
  * keys have helped to decide: the quorum that decided the change did so without it.
  */
 import { keyId } from '../../src/crypto/keys.ts'
+import type { PublicKey, Signer } from '../../src/crypto/suite.ts'
 import { errorMessage } from '../../src/errors.ts'
 import type { NodeMember } from '../../src/ledger/member.ts'
 import type { Logger } from '../logger.ts'
@@ -22,6 +23,8 @@ export interface KeyRing {
    * `record` is the present one of the node, if its store knows of any. Returns what the operator has to do next.
    */
   prepare(spent: readonly string[], record: NodeMember | undefined): Promise<string>
+  /** Signs by this node key, if it is one of them. */
+  nodeSigner(key: PublicKey): Promise<Signer | undefined>
   /** Whether the keys of this record are at hand. */
   holds(record: NodeMember): Promise<boolean>
 }

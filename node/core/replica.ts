@@ -13,7 +13,7 @@ import type { BlockRef, Certified, Block as RaftBlock, SoftState } from '../../c
 import { decodeMessage, encodeMessage } from '../../consensus/wire.ts'
 import { toHex, utf8 } from '../../src/bytes.ts'
 import { keyId } from '../../src/crypto/keys.ts'
-import type { Signer } from '../../src/crypto/suite.ts'
+import type { PublicKey, Signer } from '../../src/crypto/suite.ts'
 import { errorCode, FormatError, invariant, type QatError } from '../../src/errors.ts'
 import type { Entry } from '../../src/ledger/entry.ts'
 import type { Membership } from '../../src/ledger/membership.ts'
@@ -68,6 +68,8 @@ export interface ReplicaPorts {
   readonly suites: VerifyLanes
   readonly nodeKey: Signer
   readonly cosigner: Signer
+  /** Signs by another node key of this node's, if it has it: one that a change of membership names. */
+  readonly nodeSigner: (key: PublicKey) => Promise<Signer | undefined>
   /** Entries admitted and not applied; it outlives the replica. */
   readonly pool: Pool
   readonly logger: Logger
@@ -126,11 +128,14 @@ export class Replica {
     this.#logEnd = parts.logEnd
     unapplied.follow(() => parts.raft.tail.hash)
     const statements = new Statements({
+      name,
       store,
       unapplied,
       certifier,
       suite: suites.urgent,
       nodeKey,
+      nodeSigner: ports.nodeSigner,
+      tail: () => parts.raft.tail.hash,
       evidence: ports.evidence,
     })
     this.driver = new Driver(parts.raft, {

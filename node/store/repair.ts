@@ -211,15 +211,15 @@ async function restoreLog({ raw, store }: RepairTask, walk: ChainWalk): Promise<
 async function restorePromises({ store }: RepairTask, anchors: Anchors, term: number): Promise<boolean> {
   const { cosigned, hardState: known, certified } = anchors
   const locked = certified && (await store.logFrom(certified.block.height).catch(() => []))[0]?.id
-  if (certified === undefined || locked !== certified.block.hash) return false
+  const lock = locked !== undefined && locked === certified?.block.hash ? certified : undefined
   // Raft's term is never below that of a block in its log.
   const raised = known && known.term >= term ? known : { ...records.NO_HARD_STATE, term }
-  await store.put({ hardState: raised, certified })
-  if (!cosigned) return known !== undefined
+  await store.put({ hardState: raised, certified: lock })
+  if (!cosigned) return known !== undefined && lock !== undefined
   const facts = await store.factsAtSize(cosigned.size)
   const fits = facts !== undefined && equalBytes(facts.root, cosigned.root)
   if (fits) await store.setCosigned(cosigned)
-  return fits && known !== undefined
+  return fits && known !== undefined && lock !== undefined
 }
 
 const UNREADABLE: records.Recovering = { keys: [], why: 'unknown' }

@@ -270,6 +270,10 @@ export class SimNode implements Judged {
       if (this.#idsOf(this.generations - 1).some((id) => spent.includes(id))) this.generations++
       return 'An admin has to admit them.'
     },
+    nodeSigner: async (key) => {
+      const all = Array.from({ length: this.generations }, (_, i) => this.#world.cast.keysOf(this.name, i).node)
+      return all.find(({ publicKey }) => equalBytes(publicKey.bytes, key.bytes))
+    },
     holds: async (record) => this.#generationOf(record) !== undefined,
   }
 
