@@ -9,7 +9,7 @@ import { keyId } from '../src/crypto/keys.ts'
 import { encodeMember, type NodeMember } from '../src/ledger/member.ts'
 import type { KeyRing } from './core/recovery.ts'
 import { FILES } from './folder.ts'
-import { NEXT, keyFilesOf, keysIn, makeNextIdentity, nodeSignerOf } from './keys-folder.ts'
+import { keyFilesOf, keysIn, makeNextIdentity, NEXT, nodeSignerOf } from './keys-folder.ts'
 import { foundingRecord } from './node-record.ts'
 
 export interface NewKeys {

@@ -142,6 +142,7 @@ export class Replica {
       sign: (statement) => statements.sign(statement),
       verify: (by, statement, signature) => statements.verify(by, statement, signature),
       sealer: (block, seal) => statements.sealer(block, seal),
+      configurationAfter: (block) => statements.configurationAfter(block),
       isGenesis: (block) => statements.isGenesis(block),
       isCovered: (block, bytes) => statements.isCovered(block, bytes),
       persist: (write) => this.#persist(write),

@@ -7,7 +7,7 @@
  */
 import type { Statement } from '../../consensus/messages.ts'
 import type { ProofPorts } from '../../consensus/proofs.ts'
-import type { BlockRef, Certified } from '../../consensus/types.ts'
+import type { BlockRef, Certified, Configuration } from '../../consensus/types.ts'
 import { equalBytes, toHex } from '../../src/bytes.ts'
 import type { PublicKey, SignatureSuite, Signer } from '../../src/crypto/suite.ts'
 import { FormatError, ProofError, RefusedError } from '../../src/errors.ts'
@@ -22,7 +22,7 @@ import type { LedgerStore } from '../store/ledger-store.ts'
 import type { Certifier } from './certifier.ts'
 import type { EvidenceCollector } from './evidence.ts'
 import { decodeCovering, encodeCovering } from './sync.ts'
-import type { Unapplied } from './unapplied.ts'
+import { configurationOf, type Unapplied } from './unapplied.ts'
 import { verifySeal } from './verify-seal.ts'
 
 export interface StatementPorts {
@@ -77,6 +77,10 @@ export class Statements implements ProofPorts {
     })
   }
 
+  async configurationAfter(block: BlockRef): Promise<Configuration> {
+    return configurationOf(await this.#membersAfter(block))
+  }
+
   isGenesis({ height, hash }: BlockRef): boolean {
     return height === 0 && hash === this.#ports.store.genesis.block.id
   }
@@ -95,7 +99,9 @@ export class Statements implements ProofPorts {
 
   async #keyOf(name: string, statement: Statement): Promise<PublicKey | undefined> {
     const members =
-      statement.kind === 'vote' ? await this.#membersAfter(statement.base) : await this.#membersBefore(statement)
+      statement.kind === 'vote'
+        ? await this.#membersAfter(statement.base)
+        : await this.#membersBefore(statement)
     return members.nodeByName.get(name)?.nodeKey
   }
 
