@@ -24,6 +24,12 @@ import type {
 /** A voter's answer to our candidacy: a signature (empty for a pre-vote), or undefined if it refused. */
 export type Answer = Uint8Array | undefined
 
+/** A voter's acknowledgement of a block of the term at a height that is known. */
+export interface Acknowledged {
+  readonly hash: string
+  readonly signature: Uint8Array
+}
+
 export class Core {
   readonly id: NodeId
   readonly listening: boolean
@@ -47,7 +53,7 @@ export class Core {
   lockIsDurable = true
 
   /** Voters' acknowledgements of the blocks of this term, by height; those of blocks to come among them. */
-  acknowledgements = new Map<number, Map<NodeId, { readonly hash: string; readonly signature: Uint8Array }>>()
+  acknowledgements = new Map<number, Map<NodeId, Acknowledged>>()
   /** What each server has said that it is locked on, in this term. */
   locks = new Map<NodeId, BlockRef>()
   /** Ours of this term, the highest. */

@@ -181,7 +181,7 @@ export class Replica {
       store,
       clock,
       sealTime: () => this.#clocks.sealTime(),
-      mayChange: () => store.members.boundaryAbove(this.certifier.size) === undefined,
+      isSettled: () => store.members.boundaryAbove(this.certifier.size) === undefined,
       refuse: (entry, error) => this.#pending.drop(entry, error),
       onFatal: (error) => {
         // What it was about to propose may not fit any more to what the next replica has applied.

@@ -271,7 +271,10 @@ export class SimNode implements Judged {
       return 'An admin has to admit them.'
     },
     nodeSigner: async (key) => {
-      const all = Array.from({ length: this.generations }, (_, i) => this.#world.cast.keysOf(this.name, i).node)
+      const all = Array.from(
+        { length: this.generations },
+        (_, i) => this.#world.cast.keysOf(this.name, i).node,
+      )
       return all.find(({ publicKey }) => equalBytes(publicKey.bytes, key.bytes))
     },
     holds: async (record) => this.#generationOf(record) !== undefined,
