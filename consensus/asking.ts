@@ -4,7 +4,7 @@
  */
 import type { Core } from './core.ts'
 import { mayCount } from './decide.ts'
-import { heeds } from './election.ts'
+import { hearTerm, heeds } from './election.ts'
 import type { Acknowledge, Ask, Lead, Message, VoteReply } from './messages.ts'
 import type { NodeId } from './types.ts'
 
@@ -17,14 +17,20 @@ export function askAll(core: Core): void {
   for (const voter of core.voters) if (voter !== core.id) ask(core, voter)
 }
 
-/** Tells the sender of an earlier term who leads this one. */
+/** Tells the sender of an earlier term who leads this one, or that this server has left its term without a leader. */
 export function showTerm(core: Core, to: NodeId): void {
-  if (core.lead !== undefined && core.isDue('answer', to)) core.send(to, core.lead)
+  if (core.lead === undefined) ask(core, to)
+  else if (core.isDue('answer', to)) core.send(to, core.lead)
 }
 
 /** What this server knows of its term, has acknowledged in it, and is locked on. */
 export function onAsk(core: Core, from: NodeId, { term, knowsLeader }: Ask): void {
-  if (term > core.term || core.lead === undefined || !core.isDue('answer', from)) return
+  if (term > core.term) {
+    hearTerm(core, term)
+    if (core.voters.includes(from)) core.stranded = true
+    return
+  }
+  if (core.lead === undefined || !core.isDue('answer', from)) return
   if (term < core.term || !knowsLeader) core.send(from, core.lead)
   const { acknowledged, certified, log } = core
   if (acknowledged) core.sendDurable(from, { kind: 'acknowledge', term: core.term, ...acknowledged })

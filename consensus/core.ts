@@ -24,6 +24,12 @@ import type {
 /** A voter's answer to our candidacy: a signature (empty for a pre-vote), or undefined if it refused. */
 export type Answer = Uint8Array | undefined
 
+/** A voter's acknowledgement of a block of the term at a height that is known. */
+export interface Acknowledged {
+  readonly hash: string
+  readonly signature: Uint8Array
+}
+
 export class Core {
   readonly id: NodeId
   readonly listening: boolean
@@ -47,7 +53,7 @@ export class Core {
   lockIsDurable = true
 
   /** Voters' acknowledgements of the blocks of this term, by height; those of blocks to come among them. */
-  acknowledgements = new Map<number, Map<NodeId, { readonly hash: string; readonly signature: Uint8Array }>>()
+  acknowledgements = new Map<number, Map<NodeId, Acknowledged>>()
   /** What each server has said that it is locked on, in this term. */
   locks = new Map<NodeId, BlockRef>()
   /** Ours of this term, the highest. */
@@ -75,6 +81,10 @@ export class Core {
   opened = false
   /** To whom leadership is being handed, for how many ticks already, and whether it has been told to stand. */
   transfer: { to: NodeId; ticks: number; told: boolean } | undefined
+  /** A voter has said that it has left this term. */
+  stranded = false
+  /** Ticks since this server became leader. */
+  ledTicks = 0
   /** Rounds of heartbeats begun in this term; the last of them that was begun for reads. While leader. */
   round = 0
   readRound = 0
@@ -309,6 +319,8 @@ export class Core {
     this.progress = new Map()
     this.opened = false
     this.transfer = undefined
+    this.stranded = false
+    this.ledTicks = 0
     this.round = this.readRound = 0
     for (const { id } of this.reads) this.readAnswers.push({ id, height: undefined })
     this.reads = []

@@ -8,10 +8,11 @@
  *              ranks lower.
  *   decided    a quorum is locked on it, in one term. So nobody without it is elected any more.
  */
-import { type Core, compareRanks } from './core.ts'
+import { type Acknowledged, type Core, compareRanks } from './core.ts'
 import { refOf } from './log.ts'
 import type { Acknowledge, Locked } from './messages.ts'
-import type { Block, Certified, NodeId } from './types.ts'
+import { isQuorum } from './quorum.ts'
+import type { Block, Certified, Configuration, NodeId, Signed } from './types.ts'
 
 /** Acknowledgements of blocks that are so far above the tail are dropped: no leader has more under way. */
 const AHEAD_MAX = 64
@@ -49,16 +50,26 @@ export function certify(core: Core): void {
   }
 }
 
-/** As many acknowledgements as make a quorum with the proposer's seal, if it is a voter; undefined if there are fewer. */
-function acknowledgedBy(core: Core, { height, hash, proposal }: Block) {
-  const { voters, quorum } = core.log.configurationAt(height)
-  const sealed = proposal !== undefined && voters.includes(proposal.by) ? 1 : 0
-  const found = []
-  for (const [from, { hash: said, signature }] of core.acknowledgements.get(height) ?? []) {
-    if (found.length === quorum - sealed) break
-    if (said === hash && from !== proposal?.by && voters.includes(from)) found.push({ from, signature })
-  }
-  return found.length === quorum - sealed ? found : undefined
+/**
+ * Whose quorums a block takes. One that changes the configuration takes both, so that voters who do not hold it yet can
+ * judge its certificate by the configuration that they know.
+ */
+function configurationsFor({ log }: Core, { height, configuration }: Block): Configuration[] {
+  const after = log.configurationAt(height)
+  return configuration === undefined ? [after] : [log.configurationAt(height - 1), after]
+}
+
+/** The acknowledgements that make a quorum with the proposer's seal; undefined if they are too few. */
+function acknowledgedBy(core: Core, block: Block): Signed[] | undefined {
+  const { height, hash, proposal } = block
+  const configurations = configurationsFor(core, block)
+  const given = core.acknowledgements.get(height) ?? new Map<NodeId, Acknowledged>()
+  const found = [...given]
+    .filter(([from, said]) => said.hash === hash && from !== proposal?.by)
+    .filter(([from]) => configurations.some(({ voters }) => voters.includes(from)))
+    .map(([from, { signature }]) => ({ from, signature }))
+  const names = [...found.map(({ from }) => from), ...(proposal ? [proposal.by] : [])]
+  return configurations.every((configuration) => isQuorum(configuration, names)) ? found : undefined
 }
 
 /** What lies at or below a certified block of the term needs no acknowledgements any more. */
@@ -90,14 +101,14 @@ export function lockIsDurable(core: Core, lock: Certified): void {
  */
 export function decide(core: Core): void {
   const { log, term } = core
-  const matched = [...core.locks].filter(
-    ([, ref]) => ref.height > log.commit && log.has(ref) && log.at(ref.height)!.term === term,
-  )
+  const matched = [...core.locks].filter(([, ref]) => {
+    return ref.height > log.commit && log.has(ref) && log.at(ref.height)!.term === term
+  })
   const heights = matched.map(([, { height }]) => height).sort((a, b) => b - a)
   for (const height of heights) {
-    const { voters, quorum } = log.configurationAt(height)
-    const locked = matched.filter(([id, ref]) => ref.height >= height && voters.includes(id))
-    if (locked.length < quorum) continue
+    const locked = matched.filter(([, ref]) => ref.height >= height).map(([id]) => id)
+    const configurations = configurationsFor(core, log.at(height)!)
+    if (!configurations.every((configuration) => isQuorum(configuration, locked))) continue
     log.commitTo(height)
     core.stalledTicks = 0
     return

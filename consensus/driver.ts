@@ -34,8 +34,8 @@ export interface DriverPorts extends ProofPorts {
    * called before the previous call has resolved. A rejection stops the driver.
    */
   persist(write: Write): Promise<void>
-  /** Signs as this server. A rejection stops the driver. */
-  sign(statement: Statement): Promise<Uint8Array>
+  /** Signs as this server; undefined if it cannot at present, and then says nothing. A rejection stops the driver. */
+  sign(statement: Statement): Promise<Uint8Array | undefined>
   /** Fire and forget; may lose, never blocks. */
   send(to: NodeId, message: Message): void
   /** Makes committed blocks part of the ledger. Never called before the previous call has resolved. */
@@ -294,7 +294,7 @@ export class Driver {
   async #sign(statement: Statement): Promise<void> {
     try {
       const signature = await this.#ports.sign(statement)
-      this.#enter(() => this.#raft.signed(statement, signature))
+      if (signature) this.#enter(() => this.#raft.signed(statement, signature))
     } catch (error) {
       this.#fail(error)
     }

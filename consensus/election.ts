@@ -165,7 +165,7 @@ export function onVoteReply(core: Core, from: NodeId, { term, signature }: VoteR
 }
 
 /** Somebody's word: it moves no term, but a candidate must stand above the terms of those whose votes it needs. */
-function hearTerm(core: Core, term: number): void {
+export function hearTerm(core: Core, term: number): void {
   core.termHeard = Math.max(core.termHeard, Math.min(term, core.term + TERM_LEAP_MAX))
 }
 

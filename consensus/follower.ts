@@ -34,7 +34,7 @@ export function onAppend(core: Core, from: NodeId, message: Append, lead: Lead):
   const divergence = log.divergence(blocks)
   if (divergence !== undefined) {
     const first = blocks[divergence.at]!
-    checkProposer(blocks.slice(divergence.at), term, lead)
+    checkSealedBy(lead, blocks.slice(divergence.at))
     const taken = fitting(core, blocks.slice(divergence.at), lead)
     if (taken === 0) return
     blocks = blocks.slice(0, divergence.at + taken)
@@ -88,17 +88,15 @@ function checkBuildsOnBase(core: Core, { term, prev, blocks }: Append, lead: Lea
   }
 }
 
-/** Blocks that are new here come from the ledger's check, with their proposals: those of the term are the leader's. */
-function checkProposer(fresh: readonly Block[], term: number, { leader }: Lead): void {
-  for (const block of fresh) {
-    if (block.term !== term || block.proposal?.by === leader) continue
-    throw new RefusedError('bad-chain', 'A block of the term is not sealed by its leader.', {
-      height: block.height,
-      term,
-      leader,
-      by: block.proposal?.by,
-    })
-  }
+/** Blocks of a term are its leader's. What is held already comes unchecked, and without saying whose it is. */
+function checkSealedBy({ term, leader }: Lead, fresh: readonly Block[]): void {
+  const other = fresh.find((block) => block.term === term && block.proposal?.by !== leader)
+  if (other === undefined) return
+  throw new RefusedError('bad-chain', 'A block of the term is not sealed by its leader.', {
+    height: other.height,
+    sealedBy: other.proposal?.by,
+    leader,
+  })
 }
 
 /**
@@ -215,8 +213,6 @@ export function onBehind(core: Core, message: Behind): void {
 
 /** The leader wants to be succeeded: whoever it names stands at once, without asking first, and the others heed it. */
 export function onTimeoutNow(core: Core, { to }: TimeoutNow): void {
-  // It cannot prolong its leadership by handing over to itself.
-  if (to === core.leader) return
   core.successor = to
   if (to === core.id && core.role === 'follower' && core.mayStand) campaign(core, core.term + 1)
 }
@@ -259,7 +255,10 @@ export function install(core: Core, blocks: readonly Block[], certified: Certifi
   }
   const gaveWay = log.divergence(above)?.own
   // Another block of this height was acknowledged here, perhaps, in this term. The proven one must not be as well.
-  if (gaveWay?.term === core.term) core.abstains = true
+  if (gaveWay?.term === core.term) {
+    core.abstains = true
+    core.acknowledged = undefined
+  }
   log.merge(above)
   // Queued acknowledgements of a suffix that gave way would no longer be true.
   if (gaveWay !== undefined)

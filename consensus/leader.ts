@@ -1,13 +1,21 @@
 /** Leading: proposing, counting acknowledgements, committing, keeping or giving up leadership. */
 import type { Core } from './core.ts'
 import { certify } from './decide.ts'
+import { campaign } from './election.ts'
 import type { AppendReject, AppendReply, HeartbeatReply, Lead } from './messages.ts'
 import { beginRound, confirmReads } from './reads.ts'
 import { compare, replicate, tellBehind } from './replication.ts'
+import { LONG_TIMEOUTS } from './standings.ts'
 import type { Block, NodeId, ProposeResult, TransferResult } from './types.ts'
 
 /** Of the bytes of an append: with the default limits, a full block leaves room for about a hundred openings. */
 const OPENINGS_SHARE = 0.2
+
+/**
+ * How many election timeouts a leader leads at least before it stands again for the sake of a stranded voter: for so
+ * long that it is not shunned for leading shortly. A leader that needs this voter gives up much sooner.
+ */
+const REELECTION_TIMEOUTS = LONG_TIMEOUTS + 2
 
 /** The new leader shows why it leads; the term opens with the block that its driver proposes next. */
 export function startLeading(core: Core, lead: Lead): void {
@@ -18,6 +26,10 @@ export function startLeading(core: Core, lead: Lead): void {
 
 export function tickLeader(core: Core): void {
   core.electionElapsed++
+  if (++core.ledTicks >= REELECTION_TIMEOUTS * core.electionTicks && core.stranded) {
+    standAgain(core)
+    return
+  }
   core.heartbeatElapsed++
   if (core.electionElapsed >= core.electionTicks) {
     core.electionElapsed = 0
@@ -32,6 +44,20 @@ export function tickLeader(core: Core): void {
     beginRound(core)
     confirmReads(core)
   }
+}
+
+/**
+ * A voter has voted in a later term that came to nothing, and cannot go back to this one. The leader succeeds itself in
+ * a term beyond, which all can enter. A lie about that costs an election now and then, and no leader its place.
+ */
+function standAgain(core: Core): void {
+  const term = Math.max(core.term, core.termHeard) + 1
+  nameSuccessor(core, core.id)
+  // Said as a leader, so it leaves at once, before the term does.
+  const last = core.early
+  core.becomeFollower(core.term, undefined)
+  campaign(core, term)
+  core.early = last
 }
 
 /** CheckQuorum: a leader that no quorum answers any more must not go on taking entries (thesis 6.2). */

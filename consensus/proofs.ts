@@ -10,6 +10,8 @@ export interface ProofPorts {
   verify(by: NodeId, statement: Statement, signature: Uint8Array): Promise<boolean>
   /** Who has sealed the block: the name in its seal, if the seal is this block's and its signature verifies. */
   sealer(block: BlockRef, seal: Uint8Array): Promise<NodeId | undefined>
+  /** Who counts from this block on: by what is known of its chain, also of its past, or else by the end of the log. */
+  configurationAfter(block: BlockRef): Promise<Configuration>
   /** Is it block 0 of this ledger? */
   isGenesis(block: BlockRef): boolean
   /** Whether a certificate of the ledger covers the block. */
@@ -19,7 +21,6 @@ export interface ProofPorts {
 /** The part of `Raft` that says by whom a proof is judged. */
 interface Judges {
   readonly id: NodeId
-  configurationFor(height: number): Configuration
   readonly ballot: Ballot | undefined
   isCertified(block: BlockRef): boolean
 }
@@ -88,7 +89,7 @@ async function judgeAcknowledge(ports: ProofPorts, from: NodeId, message: Acknow
 async function judgeLead(raft: Judges, ports: ProofPorts, message: Lead): Promise<Judgement> {
   const { term, leader, base, votes } = message
   const statement: Statement = { kind: 'vote', term, candidate: leader, base: base.block }
-  const configuration = raft.configurationFor(base.block.height)
+  const configuration = await ports.configurationAfter(base.block)
   const enough = await countsAsQuorum(ports, configuration, votes, statement, [])
   return enough && (await isCertified(raft, ports, base)) ? 'proven' : 'unproven'
 }
@@ -106,7 +107,9 @@ export async function isCertified(
   if (sealer === undefined) return false
   const { term, height, hash } = block
   const statement: Statement = { kind: 'acknowledgement', term, height, hash }
-  return countsAsQuorum(ports, raft.configurationFor(height), proof.acknowledgements, statement, [sealer])
+  return countsAsQuorum(ports, await ports.configurationAfter(block), proof.acknowledgements, statement, [
+    sealer,
+  ])
 }
 
 /** Have as many voters signed the statement as make a quorum with those who are `counted` already? */

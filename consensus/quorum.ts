@@ -7,6 +7,11 @@ export function quorumHeight(heights: readonly number[], quorum: number): number
   return descending[quorum - 1] ?? 0
 }
 
+/** Are enough of the voters among `names`? Repeated names and others do not count. */
+export function isQuorum({ voters, quorum }: Configuration, names: readonly NodeId[]): boolean {
+  return voters.filter((voter) => names.includes(voter)).length >= quorum
+}
+
 /** Has a quorum said yes, can it no longer be reached, or is it still open? Votes of non-voters do not count. */
 export function tally(
   { voters, quorum }: Configuration,

@@ -223,11 +223,6 @@ export class Raft {
     if (height > log.commit) this.#core.behind = height
   }
 
-  /** The voters and the quorum by which a proof for a block at `height` is judged, as far as this log knows. */
-  configurationFor(height: number): Configuration {
-    return this.#core.log.configurationAt(height)
-  }
-
   /** Whom this server votes for in its term. */
   get ballot(): Ballot | undefined {
     return this.#core.vote

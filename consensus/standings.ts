@@ -9,7 +9,7 @@ import type { NodeId } from './types.ts'
 const CANDIDATE_DOUBLINGS_MAX = 3
 const LEADER_DOUBLINGS_MAX = 8
 /** A leadership that ends sooner, in election timeouts, was in vain: one may open its term and leave, over and over. */
-const LONG_TIMEOUTS = 30
+export const LONG_TIMEOUTS = 30
 
 interface Standing {
   /** Terms in a row that came to nothing, as candidate and as leader. */

@@ -5,7 +5,7 @@ import { object } from '../src/json.ts'
 import { type Exit, NodeProcess } from './devnet/child.ts'
 import { type LayoutOptions, openLayout } from './devnet/layout.ts'
 import { DEVNET_SUBMITTER, DevnetError } from './devnet/names.ts'
-import { canFinalize, isUp, untilAll } from './devnet/ready.ts'
+import { canFinalize, isRecovering, isUp, untilAll } from './devnet/ready.ts'
 import { createClient } from './rpc/client.ts'
 
 export interface DevnetOptions extends LayoutOptions {
@@ -70,9 +70,11 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
   try {
     for (const each of members) each.start()
     await untilAll(members, isUp, readyMs)
-    const names = new Set(members.map(({ name }) => name))
-    await untilAll(members, (node) => canFinalize(node, names), readyMs)
-    const first = members.find((each) => !each.process.removed)
+    const apart = await Promise.all(members.map((each) => isRecovering(each).catch(() => false)))
+    const whole = members.filter((_, i) => !apart[i])
+    const names = new Set(whole.map(({ name }) => name))
+    await untilAll(whole, (node) => canFinalize(node, names), readyMs)
+    const first = [...whole, ...members].find((each) => !each.process.removed)
     if (!first) throw noMembers(options.dir)
     await writePolicy(policyPath, first.rpc)
   } catch (error) {

@@ -1,8 +1,8 @@
 /**
  * `evidence/` in a node's folder, where nothing is ever overwritten or removed:
  *
- *     two-seals-<accused>-<hash>.json, two-cosignatures-<accused>-<hash>.json     for `qat evidence verify`
- *     stopped-<hash>.json                                                         why the node had to stop
+ *     <kind>-<accused>-<hash>.json     for `qat evidence verify`, such as two-seals-bravo-0f3a….json
+ *     stopped-<hash>.json              why the node had to stop
  *
  * The hash is the first half of a SHA-256: of the evidence, or of the reason.
  */

@@ -4,7 +4,8 @@
  *     node.json        name, addresses, log level          tokens.json     who may submit by bearer token
  *     genesis.block    block 0, the same on every node     store/          LevelDB
  *     node.key, cosigner.key, gateway.key                  private keys, mode 0600
- *     next/node.key, next/cosigner.key                     those that `qat rotate` made, until they are in force
+ *     next/             new node.key and cosigner.key, until they are in force, and member.json for an admin
+ *     spent/            keys that must not sign any more, because the store may have forgotten what they signed
  *     qkd/              of the simulated KME inside: kme.json, certificates, its store; absent without one
  *     member.json, gateway.json                            of a node that joined: the records it asks admission by
  *     evidence/         against validators, and why the node stopped (evidence-folder.ts); absent until needed

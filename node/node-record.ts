@@ -50,9 +50,14 @@ export function urlOf(host: string, rpcPort: number): string {
  * there now; all else as in its `member.json`, or for a founder in genesis. Throws FolderError, KeyFileError.
  */
 export async function recordOfFolder(dir: string, passphrase?: string): Promise<Learner> {
+  return { ...(await foundingRecord(dir)), kind: 'learner', ...(await readIdentity(dir, passphrase)) }
+}
+
+/** What the folder itself says of its node: the record that it joined with, or that of genesis. Throws FolderError. */
+export async function foundingRecord(dir: string): Promise<NodeMember> {
   const { config, genesis } = await readNodeFolder(dir)
   const known = (await readOwnRecord(dir)) ?? genesis.membership.nodeByName.get(config.name)
-  if (known) return { ...known, kind: 'learner', ...(await readIdentity(dir, passphrase)) }
+  if (known) return known
   const message = `${dir} has no ${FILES.member}, and genesis does not know ${config.name}.`
   throw new FolderError('folder-damaged', message, { dir })
 }

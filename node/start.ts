@@ -5,21 +5,21 @@ import { errorCode, errorMessage, QatError } from '../src/errors.ts'
 import type { Evidence } from '../src/ledger/evidence.ts'
 import { verifyGenesis } from '../src/ledger/genesis.ts'
 import type { NodeMember } from '../src/ledger/member.ts'
-import { parseCheckpoint } from '../src/notes/checkpoint.ts'
-import { parseNote } from '../src/notes/note.ts'
 import { systemClock } from './clock.ts'
 import type { Accusation } from './core/evidence.ts'
 import { LedgerNode } from './core/ledger-node.ts'
+import { boundBy, nameSpentKeys } from './core/recovery.ts'
 import { readKeyFile } from './crypto/keyfile.ts'
 import { useNativeCode } from './crypto/native.ts'
 import { opensslSuite } from './crypto/openssl.ts'
 import { verifyQueue } from './crypto/verify-queue.ts'
 import { keepEvidence, keepReason, readEvidenceFolder } from './evidence-folder.ts'
 import { FILES, FolderError, peerSeedOf, readNodeFolder } from './folder.ts'
-import { adoptKeyFiles, keyFilesOf } from './keys-folder.ts'
+import { adoptKeyFiles, type KeyFiles, keyFilesOf } from './keys-folder.ts'
 import { createLogger, type Logger } from './logger.ts'
 import { createMetrics } from './metrics.ts'
 import { createNetwork } from './net/libp2p-network.ts'
+import { keyRingOf } from './new-keys.ts'
 import type { QkdConfig } from './qkd/config.ts'
 import { LinkRecorder } from './qkd/link-recorder.ts'
 import { openNodeQkd } from './qkd/node-qkd.ts'
@@ -126,10 +126,10 @@ async function startOnce(
     const kv = await openLevel(join(dir, FILES.store))
     closers.push(() => kv.close())
     const store = await LedgerStore.open(kv, genesis)
-    const certificate = await store.certificate()
-    const certified = certificate === undefined ? 0 : parseCheckpoint(parseNote(certificate).text).size
+    const keyRing = keyRingOf(dir, options.passphrase)
+    const mark = await nameSpentKeys(store, keyRing)
     // Keys are replaced when the change that says so is certified: until then the old ones may be needed.
-    const record = store.members.at(certified + 1).nodeByName.get(name)
+    const record = (await store.membersInForce()).nodeByName.get(name)
     const joined = peers.length > 0
     // A founder that was removed may be admitted again: its own chain tells it where the others are.
     if (!record && !joined && !genesis.membership.nodeByName.has(name)) {
@@ -139,8 +139,11 @@ async function startOnce(
       )
     }
     // Such a store may have forgotten a change of this node's keys, as may a folder that is older than its admission.
-    const mayLag = !replaced && (joined || (await store.recovering()) !== undefined)
+    const mayLag = mark !== undefined || (!replaced && joined)
     const keys = await readKeys(dir, record, mayLag, options.passphrase)
+    // In this order: keys that lie in place while the store is still marked count as old ones.
+    await boundBy(store, name, { node: keys.node.publicKey, cosigner: keys.cosigner.publicKey })
+    await keys.adopt(mark !== undefined)
     const qkd = await openNodeQkd({
       name,
       dir,
@@ -183,6 +186,7 @@ async function startOnce(
       knownEvidence: await knownEvidence(evidenceDir, logger),
       onEvidence,
       onFatal: (error) => void onFatal(error),
+      keyRing,
       hints: peers,
       onOut: (why) => void stop().then(() => onOut(why)),
     })
@@ -243,8 +247,8 @@ async function knownEvidence(dir: string, logger: Logger): Promise<Evidence[]> {
 }
 
 /**
- * Reads the three keys. Those that `record` names may wait in `next/`, and then move into place. If the folder's chain
- * may lag behind, its keys may be newer than that; else other keys are a mistake.
+ * Reads the three keys. Those that `record` names may wait in `next/`, and `adopt` moves them into place. If the
+ * folder's chain may lag behind, its keys may be newer than that; else other keys are a mistake.
  */
 async function readKeys(
   dir: string,
@@ -252,25 +256,30 @@ async function readKeys(
   mayLag: boolean,
   passphrase: string | undefined,
 ) {
-  if (record) {
-    const files = await keyFilesOf(dir, record, passphrase)
-    if (files) await adoptKeyFiles(dir, files)
-    else if (!mayLag) {
-      throw new FolderError(
-        'folder-damaged',
-        `The keys in ${dir} are not those that the membership names for ${record.name}. Put those back, or ask an ` +
-          `admin to replace the record of ${record.name} by that of this folder: "qat member record", "qat member replace".`,
-      )
-    }
+  const named = record && (await keyFilesOf(dir, record, passphrase))
+  if (record && !named && !mayLag) {
+    throw new FolderError(
+      'folder-damaged',
+      `The keys in ${dir} are not those that the membership names for ${record.name}. Put those back, or ask an ` +
+        `admin to replace the record of ${record.name} by that of this folder: "qat member record", "qat member replace".`,
+    )
   }
-  const read = async (file: string) => {
-    const { alg, seed } = await readKeyFile(join(dir, file), passphrase)
+  const inPlace = { nodeKey: join(dir, FILES.nodeKey), cosignerKey: join(dir, FILES.cosignerKey) }
+  const files: KeyFiles = named ?? inPlace
+  const read = async (path: string) => {
+    const { alg, seed } = await readKeyFile(path, passphrase)
     return { signer: opensslSuite.signer(alg, seed), seed }
   }
-  const node = await read(FILES.nodeKey)
-  const cosigner = await read(FILES.cosignerKey)
-  const gateway = await read(FILES.gatewayKey)
+  const node = await read(files.nodeKey)
+  const cosigner = await read(files.cosignerKey)
+  const gateway = await read(join(dir, FILES.gatewayKey))
   const peerSeed = peerSeedOf(node.seed)
   for (const { seed } of [node, cosigner, gateway]) seed.fill(0)
-  return { node: node.signer, cosigner: cosigner.signer, gateway: gateway.signer, peerSeed }
+  return {
+    node: node.signer,
+    cosigner: cosigner.signer,
+    gateway: gateway.signer,
+    peerSeed,
+    adopt: (keep: boolean) => adoptKeyFiles(dir, files, { keep, passphrase }),
+  }
 }

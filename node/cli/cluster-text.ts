@@ -12,6 +12,7 @@ export interface SeenNode {
 /** Roles of nodes that run, and neither vote nor cosign for the time being. */
 const APART: Readonly<Record<string, string>> = {
   recovering: 'recovering',
+  silent: 'connected and says nothing of itself (see "qat status" of that node)',
   suspended: 'suspended, for want of disk space',
   outside: 'outside of the membership, as it knows it',
 }
@@ -25,7 +26,7 @@ export function obstacles(
   const validators = nodes.filter(({ kind }) => kind === 'validator')
   const { length } = validators
   const away = validators.flatMap((node) => {
-    if (!node.online) return [`${node.name} is offline`]
+    if (!node.online && node.role !== 'silent') return [`${node.name} is offline`]
     const apart = APART[node.role]
     return apart === undefined ? [] : [`${node.name} is ${apart}`]
   })

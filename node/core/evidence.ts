@@ -1,15 +1,18 @@
 /**
- * Collects evidence against validators from what this node sees and verifies anyway: seals and cosignatures. It
- * takes part in nothing; whatever a liar sends, it holds a bounded number of statements for each key.
+ * Collects evidence against validators from what this node sees and verifies anyway: seals, votes, acknowledgements
+ * and cosignatures. It takes part in nothing; whatever a liar sends, it holds a bounded number of statements for
+ * each key.
  */
 import { keyId } from '../../src/crypto/keys.ts'
 import type { PublicKey, SignatureSuite } from '../../src/crypto/suite.ts'
 import { errorMessage, InvariantError } from '../../src/errors.ts'
+import { type Acknowledgement, decodeAcknowledgement } from '../../src/ledger/acknowledgement.ts'
 import { accusedName, claimedName, verifyEvidence } from '../../src/ledger/contradiction.ts'
 import type { Envelope } from '../../src/ledger/dsse.ts'
 import type { Evidence } from '../../src/ledger/evidence.ts'
 import { evidenceHash } from '../../src/ledger/evidence-event.ts'
 import { decodeSeal, type Seal } from '../../src/ledger/seal.ts'
+import { decodeVote, type Vote } from '../../src/ledger/vote.ts'
 import type { Checkpoint } from '../../src/notes/checkpoint.ts'
 import type { NoteSignature } from '../../src/notes/note.ts'
 import type { VerifierKey } from '../../src/notes/vkey.ts'
@@ -17,6 +20,7 @@ import type { Logger } from '../logger.ts'
 import type { LedgerStore } from '../store/ledger-store.ts'
 import { CosignatureWatch } from './cosignature-watch.ts'
 import { SealWatch } from './seal-watch.ts'
+import { StatementWatch } from './statement-watch.ts'
 import { verifySeal } from './verify-seal.ts'
 
 /** One piece convicts; a few show how it went on. More would let a liar fill disks and the ledger itself. */
@@ -50,6 +54,7 @@ export class EvidenceCollector {
   readonly #ports: EvidencePorts
   readonly #seals: SealWatch
   readonly #cosignatures: CosignatureWatch
+  readonly #statements = new StatementWatch()
   readonly #accusations: Accusation[] = []
   /** Kind, key and place of each piece: where a key was convicted once, it is not convicted again. */
   readonly #places = new Set<string>()
@@ -87,7 +92,23 @@ export class EvidenceCollector {
   /** A seal whose first signature has been verified to be by `key`. */
   sawSeal(key: PublicKey, envelope: Envelope, seal: Seal): void {
     this.#enqueue(async () => {
-      const found = await this.#seals.see(key, envelope, seal)
+      const rival = await this.#seals.see(key, envelope, seal)
+      const candidacy = this.#statements.sawSeal(key, envelope, seal)
+      for (const found of [rival, candidacy]) if (found) await this.#keep(found)
+    })
+  }
+
+  /** A vote whose signature has been verified to be by `key`. */
+  sawVote(key: PublicKey, vote: Vote, signature: Uint8Array): void {
+    this.#enqueue(async () => {
+      for (const found of this.#statements.sawVote(key, vote, signature)) await this.#keep(found)
+    })
+  }
+
+  /** An acknowledgement whose signature has been verified to be by `key`. */
+  sawAcknowledgement(key: PublicKey, acknowledgement: Acknowledgement, signature: Uint8Array): void {
+    this.#enqueue(async () => {
+      const found = this.#statements.sawAcknowledgement(key, acknowledgement, signature)
       if (found) await this.#keep(found)
     })
   }
@@ -107,9 +128,6 @@ export class EvidenceCollector {
         await this.#keep(found)
     })
   }
-
-  sawVote(_key: PublicKey, _vote: unknown, _signature: Uint8Array): void {}
-  sawAcknowledgement(_key: PublicKey, _a: unknown, _signature: Uint8Array): void {}
 
   /** The tree of this node has grown. */
   treeGrew(): void {
@@ -193,10 +211,13 @@ export function forked(accusations: readonly Accusation[], facts: Record<string,
   )
 }
 
-/** Where it happened: term and height, or the size of the tree that another one contradicts. */
+/** Where it happened: the term, with the height if it is about blocks; the size of the tree that another contradicts. */
 function placeOf(evidence: Evidence): string {
   const { kind, accused } = evidence
   if (kind === 'two-cosignatures') return `${kind} ${keyId(accused)} ${evidence.sides[0].checkpoint.size}`
-  const { term, height } = decodeSeal(evidence.seals[0].payload)
-  return `${kind} ${keyId(accused)} ${term} ${height}`
+  const [{ payload }] = evidence.statements
+  const place = `${kind} ${keyId(accused)}`
+  if (kind === 'two-votes' || kind === 'broken-candidacy') return `${place} ${decodeVote(payload).term}`
+  const { term, height } = kind === 'two-seals' ? decodeSeal(payload) : decodeAcknowledgement(payload)
+  return `${place} ${term} ${height}`
 }

@@ -3,7 +3,7 @@ import { toBase64 } from '../../src/bytes.ts'
 import type { Signer } from '../../src/crypto/suite.ts'
 import type { JsonObject } from '../../src/json.ts'
 import type { Entry } from '../../src/ledger/entry.ts'
-import { memberToJson } from '../../src/ledger/member.ts'
+import { memberToJson, type NodeMember } from '../../src/ledger/member.ts'
 import type { Membership } from '../../src/ledger/membership.ts'
 import type { PeerRecord } from '../net/network.ts'
 import type {
@@ -31,7 +31,7 @@ import { signForPrincipal } from './gateway.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { Pool } from './pool.ts'
 import { LedgerReader, notFound } from './reader.ts'
-import { endRecovery } from './recovery.ts'
+import { type KeyRing, nameSpentKeys, Recovery } from './recovery.ts'
 import { Replica, type ReplicaPorts } from './replica.ts'
 import { standingOf } from './standing.ts'
 import { Submissions } from './submissions.ts'
@@ -43,6 +43,7 @@ import { Waiters } from './waiters.ts'
 const ONLINE_MS = 6_000
 
 type Internal =
+  | 'nodeSigner'
   | 'pool'
   | 'evidence'
   | 'onOrdered'
@@ -51,7 +52,6 @@ type Internal =
   | 'onMembership'
   | 'onLeftOut'
   | 'onForgotten'
-  | 'onRecovered'
 
 export interface LedgerNodePorts extends Omit<ReplicaPorts, Internal> {
   /** Signs for senders who have a token and no key. */
@@ -59,6 +59,8 @@ export interface LedgerNodePorts extends Omit<ReplicaPorts, Internal> {
   /** Evidence that earlier runs have kept, and what keeps what this one finds. */
   readonly knownEvidence: EvidencePorts['known']
   readonly onEvidence: EvidencePorts['onEvidence']
+  /** The other keys of this node, for when those it runs with must not sign any more. */
+  readonly keyRing: KeyRing
   /** Where to find the others as long as this node's own chain cannot say. */
   readonly hints?: readonly PeerRecord[]
   /** The membership has this node no more, or under other keys: it must stop, and nothing is wrong. */
@@ -71,6 +73,10 @@ export class LedgerNode implements LedgerService {
   readonly #waiters: Waiters
   readonly #lifecycle: Lifecycle<Replica>
   #reader!: LedgerReader
+  /** While the node may have forgotten what it signed. */
+  #recovery: Recovery | undefined
+  /** It has been told to stop, since the membership does not have it under its keys. */
+  #left = false
   readonly #recorder: EvidenceRecorder
   #evidence!: EvidenceCollector
   readonly #submissions: Submissions
@@ -116,24 +122,39 @@ export class LedgerNode implements LedgerService {
   }
 
   async #openReplica(): Promise<Replica> {
-    const { store, logger } = this.#ports
+    const { store, logger, keyRing } = this.#ports
     const lifecycle = this.#lifecycle
     const replica = await Replica.open({
       ...this.#ports,
+      nodeSigner: (key) => this.#ports.keyRing.nodeSigner(key),
       pool: this.#pool,
       evidence: this.#evidence,
       onOrdered: (blocks) => this.#onOrdered(blocks),
       onFinal: (size) => this.#onFinal(size),
       onRefused: (id, error) => this.#submissions.refused(id, error),
       onMembership: (membership) => this.#onMembership(membership),
-      onLeftOut: () => this.#onLeftOut(),
-      onForgotten: () => lifecycle.replace(() => store.setRecovering({ without: [] })),
-      onRecovered: (hardState) => lifecycle.replace(() => endRecovery(store, hardState, logger)),
+      onLeftOut: () => void this.#onLeftOut(),
+      onForgotten: () => lifecycle.replace(() => this.#markForgetful()),
       onFatal: (error) => lifecycle.failed(error),
     })
+    const { recovering } = replica
+    this.#recovery = recovering && new Recovery(recovering, keyRing, logger)
+    await this.#recovery?.prepare(this.#record)
     this.#reader = new LedgerReader(store, replica.certifier)
     this.#tellPeers(replica.membership)
     return replica
+  }
+
+  async #markForgetful(): Promise<void> {
+    const { store, keyRing } = this.#ports
+    await store.setRecovering({ keys: [], why: 'old' })
+    await nameSpentKeys(store, keyRing)
+  }
+
+  /** What the newest membership says of this node. */
+  get #record(): NodeMember | undefined {
+    const { store, name } = this.#ports
+    return store.members.newest.nodeByName.get(name)
   }
 
   get replica(): Replica {
@@ -169,6 +190,7 @@ export class LedgerNode implements LedgerService {
 
   #onMembership(membership: Membership): void {
     this.#tellPeers(membership)
+    if (!this.#left) void this.#recovery?.prepare(this.#record)
     const outside = this.#standingIn(membership) === 'outside'
     if (outside !== (this.replica.standing === 'outside')) this.#lifecycle.replace()
   }
@@ -191,13 +213,20 @@ export class LedgerNode implements LedgerService {
   }
 
   /** Outside, and there is nothing newer to be learnt: was it ever inside, under these keys? */
-  #onLeftOut(): void {
-    const { store, name, logger, onOut } = this.#ports
+  async #onLeftOut(): Promise<void> {
+    const { store, name, logger, keyRing, onOut } = this.#ports
+    const { replica } = this
     const { newest } = store.members
     if (this.#standingIn(newest) !== 'outside') return
-    if (!store.members.some((membership) => this.#standingIn(membership) !== 'outside')) return
+    const record = newest.nodeByName.get(name)
+    if (replica.recovering && record) {
+      // Keys that were lost, or have signed what was forgotten, are no reason to stop: it waits for newer ones.
+      if (!(await keyRing.holds(record))) return
+    } else if (!store.members.some((membership) => this.#standingIn(membership) !== 'outside')) return
+    if (this.#left) return
+    this.#left = true
     this.replica.halt()
-    const replaced = newest.nodeByName.has(name)
+    const replaced = record !== undefined
     const facts = { sequence: newest.sequence, size: store.tip.size }
     if (replaced) logger.warn(facts, 'the membership names other keys for this node')
     else logger.warn(facts, 'this node is no member any more: it stops')
@@ -321,21 +350,22 @@ export class LedgerNode implements LedgerService {
   }
 
   get #role(): string {
-    const { standing, recovery, driver } = this.replica
+    const { standing, recovering, driver } = this.replica
     if (this.#lifecycle.suspended) return 'suspended'
+    if (recovering) return 'recovering'
     if (standing === 'outside') return 'outside'
-    if (recovery) return 'recovering'
     return this.#standingIn(this.replica.membership) === 'learner' ? 'learner' : driver.raft.role
   }
 
   /** Why this node does not take part, or why the ledger stands still, for its operator. */
   get #note(): string | undefined {
-    const { standing, recovery } = this.replica
+    const { standing, standstill } = this.replica
     if (this.#lifecycle.suspended) return this.#lifecycle.suspended.message
+    if (this.#recovery) return this.#recovery.note
     if (standing === 'outside') {
       return 'The membership does not have this node under its keys; it follows what is final and waits.'
     }
-    return recovery ? recovery.note : this.replica.standstill.note
+    return standstill.note
   }
 
   cluster(): ClusterStatus {
@@ -347,10 +377,15 @@ export class LedgerNode implements LedgerService {
     const nodes = [...membership.nodeByName.values()].map(({ name, kind }) => {
       if (name === own.name) return { ...pick(own), kind, online: true }
       const heard = said.get(name)
-      if (!heard)
-        return { name, kind, role: 'unknown', height: 0, size: 0, finalSize: 0, pending: 0, online: false }
-      const online = connected.includes(name) && heard.ageMs < ONLINE_MS
-      return { ...pick(heard.said), kind, online, seenMs: Math.round(heard.ageMs) }
+      const fresh = heard !== undefined && heard.ageMs < ONLINE_MS
+      // A node that may have forgotten what it signed says nothing of itself.
+      const silent = connected.includes(name) && !fresh && { role: 'silent' }
+      if (!heard) {
+        const nothing = { height: 0, size: 0, finalSize: 0, pending: 0, online: false }
+        return { name, kind, role: 'unknown', ...nothing, ...silent }
+      }
+      const online = connected.includes(name) && fresh
+      return { ...pick(heard.said), kind, online, seenMs: Math.round(heard.ageMs), ...silent }
     })
     return {
       ledger: own.ledger,

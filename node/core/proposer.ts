@@ -35,10 +35,10 @@ export interface ProposerPorts {
   /** What time a seal is to say; undefined if that cannot be known yet, and then nothing is proposed. */
   readonly sealTime: () => number | undefined
   /**
-   * Whether the change of membership before is certified. Until then the nodes that it adds or removes, or gives
-   * other keys, may be needed as they were before it, and a further change could leave them without the others.
+   * Whether the last change of membership is certified. Until then the nodes that it adds or removes, or gives other
+   * keys, may be needed as they were before it.
    */
-  readonly mayChange: () => boolean
+  readonly isSettled: () => boolean
   /** An entry of the pool can never be ordered. */
   readonly refuse: (entry: Entry, error: RefusedError) => void
   readonly onFatal: (error: unknown) => void
@@ -79,7 +79,7 @@ export class Proposer {
 
   /** Builds, signs and offers one block; false if there is nothing to do now. */
   async #proposeOne(): Promise<boolean> {
-    const { driver, unapplied, store, name, keyid, signer, clock, sealTime } = this.#ports
+    const { driver, unapplied, store, name, keyid, signer, clock, sealTime, isSettled } = this.#ports
     const { raft } = driver
     // A new leader opens its term with an empty block, so that what came before it can commit.
     const opening = raft.needsOpening
@@ -88,8 +88,9 @@ export class Proposer {
     if (time === undefined) return false
     const { tail, term } = raft
     const before = unapplied.stateAfter(tail.hash)
-    // After a change nothing follows until it is applied: what waits in the pool is judged by the new members.
-    if (!opening && before?.membership !== store.members.newest) return false
+    // After a change nothing follows until it is certified. What waits in the pool is judged by the new members; and a
+    // node that lacks the change when others fail can prove it to itself by the certificate.
+    if (!opening && (before?.membership !== store.members.newest || !isSettled())) return false
     // A leader whose record a change took away or gave other keys to can seal no block that would be taken.
     if (before && !this.#maySeal(before)) {
       driver.transfer()
@@ -148,7 +149,7 @@ export class Proposer {
 
   /** Whether a change of membership may be proposed now. One whose turn is over is refused for good. */
   #mayChange(entry: Entry, state: ChainState): boolean {
-    const { driver, refuse, mayChange } = this.#ports
+    const { driver, refuse } = this.#ports
     try {
       checkEntry(state, entry)
     } catch (error) {
@@ -156,6 +157,6 @@ export class Proposer {
       refuse(entry, error)
       return false
     }
-    return driver.raft.canChange && mayChange()
+    return driver.raft.canChange
   }
 }

@@ -9,11 +9,11 @@
 import { DEFAULT_LIMITS } from '../../consensus/config.ts'
 import { Driver, type Write } from '../../consensus/driver.ts'
 import { Raft } from '../../consensus/raft.ts'
-import type { BlockRef, Certified, HardState, Block as RaftBlock, SoftState } from '../../consensus/types.ts'
+import type { BlockRef, Certified, Block as RaftBlock, SoftState } from '../../consensus/types.ts'
 import { decodeMessage, encodeMessage } from '../../consensus/wire.ts'
 import { toHex, utf8 } from '../../src/bytes.ts'
 import { keyId } from '../../src/crypto/keys.ts'
-import type { Signer } from '../../src/crypto/suite.ts'
+import type { PublicKey, Signer } from '../../src/crypto/suite.ts'
 import { errorCode, FormatError, invariant, type QatError } from '../../src/errors.ts'
 import type { Entry } from '../../src/ledger/entry.ts'
 import type { Membership } from '../../src/ledger/membership.ts'
@@ -24,7 +24,7 @@ import type { VerifyLanes } from '../crypto/verify-queue.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import { FRAME, type FrameKind, type Network, type Topic, type Verdict } from '../net/network.ts'
-import { type AppliedBlock, type LedgerStore, toRaftBlock } from '../store/ledger-store.ts'
+import { type AppliedBlock, type LedgerStore, type Recovering, toRaftBlock } from '../store/ledger-store.ts'
 import { Admission, type Admitted } from './admission.ts'
 import { Certifier } from './certifier.ts'
 import type { EvidenceCollector } from './evidence.ts'
@@ -37,7 +37,7 @@ import { POOL_ENTRIES_MAX, type Pool } from './pool.ts'
 import { Proposer } from './proposer.ts'
 import { Puller } from './puller.ts'
 import { answerRead, isReadRequest, Reads } from './reads.ts'
-import { encodePromises, isPromisesRequest, Recovery } from './recovery.ts'
+import { boundBy } from './recovery.ts'
 import { type Standing, standingOf } from './standing.ts'
 import { Standstill } from './standstill.ts'
 import { certifiedByLedger, Statements } from './statements.ts'
@@ -68,6 +68,8 @@ export interface ReplicaPorts {
   readonly suites: VerifyLanes
   readonly nodeKey: Signer
   readonly cosigner: Signer
+  /** Signs by another node key of this node's, if it has it: one that a change of membership names. */
+  readonly nodeSigner: (key: PublicKey) => Promise<Signer | undefined>
   /** Entries admitted and not applied; it outlives the replica. */
   readonly pool: Pool
   readonly logger: Logger
@@ -85,18 +87,16 @@ export interface ReplicaPorts {
   readonly onMembership: (membership: Membership) => void
   /** A node outside of the membership holds all that is final, and is still outside. */
   readonly onLeftOut: () => void
-  /** The store does not know what this node has vouched for: it is to be marked, and the replica opened anew. */
+  /** The store does not know what this node has signed: it is to be marked, and the replica opened anew. */
   readonly onForgotten: () => void
-  /** The node knows again what binds it: with that on disk, the replica is to be opened anew, and takes part. */
-  readonly onRecovered: (hardState: HardState) => void
   /** The node must stop: a broken invariant or an unusable disk. */
   readonly onFatal: (error: unknown) => void
 }
 
 export class Replica {
   readonly standing: Standing
-  /** Set while the node does not know what it may have promised. */
-  readonly recovery: Recovery | undefined
+  /** Set if the node may have signed what its store has forgotten: then it follows, and signs nothing. */
+  readonly recovering: Recovering | undefined
   readonly certifier: Certifier
   readonly driver: Driver
   readonly gossip: Gossip
@@ -128,17 +128,21 @@ export class Replica {
     this.#logEnd = parts.logEnd
     unapplied.follow(() => parts.raft.tail.hash)
     const statements = new Statements({
+      name,
       store,
       unapplied,
       certifier,
       suite: suites.urgent,
       nodeKey,
+      nodeSigner: ports.nodeSigner,
+      tail: () => parts.raft.tail.hash,
       evidence: ports.evidence,
     })
     this.driver = new Driver(parts.raft, {
       sign: (statement) => statements.sign(statement),
       verify: (by, statement, signature) => statements.verify(by, statement, signature),
       sealer: (block, seal) => statements.sealer(block, seal),
+      configurationAfter: (block) => statements.configurationAfter(block),
       isGenesis: (block) => statements.isGenesis(block),
       isCovered: (block, bytes) => statements.isCovered(block, bytes),
       persist: (write) => this.#persist(write),
@@ -177,7 +181,7 @@ export class Replica {
       store,
       clock,
       sealTime: () => this.#clocks.sealTime(),
-      mayChange: () => store.members.boundaryAbove(this.certifier.size) === undefined,
+      isSettled: () => store.members.boundaryAbove(this.certifier.size) === undefined,
       refuse: (entry, error) => this.#pending.drop(entry, error),
       onFatal: (error) => {
         // What it was about to propose may not fit any more to what the next replica has applied.
@@ -241,16 +245,7 @@ export class Replica {
       configuration,
       clocks: this.#clocks,
     })
-    this.recovery =
-      parts.without &&
-      new Recovery({
-        name,
-        without: parts.without,
-        network,
-        logger,
-        membership: () => store.members.newest,
-        own: () => ({ term: this.driver.raft.term, tail: this.#stableTail() }),
-      })
+    this.recovering = parts.recovering
   }
 
   /** In force above the newest certificate: who may connect, and what this node is, follow from it. */
@@ -258,16 +253,11 @@ export class Replica {
     return this.#ports.store.members.at(this.certifier.size + 1)
   }
 
-  #stableTail(): BlockRef {
-    const { tail, stable } = this.driver.status()
-    // Before what is on its way to the disk has arrived, it counts for nothing.
-    return stable === tail.height ? tail : { height: 0, term: 0, hash: '' }
-  }
-
   /** Reads what the disk holds and stands ready; nothing moves before `start`. */
   static async open(ports: ReplicaPorts): Promise<Replica> {
     const { name, store, clock, suites, cosigner, logger, metrics, network, pool, evidence, onFatal } = ports
-    const recovering = await store.recovering()
+    const own = { node: ports.nodeKey.publicKey, cosigner: cosigner.publicKey }
+    const recovering = await boundBy(store, name, own)
     let replica: Replica | undefined
     const certifier = await Certifier.open({
       origin: store.genesis.parameters.ledger,
@@ -309,15 +299,9 @@ export class Replica {
       certified: await highestCertified(store, certifier),
       limits: { ...DEFAULT_LIMITS, windowBlocks: WINDOW_BLOCKS },
     })
-    const own = { node: ports.nodeKey.publicKey, cosigner: cosigner.publicKey }
     const standing = standingOf(store.members.at(certifier.size + 1), name, own)
     const logEnd = log.at(-1)!.seal.height
-    replica = new Replica(ports, unapplied, certifier, {
-      raft,
-      logEnd,
-      standing,
-      without: recovering?.without,
-    })
+    replica = new Replica(ports, unapplied, certifier, { raft, logEnd, standing, recovering })
     await replica.#pending.sweep()
     await replica.#pending.reload(replica.#admission)
     return replica
@@ -346,7 +330,6 @@ export class Replica {
         if (this.driver.raft.needsOpening) this.#proposer.kick()
       }),
     ]
-    if (this.recovery) this.#timers.push(clock.every(ANNOUNCE_MS / 2, () => void this.#recover()))
     this.#announce()
   }
 
@@ -354,23 +337,10 @@ export class Replica {
     if ((await this.#puller.follow()) && !this.#stopped) this.#ports.onLeftOut()
   }
 
-  async #recover(): Promise<void> {
-    const { onFatal, onRecovered } = this.#ports
-    if (this.#recovering || this.#stopped) return
-    this.#recovering = true
-    try {
-      const hardState = await this.recovery?.attempt()
-      if (hardState && !this.#stopped) onRecovered(hardState)
-    } catch (error) {
-      onFatal(error)
-    }
-    this.#recovering = false
-  }
-  #recovering = false
-
   #announce(): void {
     this.#ports.metrics.peers.set(this.#ports.network.peers().length)
-    void this.gossip.announce()
+    // What it says of itself is signed as well.
+    if (!this.recovering) void this.gossip.announce()
   }
 
   /** Hands leadership over if it can, and stops when what is being written is on disk. */
@@ -517,7 +487,7 @@ export class Replica {
     this.halt()
     logger.error(
       { size, ours: store.tip.size },
-      'the others hold a cosignature of this node that its store has forgotten: an old copy of the store was put back. The node now listens until it knows again what binds it',
+      'the others hold a cosignature of this node that its store has forgotten: an old copy of the store was put back. The node signs nothing more under its keys, and needs new ones',
     )
     onForgotten()
   }
@@ -527,34 +497,8 @@ export class Replica {
   frame(from: string, kind: FrameKind, bytes: Uint8Array): void {
     if (this.#stopped || this.standing === 'outside') return
     try {
-      if (kind === FRAME.raft) {
-        const m = decodeMessage(bytes)
-        if (process.env.QDBG && !m.kind.startsWith('heartbeat'))
-          console.log(
-            Date.now() % 100000,
-            this.#ports.name,
-            'from',
-            from,
-            m.kind,
-            m.term,
-            JSON.stringify({
-              h: (m as any).height,
-              hash: (m as any).hash?.slice(0, 6),
-              match: (m as any).match,
-              b: (m as any).blocks?.length,
-              prev: (m as any).prev?.height,
-              k: (m as any).knowsLeader,
-              gr: (m as any).granted,
-              base: (m as any).base?.block?.height ?? (m as any).base,
-            }),
-            'me',
-            this.driver.raft.term,
-            this.driver.raft.tail.height,
-            this.driver.raft.commit,
-            this.driver.raft.certified.block.height,
-          )
-        this.driver.deliver(from, m)
-      } else if (kind === FRAME.forward)
+      if (kind === FRAME.raft) this.driver.deliver(from, decodeMessage(bytes))
+      else if (kind === FRAME.forward)
         void this.#onForwarded(from, decodeEntryBundle(bytes, POOL_ENTRIES_MAX))
       else if (kind === FRAME.late) void this.#onLate(from, decodeEntryBundle(bytes, POOL_ENTRIES_MAX))
       else if (kind === FRAME.cosignature) void this.#onCosignature(from, bytes)
@@ -570,13 +514,7 @@ export class Replica {
 
   /** Answers a node; one that is no member any more learns what is final, and nothing else. */
   async request(from: string, bytes: Uint8Array): Promise<Uint8Array> {
-    if (this.membership.nodeByName.has(from)) {
-      if (isReadRequest(bytes)) return answerRead(this.driver)
-      if (isPromisesRequest(bytes)) {
-        const { term, tail } = this.driver.raft
-        return encodePromises({ term, tail, recovering: this.recovery !== undefined })
-      }
-    }
+    if (this.membership.nodeByName.has(from) && isReadRequest(bytes)) return answerRead(this.driver)
     const answer = await answerSync(this.#ports.store, this.certifier.note, decodeSyncRequest(bytes))
     return encodeSyncAnswer(answer)
   }
@@ -665,6 +603,5 @@ interface Opened {
   readonly raft: Raft
   readonly logEnd: number
   readonly standing: Standing
-  /** Of a node that has to recover first. */
-  readonly without: readonly string[] | undefined
+  readonly recovering: Recovering | undefined
 }

@@ -5,8 +5,8 @@
 import { equalBytes, toHex } from '../../src/bytes.ts'
 import { keyId } from '../../src/crypto/keys.ts'
 import type { PublicKey } from '../../src/crypto/suite.ts'
-import { decodeEnvelope, type Envelope, encodeEnvelope } from '../../src/ledger/dsse.ts'
-import { type TwoSeals, twoSeals } from '../../src/ledger/evidence.ts'
+import { decodeEnvelope, type Envelope, encodeEnvelope, envelopeBy } from '../../src/ledger/dsse.ts'
+import { type TwoStatements, twoSeals } from '../../src/ledger/evidence.ts'
 import type { Seal } from '../../src/ledger/seal.ts'
 import { BLOCK_ENTRIES_MAX } from '../../src/limits.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
@@ -26,10 +26,11 @@ export class SealWatch {
   }
 
   /** Takes a seal whose first signature is verified to be by `key`, and answers what it contradicts. */
-  async see(key: PublicKey, envelope: Envelope, seal: Seal): Promise<TwoSeals | undefined> {
+  async see(key: PublicKey, envelope: Envelope, seal: Seal): Promise<TwoStatements | undefined> {
     const keyid = keyId(key)
     // The signature covers the payload alone, so what else stood in the envelope is no part of the statement.
-    const said: Envelope = { ...envelope, signatures: [{ keyid, sig: envelope.signatures[0]!.sig }] }
+    const { payloadType, payload, signatures } = envelope
+    const said = envelopeBy(key, payloadType, payload, signatures[0]!.sig)
     const applied = await this.#applied(said, seal)
     if (applied === 'same') return undefined
     const seen = this.#seen.get(keyid) ?? new Map<string, Envelope>()

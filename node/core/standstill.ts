@@ -74,9 +74,9 @@ function notFinal(uncertified: Uncertified): string {
   const { size, quorum, signed, missing, boundary, elsewhere } = uncertified
   if (elsewhere.length > 0 && signed.length + missing.length < quorum) {
     return (
-      `What is ordered here differs from what ${elsewhere.join(', ')} signed, and is final on neither side: a store ` +
-      'went back in time, or a validator lies. The side that you give up must start anew, with empty stores; ' +
-      'nothing final is lost.'
+      `What is ordered here differs from what ${elsewhere.join(', ')} signed, and is final on neither side: more ` +
+      'validators have lied, or lost what they had signed, than this ledger tolerates. Nothing final is lost. Keep ' +
+      'the folders of all nodes, and see "qat evidence list".'
     )
   }
   const who = signed.length > 0 ? `${signed.join(', ')} signed` : 'nobody signed'

@@ -1,12 +1,15 @@
 /**
- * What ordering signs and has verified: votes, acknowledgements, seals, and certificates of the ledger as proofs. Each
- * is judged by the members in force for the block that it speaks of, as far as this node knows them.
+ * What ordering signs and has verified: votes, acknowledgements, seals, and certificates of the ledger as proofs.
+ *
+ * Where a statement stands in the chain says by which key it is made, and nothing else does: an acknowledgement by the
+ * members before its block, a vote by those after its base. So all nodes judge it alike, and a key that was replaced
+ * counts for nothing above the block that replaced it.
  */
 import type { Statement } from '../../consensus/messages.ts'
 import type { ProofPorts } from '../../consensus/proofs.ts'
-import type { BlockRef, Certified } from '../../consensus/types.ts'
-import { toHex } from '../../src/bytes.ts'
-import type { SignatureSuite, Signer } from '../../src/crypto/suite.ts'
+import type { BlockRef, Certified, Configuration } from '../../consensus/types.ts'
+import { equalBytes, toHex } from '../../src/bytes.ts'
+import type { PublicKey, SignatureSuite, Signer } from '../../src/crypto/suite.ts'
 import { FormatError, ProofError, RefusedError } from '../../src/errors.ts'
 import { type Acknowledgement, acknowledgementMessage } from '../../src/ledger/acknowledgement.ts'
 import { decodeEnvelope } from '../../src/ledger/dsse.ts'
@@ -19,15 +22,20 @@ import type { LedgerStore } from '../store/ledger-store.ts'
 import type { Certifier } from './certifier.ts'
 import type { EvidenceCollector } from './evidence.ts'
 import { decodeCovering, encodeCovering } from './sync.ts'
-import type { Unapplied } from './unapplied.ts'
+import { configurationOf, type Unapplied } from './unapplied.ts'
 import { verifySeal } from './verify-seal.ts'
 
 export interface StatementPorts {
   readonly store: LedgerStore
-  readonly unapplied: Pick<Unapplied, 'stateAfter'>
+  readonly name: string
+  readonly unapplied: Pick<Unapplied, 'stateAfter' | 'get'>
   readonly certifier: Pick<Certifier, 'judge'>
   readonly suite: SignatureSuite
   readonly nodeKey: Signer
+  /** The node's other keys: a vote may be due by the one that a change of membership has just named. */
+  readonly nodeSigner: (key: PublicKey) => Promise<Signer | undefined>
+  /** Hash of the last block of the log. */
+  readonly tail: () => string
   readonly evidence: Pick<EvidenceCollector, 'sawVote' | 'sawAcknowledgement' | 'sawSeal'>
 }
 
@@ -38,14 +46,18 @@ export class Statements implements ProofPorts {
     this.#ports = ports
   }
 
-  sign(statement: Statement): Promise<Uint8Array> {
-    return this.#ports.nodeKey.sign(this.#message(statement))
+  /** Undefined if the key that it takes is not at hand: then this node says nothing. */
+  async sign(statement: Statement): Promise<Uint8Array | undefined> {
+    const { name, nodeKey, nodeSigner } = this.#ports
+    const key = await this.#keyOf(name, statement)
+    if (key === undefined) return undefined
+    const signer = equalBytes(key.bytes, nodeKey.publicKey.bytes) ? nodeKey : await nodeSigner(key)
+    return signer?.sign(this.#message(statement))
   }
 
   async verify(by: string, statement: Statement, signature: Uint8Array): Promise<boolean> {
     const { suite, evidence } = this.#ports
-    const hash = statement.kind === 'vote' ? statement.base.hash : statement.hash
-    const key = this.#membersAfter(hash).nodeByName.get(by)?.nodeKey
+    const key = await this.#keyOf(by, statement)
     if (key === undefined || !(await suite.verify(key, this.#message(statement), signature))) return false
     if (statement.kind === 'vote') evidence.sawVote(key, this.#vote(statement), signature)
     else evidence.sawAcknowledgement(key, this.#acknowledgement(statement), signature)
@@ -57,11 +69,16 @@ export class Statements implements ProofPorts {
     return unlessFalse(async () => {
       const place = placeOf(leaf)
       if (!isAt(block, place)) return undefined
-      const members = { ...store.state, membership: this.#membersAfter(place.previous) }
+      const before = { height: block.height - 1, hash: place.previous }
+      const members = { ...store.state, membership: await this.#membersAfter(before) }
       const { seal, envelope, key } = await verifySeal(suite, members, leaf)
       evidence.sawSeal(key, envelope, seal)
       return seal.proposer
     })
+  }
+
+  async configurationAfter(block: BlockRef): Promise<Configuration> {
+    return configurationOf(await this.#membersAfter(block))
   }
 
   isGenesis({ height, hash }: BlockRef): boolean {
@@ -80,10 +97,34 @@ export class Statements implements ProofPorts {
     return covered === true
   }
 
-  /** The members in force above the block with this hash, if that is known here; else above the applied tip. */
-  #membersAfter(hash: string): Membership {
+  async #keyOf(name: string, statement: Statement): Promise<PublicKey | undefined> {
+    const members =
+      statement.kind === 'vote'
+        ? await this.#membersAfter(statement.base)
+        : await this.#membersBefore(statement)
+    return members.nodeByName.get(name)?.nodeKey
+  }
+
+  async #membersAfter({ height, hash }: Pick<BlockRef, 'height' | 'hash'>): Promise<Membership> {
     const { store, unapplied } = this.#ports
-    return unapplied.stateAfter(hash)?.membership ?? store.members.newest
+    const state = unapplied.stateAfter(hash)
+    if (state) return state.membership
+    const facts = await store.facts(height)
+    return facts?.hash === hash ? store.members.at(facts.size + 1) : this.#newest
+  }
+
+  async #membersBefore({ height, hash }: Pick<BlockRef, 'height' | 'hash'>): Promise<Membership> {
+    const { store, unapplied } = this.#ports
+    const seal = unapplied.get(hash)?.block.seal
+    if (seal) return this.#membersAfter({ height: height - 1, hash: toHex(seal.previous) })
+    const facts = await store.facts(height)
+    return facts?.hash === hash ? store.members.at(facts.firstIndex + 1) : this.#newest
+  }
+
+  /** After the last block of the log: what is not known here yet comes above it. */
+  get #newest(): Membership {
+    const { store, unapplied, tail } = this.#ports
+    return unapplied.stateAfter(tail())?.membership ?? store.members.newest
   }
 
   #message(statement: Statement): Uint8Array {

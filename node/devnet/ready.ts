@@ -47,6 +47,15 @@ export async function isUp({ rpc, process }: Watched): Promise<boolean> {
   return answer.ok
 }
 
+/** Whether the node may have forgotten what it signed: it follows then, and says nothing of itself to the others. */
+export async function isRecovering({ rpc }: Watched): Promise<boolean> {
+  const status = object(
+    await createClient(rpc, { timeoutMs: ANSWER_MS }).call('node.status', {}),
+    'The status',
+  )
+  return status.role === 'recovering'
+}
+
 /**
  * Whether, as this node sees it, there is a leader, and a certificate on all nodes of those names that are members:
  * entries become final. Members that run elsewhere are not waited for.

@@ -28,6 +28,8 @@ export interface FolderTask {
 
 export interface RepairOptions {
   readonly fetch: (from: number) => Promise<SyncAnswer | undefined>
+  /** Ids of the node's keys, which must not sign any more if the store has forgotten what they signed. */
+  readonly keys: readonly string[]
 }
 
 export interface FolderReport {
@@ -84,6 +86,7 @@ async function checkAndRepair(
       badBlocks: store.badBlocks,
       forgetful: findings.forgetful,
       fetch: repair.fetch,
+      keys: repair.keys,
       onProgress: progress('rebuilding'),
     }),
   )

@@ -17,7 +17,7 @@ export interface Finding {
 export const MEANINGS = {
   files: {
     means: 'Whatever was written last may be gone: entries, votes, cosignatures.',
-    mend: '--repair lets LevelDB save what it can, rebuilds the store, and makes the node ask the others first.',
+    mend: '--repair lets LevelDB save what it can, and rebuilds the store. The node then needs new keys.',
   },
   genesis: {
     means: 'Nothing in the ledger can be judged without its beginning.',
@@ -37,7 +37,7 @@ export const MEANINGS = {
   },
   promise: {
     means: 'The node may have forgotten what it voted for, acknowledged or cosigned.',
-    mend: '--repair marks the store, and the node then asks the others before it votes or cosigns again.',
+    mend: '--repair marks the store. The node then signs nothing more under its keys, and needs new ones.',
   },
   pending: {
     means: 'An entry that was acknowledged as pending, and is in no block yet, cannot be sent on.',
@@ -49,7 +49,7 @@ export const MEANINGS = {
   },
   note: {
     means: 'After a crash or a power failure that is normal: it was never acknowledged.',
-    mend: 'Nothing, unless there was no crash. Then writes were lost: --repair makes the node ask the others first.',
+    mend: 'Nothing, unless there was no crash. Then writes were lost: --repair marks the store, and the node needs new keys.',
   },
 } as const satisfies Record<string, { means: string; mend: string }>
 

@@ -1,5 +1,5 @@
 /** Checks the single records of a store, its certificates and its pending entries, against the verified chain. */
-import type { HardState } from '../../consensus/types.ts'
+import type { Certified, HardState } from '../../consensus/types.ts'
 import { equalBytes, fromU64, toHex, utf8 } from '../../src/bytes.ts'
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
 import { errorMessage } from '../../src/errors.ts'
@@ -18,6 +18,7 @@ export interface Anchors {
   readonly applied: number | undefined
   readonly logEnd: number | undefined
   readonly hardState: HardState | undefined
+  readonly certified: Certified | undefined
   readonly cosigned: records.Checkpointed | undefined
   readonly certificate: string | undefined
 }
@@ -43,12 +44,13 @@ export async function readAnchors(raw: Kv, findings: Findings): Promise<Anchors>
     return undefined
   }
   const hardState = await read(META.hardState, 'promise', "Raft's term and vote", records.readHardState)
+  const certified = await read(META.certified, 'promise', 'the certified block', records.readCertified)
   const cosigned = await read(META.cosigned, 'promise', 'the checkpoint cosigned last', records.readCosigned)
   const logEnd = await read(META.logEnd, 'promise', 'the height of the log', records.readLogEnd)
   const applied = await read(META.applied, 'derived', 'the height of the applied chain', records.readApplied)
   const certificate = await sift(raw, META.certificate)
   reportDamaged(certificate, findings, 'the newest certificate')
-  return { applied, logEnd, hardState, cosigned, certificate: textOf(certificate) }
+  return { applied, logEnd, hardState, certified, cosigned, certificate: textOf(certificate) }
 }
 
 /** The tree sizes that records speak of. */

@@ -40,8 +40,9 @@ export const META = {
   /** Size and root of the newest checkpoint this node has cosigned: u64, 32 bytes; size 0 if there is none. */
   cosigned: key('M', utf8('cosigned')),
   /**
-   * There if this store may have forgotten votes, cosignatures or blocks that the node had vouched for: restored
-   * from a backup, empty on a new disk, damaged. JSON: `without`, the validators whose word the operator waived.
+   * There if this store may have forgotten what the node had signed: restored from a backup, empty on a new disk,
+   * damaged, an old copy. JSON: `keys`, the ids of the node and cosigner keys that must not sign any more, and `why`.
+   * Earlier releases wrote `without` instead; such a record is read as one that names no key yet.
    */
   recovering: key('M', utf8('recovering')),
   /** The newest certificate: text of the signed note. */

@@ -11,6 +11,7 @@ import { type Block, decodeBlock } from '../../src/ledger/block.ts'
 import { type ChainState, changeIn, genesisState } from '../../src/ledger/chain.ts'
 import { decodeEntry, type Entry } from '../../src/ledger/entry.ts'
 import { type Genesis, readGenesis } from '../../src/ledger/genesis.ts'
+import type { Membership } from '../../src/ledger/membership.ts'
 import { BLOCK_ENTRIES_MAX, HASH_BYTES } from '../../src/limits.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
 import { decodeEntryBundle } from '../../src/merkle/tiles.ts'
@@ -43,8 +44,8 @@ export type { Checkpointed, Recovering } from './records.ts'
 
 export interface StoreOptions {
   /**
-   * An empty store belongs to a node that never ran. Otherwise it stands for a disk that was lost, and is marked
-   * as recovering.
+   * An empty store belongs to a node that never ran. Otherwise it stands for a disk that was lost, and is marked:
+   * what the node has signed is forgotten.
    */
   readonly fresh?: boolean
   /** Below this much free space the disk counts as full; DISK_RESERVE_BYTES if not given. */
@@ -104,7 +105,7 @@ export class LedgerStore {
         records.certifiedWrite({ block: refOf(toRaftBlock(genesis.block)), proof: { kind: 'genesis' } }),
         records.cosignedWrite(records.NOTHING_COSIGNED),
         ...blockWrites([genesis.block]),
-        ...(fresh ? [] : [records.recoveringWrite({ without: [] })]),
+        ...(fresh ? [] : [records.recoveringWrite({ keys: [], why: 'lost' })]),
       ],
     )
     return store
@@ -200,7 +201,7 @@ export class LedgerStore {
 
   // ---- recovery
 
-  /** There if the node must not vote or cosign before it knows again what it may have vouched for. */
+  /** There if the node must not sign under the keys that it names: it may have signed with them what this store forgot. */
   async recovering(): Promise<records.Recovering | undefined> {
     return records.readRecovering(await this.#kv.get(META.recovering))
   }
@@ -209,9 +210,23 @@ export class LedgerStore {
     await this.#kv.write([records.recoveringWrite(value)], true)
   }
 
-  /** The node knows enough again: one batch with the term, and the vote in it, that it starts from. */
-  async clearRecovering(hardState: HardState): Promise<void> {
-    await this.#kv.write([records.hardStateWrite(hardState), { key: META.recovering }], true)
+  /**
+   * The node has other keys, which have signed nothing yet. In the present term it votes for nobody but itself all the
+   * same, since its old keys may have voted: one validator has one vote a term.
+   */
+  async clearRecovering(name: string): Promise<void> {
+    const { term } = await this.hardState()
+    const { height, term: tipTerm, hash } = this.#tip
+    // In this term the old keys may have voted for somebody: the new ones vote for nobody else.
+    const vote = { candidate: name, base: { height, term: tipTerm, hash } }
+    await this.#kv.write(
+      [
+        records.hardStateWrite({ term: Math.max(term, tipTerm), vote, abstains: false }),
+        records.cosignedWrite(records.NOTHING_COSIGNED),
+        { key: META.recovering },
+      ],
+      true,
+    )
   }
 
   // ---- applying
@@ -364,6 +379,12 @@ export class LedgerStore {
   async certificate(): Promise<string | undefined> {
     const bytes = await this.#kv.get(META.certificate)
     return bytes && fromUtf8(bytes)
+  }
+
+  /** The membership in force: a change counts once its certificate is here. */
+  async membersInForce(): Promise<Membership> {
+    const note = await this.certificate()
+    return this.members.at((note === undefined ? 0 : records.certificateSize(note)) + 1)
   }
 
   /**

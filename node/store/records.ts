@@ -3,8 +3,17 @@ import type { Ballot, Certified, HardState } from '../../consensus/types.ts'
 import { decodeCertified, encodeCertified } from '../../consensus/wire.ts'
 import { concat, fromU64, fromUtf8, u64 } from '../../src/bytes.ts'
 import { errorMessage, FormatError } from '../../src/errors.ts'
-import { array, canonicalJson, count, fields, type Json, parseCanonicalJson, text } from '../../src/json.ts'
-import { HASH_BYTES, VALIDATORS_MAX } from '../../src/limits.ts'
+import {
+  canonicalJson,
+  count,
+  fields,
+  type Json,
+  object,
+  parseCanonicalJson,
+  text,
+  texts,
+} from '../../src/json.ts'
+import { HASH_BYTES } from '../../src/limits.ts'
 import { parseCheckpoint } from '../../src/notes/checkpoint.ts'
 import { parseNote } from '../../src/notes/note.ts'
 import { META, STORE_VERSION } from './keys.ts'
@@ -16,13 +25,20 @@ export interface Checkpointed {
   readonly root: Uint8Array
 }
 
-/** Of a store that may have forgotten what its node vouched for. */
+/** What made a store forgetful. */
+export const FORGETFUL = ['lost', 'restored', 'repaired', 'old', 'unknown'] as const
+export type Forgetful = (typeof FORGETFUL)[number]
+
+/** Of a store that may have forgotten what its node has signed. */
 export interface Recovering {
-  /** Validators whose word the operator waives, by name. */
-  readonly without: readonly string[]
+  /** Ids of the node and cosigner keys that must not sign any more; empty until the node has named its keys. */
+  readonly keys: readonly string[]
+  readonly why: Forgetful
 }
 
 const RECORD_BYTES_MAX = 65_536
+/** A node names four at once, and two more only if its mark is set again before it is lifted. */
+const SPENT_KEYS_MAX = 256
 
 // ---- version: JSON {genesis, version}
 
@@ -150,18 +166,23 @@ export function readApplied(bytes: Uint8Array | undefined): number {
   return record(bytes, 'The height of the applied chain', fromU64)
 }
 
-// ---- recovering: JSON {without}, absent in a sound store
+// ---- recovering: JSON {keys, why}, absent in a sound store
 
-export function recoveringWrite({ without }: Recovering): KvWrite {
-  return { key: META.recovering, value: canonicalJson({ without: [...without] }) }
+export function recoveringWrite({ keys, why }: Recovering): KvWrite {
+  return { key: META.recovering, value: canonicalJson({ keys: [...keys], why }) }
 }
 
 export function readRecovering(bytes: Uint8Array | undefined): Recovering | undefined {
   if (bytes === undefined) return undefined
   return record(bytes, 'The mark of a recovering node', (found) => {
-    const { without } = fields(parseCanonicalJson(found, RECORD_BYTES_MAX), 'The mark', ['without'])
-    const names = array(without, '"without"', 0, VALIDATORS_MAX)
-    return { without: names.map((name) => text(name, 'A name', 255)) }
+    const json = parseCanonicalJson(found, RECORD_BYTES_MAX)
+    // As releases wrote it that let such a node sign again under its old keys.
+    if (Object.hasOwn(object(json, 'The mark'), 'without')) return { keys: [], why: 'unknown' }
+    const { keys, why } = fields(json, 'The mark', ['keys', 'why'])
+    return {
+      keys: texts(keys, '"keys"', 0, SPENT_KEYS_MAX, 255),
+      why: FORGETFUL.find((known) => known === why) ?? 'unknown',
+    }
   })
 }
 

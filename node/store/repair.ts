@@ -1,13 +1,13 @@
 /**
  * Builds a new store from what is sound in a damaged one. Nothing is patched: every block is verified again on
  * its way, from this store or from a peer, and whatever follows from the blocks is made anew. What cannot be had
- * again is left out, and the new store is marked, so that its node asks the others before it vouches for anything.
+ * again is left out, and the new store is marked, so that its node signs nothing more under its keys.
  */
 import { equalBytes } from '../../src/bytes.ts'
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
 import { decodeEntry, type Entry } from '../../src/ledger/entry.ts'
 import type { Genesis } from '../../src/ledger/genesis.ts'
-import { policyOf } from '../../src/ledger/membership.ts'
+import { type Membership, policyOf } from '../../src/ledger/membership.ts'
 import { verifyCertificate } from '../../src/notes/certificate.ts'
 import type { SyncAnswer } from '../core/sync.ts'
 import { installNew, type OnProgress } from './backup.ts'
@@ -34,6 +34,8 @@ export interface RepairTask {
   readonly badBlocks: ReadonlySet<number>
   /** Whether the node may have forgotten what it vouched for. */
   readonly forgetful: boolean
+  /** Ids of the keys that must not sign any more if it has. */
+  readonly keys: readonly string[]
   /** Asks peers for final blocks from a height on; undefined if none has them. Answers are proved here. */
   readonly fetch: (from: number) => Promise<SyncAnswer | undefined>
   readonly onProgress: OnProgress
@@ -47,12 +49,16 @@ export interface RepairReport {
   readonly unapplied: number
   readonly pending: number
   readonly recovering: boolean
+  /** Ids of the keys that must not sign any more, then. */
+  readonly spent: readonly string[]
+  /** At the end of the new store. */
+  readonly membership: Membership
   /** What could not be had again, in words. */
   readonly missing: readonly string[]
 }
 
 export async function repairStore(task: RepairTask): Promise<RepairReport> {
-  const { raw, store, genesis, suite, forgetful } = task
+  const { raw, store, genesis, suite, forgetful, keys } = task
   const anchors = await readAnchors(raw, new Findings())
   const applied = await appliedHeight(raw, anchors.applied)
   const walk = await ChainWalk.begin(suite, genesis)
@@ -64,8 +70,11 @@ export async function repairStore(task: RepairTask): Promise<RepairReport> {
   const pending = await restorePending(task)
   const marked = await markOf(raw)
   const recovering = forgetful || !kept || marked !== undefined
-  if (recovering) await store.setRecovering(marked ?? { without: [] })
-  return { height: store.tip.height, fetched, unapplied, pending, recovering, missing }
+  const mark = marked?.keys.length ? marked : ({ keys, why: 'repaired' } as const)
+  if (recovering) await store.setRecovering(mark)
+  const { tip, members } = store
+  const done = { height: tip.height, fetched, unapplied, pending, recovering, spent: mark.keys }
+  return { ...done, membership: members.newest, missing }
 }
 
 /** Blocks 1 to `applied`, and of a forgetful store whatever peers have above. Returns how many came from peers. Throws StoreError if one is not to be had. */
@@ -198,27 +207,31 @@ async function restoreLog({ raw, store }: RepairTask, walk: ChainWalk): Promise<
   return blocks.length
 }
 
-/** Vote and cosigned pair, if they fit the chain; whether all was there. */
+/** Vote, lock and cosigned pair, if they fit the chain; whether all was there. */
 async function restorePromises({ store }: RepairTask, anchors: Anchors, term: number): Promise<boolean> {
-  const { cosigned, hardState: known } = anchors
+  const { cosigned, hardState: known, certified } = anchors
+  const locked = certified && (await store.logFrom(certified.block.height).catch(() => []))[0]?.id
+  const lock = locked !== undefined && locked === certified?.block.hash ? certified : undefined
   // Raft's term is never below that of a block in its log.
   const raised = known && known.term >= term ? known : { ...records.NO_HARD_STATE, term }
-  await store.put({ hardState: raised })
-  if (!cosigned) return known !== undefined
+  await store.put({ hardState: raised, certified: lock })
+  if (!cosigned) return known !== undefined && lock !== undefined
   const facts = await store.factsAtSize(cosigned.size)
   const fits = facts !== undefined && equalBytes(facts.root, cosigned.root)
   if (fits) await store.setCosigned(cosigned)
-  return fits && known !== undefined
+  return fits && known !== undefined && lock !== undefined
 }
+
+const UNREADABLE: records.Recovering = { keys: [], why: 'unknown' }
 
 /** The mark of a store that was recovering already; unreadable, it still is one. */
 async function markOf(raw: Kv): Promise<records.Recovering | undefined> {
   const found = await sift(raw, META.recovering)
   if (found.is === 'missing') return undefined
   try {
-    return found.is === 'there' ? records.readRecovering(found.value) : { without: [] }
+    return found.is === 'there' ? records.readRecovering(found.value) : UNREADABLE
   } catch {
-    return { without: [] }
+    return UNREADABLE
   }
 }
 

@@ -3,7 +3,8 @@
  * for everyone, with no policy, no ledger and no clock; whose key it is, is a second question (`accusedName`).
  *
  * The rules are such that nobody can make evidence against a key without its holder having signed both sides:
- * a leader seals one block a term and height, and a validator cosigns one growing tree, across restarts.
+ * across restarts, a validator votes once a term; a leader seals one block a term and height, the first of them on the
+ * base that it stood with; a validator acknowledges one block of a term at a height, and cosigns one growing tree.
  */
 import { equalBytes, toHex } from '../bytes.ts'
 import { keyId } from '../crypto/keys.ts'
@@ -13,14 +14,16 @@ import { leafHash } from '../merkle/hash.ts'
 import { verifyConsistency } from '../merkle/verify.ts'
 import { cosignatureKey, verifyCosignature } from '../notes/cosignature.ts'
 import type { Policy } from '../notes/policy.ts'
+import { type Acknowledgement, decodeAcknowledgement } from './acknowledgement.ts'
 import { type Envelope, encodeEnvelope } from './dsse.ts'
 import { signatureCheck } from './entry.ts'
-import type { Cosigned, Evidence, TwoCosignatures, TwoSeals } from './evidence.ts'
+import type { Cosigned, Evidence, StatementKind, TwoCosignatures, TwoStatements } from './evidence.ts'
 import type { Validator } from './member.ts'
 import { cosignerName } from './membership.ts'
 import { checkMemberName, GENESIS_PROPOSER } from './names.ts'
 import { PAYLOAD_TYPES } from './payload-types.ts'
 import { decodeSeal, type Seal } from './seal.ts'
+import { decodeVote, type Vote } from './vote.ts'
 
 /** A seal by the accused, with the block hash that it gave its block, in hex. */
 export type SignedSeal = Seal & { readonly hash: string }
@@ -44,6 +47,12 @@ interface Common {
 /** What the holder of one key signed, both. */
 export type Contradiction =
   | (Common & { readonly kind: 'two-seals'; readonly seals: readonly [SignedSeal, SignedSeal] })
+  | (Common & { readonly kind: 'two-votes'; readonly votes: readonly [Vote, Vote] })
+  | (Common & {
+      readonly kind: 'two-acknowledgements'
+      readonly acknowledgements: readonly [Acknowledgement, Acknowledgement]
+    })
+  | (Common & { readonly kind: 'broken-candidacy'; readonly vote: Vote; readonly seal: SignedSeal })
   | (Common & {
       readonly kind: 'two-cosignatures'
       readonly checkpoints: readonly [SignedCheckpoint, SignedCheckpoint]
@@ -56,32 +65,118 @@ export type Contradiction =
  * `wrong-accused` if a side names another key, `bad-signature`, `bad-consistency`; and FormatError.
  */
 export function verifyEvidence(suite: SignatureSuite, evidence: Evidence): Promise<Contradiction> {
-  return evidence.kind === 'two-seals' ? verifySeals(suite, evidence) : verifyCosignatures(suite, evidence)
+  return evidence.kind === 'two-cosignatures'
+    ? verifyCosignatures(suite, evidence)
+    : verifyStatements(suite, evidence)
 }
 
-async function verifySeals(suite: SignatureSuite, { accused, seals }: TwoSeals): Promise<Contradiction> {
+/** What two statements by one key say that exclude each other. Throws ProofError no-contradiction, and FormatError. */
+type Rule = (keyid: string, a: Envelope, b: Envelope) => Contradiction
+
+const RULES: Readonly<Record<StatementKind, Rule>> = {
+  'two-seals': twoSeals,
+  'two-votes': twoVotes,
+  'two-acknowledgements': twoAcknowledgements,
+  'broken-candidacy': brokenCandidacy,
+}
+
+async function verifyStatements(
+  suite: SignatureSuite,
+  { kind, accused, statements }: TwoStatements,
+): Promise<Contradiction> {
   const keyid = keyId(accused)
-  const [a, b] = [readSeal(seals[0], keyid), readSeal(seals[1], keyid)]
-  for (const name of ['ledger', 'height', 'term', 'proposer'] as const) {
-    if (a[name] !== b[name]) throw none(`The seals differ in their ${name}: both may be honest.`)
+  for (const { signatures } of statements) {
+    if (signatures.length !== 1 || signatures[0]!.keyid !== keyid) {
+      throw new ProofError('wrong-accused', 'A side is not signed by the accused key alone.', { keyid })
+    }
   }
-  // Genesis is signed by admins, who may make as many as they like.
-  if (a.height === 0 || a.proposer === GENESIS_PROPOSER) throw none('Genesis is not proposed by a validator.')
-  // The same seal signed twice is harmless: ML-DSA signatures are randomised.
-  if (equalBytes(seals[0].payload, seals[1].payload)) throw none('Both sides are the same seal.')
-  for (const envelope of seals) {
+  const found = RULES[kind](keyid, ...statements)
+  for (const envelope of statements) {
     const { message, signature } = signatureCheck(envelope, 0, accused)
     if (!(await suite.verify(accused, message, signature))) throw badSignature()
   }
-  return { kind: 'two-seals', ledger: a.ledger, keyid, seals: [a, b] }
+  return found
 }
 
-function readSeal(envelope: Envelope, keyid: string): SignedSeal {
-  if (envelope.payloadType !== PAYLOAD_TYPES.seal) throw none('A side is not a seal.')
-  if (envelope.signatures.length !== 1 || envelope.signatures[0]!.keyid !== keyid) {
-    throw new ProofError('wrong-accused', 'A seal is not signed by the accused key alone.', { keyid })
-  }
+function twoSeals(keyid: string, a: Envelope, b: Envelope): Contradiction {
+  const seals = [readSeal(a), readSeal(b)] as const
+  mustAgree('seals', ...seals, ['ledger', 'height', 'term', 'proposer'])
+  const { ledger, height, proposer } = seals[0]
+  // Genesis is signed by admins, who may make as many as they like.
+  if (height === 0 || proposer === GENESIS_PROPOSER) throw none('Genesis is not proposed by a validator.')
+  mustDiffer('seal', a, b)
+  return { kind: 'two-seals', ledger, keyid, seals }
+}
+
+function twoVotes(keyid: string, a: Envelope, b: Envelope): Contradiction {
+  const votes = [readVote(a), readVote(b)] as const
+  mustAgree('votes', ...votes, ['ledger', 'term'])
+  mustDiffer('vote', a, b)
+  return { kind: 'two-votes', ledger: votes[0].ledger, keyid, votes }
+}
+
+function twoAcknowledgements(keyid: string, a: Envelope, b: Envelope): Contradiction {
+  const acknowledgements = [readAcknowledgement(a), readAcknowledgement(b)] as const
+  mustAgree('acknowledgements', ...acknowledgements, ['ledger', 'term', 'height'])
+  mustDiffer('acknowledgement', a, b)
+  return { kind: 'two-acknowledgements', ledger: acknowledgements[0].ledger, keyid, acknowledgements }
+}
+
+function brokenCandidacy(keyid: string, a: Envelope, b: Envelope): Contradiction {
+  const [vote, seal] = [readVote(a), readSeal(b)]
+  const why = whyHonest(vote, seal)
+  if (why !== undefined) throw none(why)
+  return { kind: 'broken-candidacy', ledger: vote.ledger, keyid, vote, seal }
+}
+
+/**
+ * Why an honest validator may have signed both, the vote and the seal; undefined if it may not. A leader begins
+ * its term with a block on the base that it stood with, and seals in that term only above that block.
+ */
+export function whyHonest(
+  { ledger, term, candidate, base }: Vote,
+  seal: Pick<Seal, 'ledger' | 'term' | 'proposer' | 'height' | 'previous'>,
+): string | undefined {
+  if (ledger !== seal.ledger) return 'The vote and the seal are of two ledgers.'
+  if (term !== seal.term) return 'The vote and the seal are of two terms.'
+  // One key has one name: a proposer of the candidate's name is the candidate.
+  if (candidate !== seal.proposer) return 'The vote is for somebody else than the proposer.'
+  const above = seal.height - base.height
+  if (above > 1) return 'The block lies higher than the first one on the base.'
+  if (above === 1 && toHex(seal.previous) === base.hash) return 'The block stands on the base.'
+  return undefined
+}
+
+function readSeal(envelope: Envelope): SignedSeal {
+  mustBe('seal', envelope)
   return { ...decodeSeal(envelope.payload), hash: toHex(leafHash(encodeEnvelope(envelope))) }
+}
+
+function readVote(envelope: Envelope): Vote {
+  mustBe('vote', envelope)
+  return decodeVote(envelope.payload)
+}
+
+function readAcknowledgement(envelope: Envelope): Acknowledgement {
+  mustBe('acknowledgement', envelope)
+  return decodeAcknowledgement(envelope.payload)
+}
+
+type Statement = 'seal' | 'vote' | 'acknowledgement'
+
+function mustBe(statement: Statement, { payloadType }: Envelope): void {
+  if (payloadType !== PAYLOAD_TYPES[statement]) throw none(`A side that should be a ${statement} is none.`)
+}
+
+function mustAgree<T>(what: string, a: T, b: T, names: readonly (keyof T & string)[]): void {
+  for (const name of names) {
+    if (a[name] !== b[name]) throw none(`The ${what} differ in their ${name}: both may be honest.`)
+  }
+}
+
+/** The same statement signed twice is harmless: ML-DSA signatures are randomised. */
+function mustDiffer(statement: Statement, a: Envelope, b: Envelope): void {
+  if (equalBytes(a.payload, b.payload)) throw none(`Both sides are the same ${statement}.`)
 }
 
 async function verifyCosignatures(
@@ -139,7 +234,7 @@ function checkLineName(origin: string, name: string): void {
 export interface Known {
   /** Validators of the ledger, now or at any time. */
   readonly validators?: readonly Pick<Validator, 'name' | 'nodeKey' | 'cosignerKey'>[]
-  /** Names cosigner keys only; node keys, which seal, do not stand in a policy. */
+  /** Names cosigner keys only; node keys, which sign seals, votes and acknowledgements, do not stand in a policy. */
   readonly policy?: Policy
 }
 
@@ -151,17 +246,24 @@ export function accusedName(
   const known = [
     ...validators.map(({ name, nodeKey, cosignerKey }) => ({
       name,
-      bytes: kind === 'two-seals' ? nodeKey.bytes : cosignerKey.bytes,
+      bytes: kind === 'two-cosignatures' ? cosignerKey.bytes : nodeKey.bytes,
     })),
     ...(policy?.witnesses ?? []).map(({ name, key }) => ({ name, bytes: key.bytes })),
   ]
   return known.find(({ bytes }) => equalBytes(bytes, accused.bytes))?.name
 }
 
-/** The name by which the evidence itself calls its accused. Nothing but the accused's own word vouches for it. */
+/**
+ * The name by which the evidence itself calls its accused, the key id if by none. Nothing but the accused's own word
+ * vouches for it.
+ */
 export function claimedName(contradiction: Contradiction): string {
-  if (contradiction.kind === 'two-seals') return contradiction.seals[0].proposer
-  const { checkpoints, ledger, keyid } = contradiction
+  const { kind, ledger, keyid } = contradiction
+  if (kind === 'two-seals') return contradiction.seals[0].proposer
+  if (kind === 'broken-candidacy') return contradiction.seal.proposer
+  // Votes and acknowledgements do not say whose they are.
+  if (kind !== 'two-cosignatures') return keyid
+  const { checkpoints } = contradiction
   const line = checkpoints.find(({ name }) => name !== ledger)
   return line?.name.slice(cosignerName(ledger, '').length) ?? keyid
 }

@@ -3,6 +3,9 @@
  * itself to be checked (`contradiction.ts`), and is never about who is right: only about who signed both sides.
  *
  * - `two-seals`: two different blocks that one proposer sealed for one term and height.
+ * - `two-votes`: two different votes in one term.
+ * - `two-acknowledgements`: two different blocks of one term and height, both said to be on one disk.
+ * - `broken-candidacy`: a vote for oneself, and a block of that term that does not stand on the vote's base.
  * - `two-cosignatures`: two checkpoints of which neither is a tree that the other grew from.
  *
  * The format is one canonical JSON text (FORMATS.md section 11): one pair of statements, one spelling.
@@ -16,17 +19,25 @@ import { EVIDENCE_BYTES_MAX, NOTE_BYTES_MAX, PROOF_HASHES_MAX } from '../limits.
 import { type Checkpoint, parseCheckpoint, printCheckpoint } from '../notes/checkpoint.ts'
 import { type NoteSignature, parseNote, printNote } from '../notes/note.ts'
 import { type Envelope, envelopeFromJson, envelopeToJson } from './dsse.ts'
+import { PAYLOAD_TYPES } from './payload-types.ts'
 import { hash } from './seal.ts'
 
-export const EVIDENCE_KINDS = ['two-seals', 'two-cosignatures'] as const
+/** Both sides are statements in envelopes, by a node key. */
+export const STATEMENT_KINDS = ['two-seals', 'two-votes', 'two-acknowledgements', 'broken-candidacy'] as const
+export type StatementKind = (typeof STATEMENT_KINDS)[number]
+
+export const EVIDENCE_KINDS = [...STATEMENT_KINDS, 'two-cosignatures'] as const
 export type EvidenceKind = (typeof EVIDENCE_KINDS)[number]
 
-export interface TwoSeals {
-  readonly kind: 'two-seals'
+export interface TwoStatements {
+  readonly kind: StatementKind
   /** The key that signed both sides: a node key, ML-DSA-65. */
   readonly accused: PublicKey
-  /** Seals as they stand in leaves, in the order of their payloads' bytes. */
-  readonly seals: readonly [Envelope, Envelope]
+  /**
+   * Seals as they stand in leaves, votes, acknowledgements: in the order of their payloads' bytes. Of a broken
+   * candidacy: the vote, then the seal.
+   */
+  readonly statements: readonly [Envelope, Envelope]
 }
 
 /** A checkpoint and one line of its note. */
@@ -52,16 +63,21 @@ export interface Prefix {
   readonly path: readonly Uint8Array[]
 }
 
-export type Evidence = TwoSeals | TwoCosignatures
+export type Evidence = TwoStatements | TwoCosignatures
 
-const ALG = { 'two-seals': 'ML-DSA-65', 'two-cosignatures': 'ML-DSA-44' } as const satisfies Record<
-  EvidenceKind,
-  MlDsaAlg
->
+/** Puts two statements by one key into evidence, each in its place; nothing is checked. */
+export function twoStatements(
+  kind: StatementKind,
+  accused: PublicKey,
+  a: Envelope,
+  b: Envelope,
+): TwoStatements {
+  return { kind, accused, statements: compareStatements(kind, a, b) <= 0 ? [a, b] : [b, a] }
+}
 
-/** Puts two seals by one key into evidence; nothing is checked. */
-export function twoSeals(accused: PublicKey, a: Envelope, b: Envelope): TwoSeals {
-  return { kind: 'two-seals', accused, seals: compareBytes(a.payload, b.payload) <= 0 ? [a, b] : [b, a] }
+/** As `twoStatements`, of seals. */
+export function twoSeals(accused: PublicKey, a: Envelope, b: Envelope): TwoStatements {
+  return twoStatements('two-seals', accused, a, b)
 }
 
 /** Puts two cosignatures by one key into evidence; nothing is checked. `prefix` is needed if the sizes differ. */
@@ -92,8 +108,9 @@ export function decodeEvidence(bytes: Uint8Array): Evidence {
 
 export function evidenceToJson(evidence: Evidence): Json {
   const accused = { ...publicKeyToJwk(evidence.accused) }
-  if (evidence.kind === 'two-seals') {
-    return { accused, kind: evidence.kind, seals: evidence.seals.map(envelopeToJson) }
+  if (evidence.kind !== 'two-cosignatures') {
+    const { kind, statements } = evidence
+    return { accused, kind, [statementsField(kind)]: statements.map(envelopeToJson) }
   }
   const { kind, sides, prefix } = evidence
   const notes = sides.map(({ checkpoint, line }) =>
@@ -110,16 +127,17 @@ export function evidenceToJson(evidence: Evidence): Json {
 
 function evidenceFromJson(value: Json): Evidence {
   const kind = oneOf((value as { kind?: Json } | null)?.kind, 'The "kind" of evidence', EVIDENCE_KINDS)
-  if (kind === 'two-seals') {
-    const found = fields(value, 'The evidence', ['accused', 'kind', 'seals'])
-    const [a, b] = array(found.seals, '"seals"', 2, 2).map(envelopeFromJson) as [Envelope, Envelope]
-    if (compareBytes(a.payload, b.payload) > 0) throw bad('The seals stand in the wrong order.')
-    return { kind, accused: accusedKey(found.accused, ALG[kind]), seals: [a, b] }
+  if (kind !== 'two-cosignatures') {
+    const name = statementsField(kind)
+    const found = fields(value, 'The evidence', ['accused', 'kind', name])
+    const [a, b] = array(found[name], `"${name}"`, 2, 2).map(envelopeFromJson) as [Envelope, Envelope]
+    if (compareStatements(kind, a, b) > 0) throw bad('The statements stand in the wrong order.')
+    return { kind, accused: accusedKey(found.accused, 'ML-DSA-65'), statements: [a, b] }
   }
   const found = fields(value, 'The evidence', ['accused', 'kind', 'notes'], ['prefix'])
   const [a, b] = array(found.notes, '"notes"', 2, 2).map(cosignedFromJson) as [Cosigned, Cosigned]
   if (compareCheckpoints(a.checkpoint, b.checkpoint) > 0) throw bad('The notes stand in the wrong order.')
-  const accused = accusedKey(found.accused, ALG[kind])
+  const accused = accusedKey(found.accused, 'ML-DSA-44')
   if ((a.checkpoint.size === b.checkpoint.size) !== (found.prefix === undefined)) {
     throw bad('"prefix" is given if the two trees differ in size, and only then.')
   }
@@ -129,6 +147,11 @@ function evidenceFromJson(value: Json): Evidence {
     sides: [a, b],
     ...(found.prefix !== undefined && { prefix: prefixFromJson(found.prefix) }),
   }
+}
+
+/** Seals were the first statements to be evidence, and their pieces keep the name that they have. */
+function statementsField(kind: StatementKind): string {
+  return kind === 'two-seals' ? 'seals' : 'statements'
 }
 
 function accusedKey(value: Json | undefined, alg: MlDsaAlg): PublicKey {
@@ -152,6 +175,12 @@ function prefixFromJson(value: Json): Prefix {
   const { root, path } = fields(value, '"prefix"', ['root', 'path'])
   const hashes = array(path, '"path"', 1, PROOF_HASHES_MAX).map((item) => hash(item, 'A hash of the path'))
   return { root: hash(root, '"root"'), path: hashes }
+}
+
+function compareStatements(kind: StatementKind, a: Envelope, b: Envelope): number {
+  if (kind !== 'broken-candidacy') return compareBytes(a.payload, b.payload)
+  const place = ({ payloadType }: Envelope) => (payloadType === PAYLOAD_TYPES.vote ? 0 : 1)
+  return place(a) - place(b)
 }
 
 function compareCheckpoints(a: Checkpoint, b: Checkpoint): number {

@@ -11,7 +11,14 @@ import { createGenesis } from '../../src/ledger/genesis.ts'
 import { policyOf } from '../../src/ledger/membership.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import { printPolicy } from '../../src/notes/policy.ts'
-import { exampleTwoCosignatures, exampleTwoSeals, FORGED_ROOT } from '../ledger/evidence-fixture.ts'
+import {
+  exampleBrokenCandidacy,
+  exampleTwoAcknowledgements,
+  exampleTwoCosignatures,
+  exampleTwoSeals,
+  exampleTwoVotes,
+  FORGED_ROOT,
+} from '../ledger/evidence-fixture.ts'
 import {
   ALICE,
   adminSigner,
@@ -28,7 +35,13 @@ import { type Ended, qat, scratch } from './run-qat.ts'
 describe('qat evidence', function () {
   this.timeout(60_000)
   const { path } = scratch()
-  const FILE = { seals: 'seals.json', trees: 'trees.json' }
+  const FILE = {
+    seals: 'seals.json',
+    trees: 'trees.json',
+    votes: 'votes.json',
+    acknowledgements: 'acknowledgements.json',
+    candidacy: 'candidacy.json',
+  }
   before(async () => {
     const [seals, trees] = [await exampleTwoSeals(), await exampleTwoCosignatures()]
     const { membership, block } = await exampleGenesis()
@@ -48,6 +61,10 @@ describe('qat evidence', function () {
     const files: Record<string, Uint8Array | string> = {
       [FILE.seals]: encodeEvidence(seals),
       [FILE.trees]: encodeEvidence(trees),
+      [FILE.votes]: encodeEvidence(await exampleTwoVotes()),
+      [FILE.acknowledgements]: encodeEvidence(await exampleTwoAcknowledgements()),
+      [FILE.candidacy]: encodeEvidence(await exampleBrokenCandidacy()),
+      'kept.json': encodeEvidence(await exampleBrokenCandidacy({ height: 9 })),
       'forged.json': canonicalJson(flipped),
       'pretty.json': JSON.stringify(JSON.parse(fromUtf8(encodeEvidence(seals))), undefined, 2),
       'entry.dsse.json': entry.bytes,
@@ -67,6 +84,7 @@ describe('qat evidence', function () {
     await mkdir(path('node', 'evidence'), { recursive: true })
     await writeFile(path('node', 'evidence', 'two-seals-ada-1.json'), encodeEvidence(seals))
     await writeFile(path('node', 'evidence', 'two-cosignatures-ada-2.json'), files['forged.json']!)
+    await writeFile(path('node', 'evidence', 'broken-candidacy-ada-4.json'), files[FILE.candidacy]!)
     await writeFile(path('node', 'evidence', 'stopped-3.json'), '{}')
   })
   const verify = (name: string, ...args: string[]) => qat(['evidence', 'verify', path(name), ...args])
@@ -90,6 +108,70 @@ describe('qat evidence', function () {
       /ada signed both: a tree of 5 leaves, and one of 7 leaves that did not grow from it/,
     )
     assert.doesNotMatch(trees.stdout, /give --genesis/)
+  })
+
+  it('says of votes, acknowledgements and candidacies what was signed, by the key that genesis knows', async () => {
+    const cases: [string, RegExp[]][] = [
+      [
+        FILE.votes,
+        [
+          /^Signed 1 +a vote for ada on block 5d985b7d[0-9a-f]{56} of height 1 and term 1$/m,
+          /^Signed 2 +a vote for bob on block /m,
+          /ada signed both: two different votes in term 2\.\n {4}An honest validator votes once in a term\./,
+        ],
+      ],
+      [
+        FILE.acknowledgements,
+        [
+          /^Signed \d +an acknowledgement of block 5d985b7d[0-9a-f]{56}$/m,
+          /ada signed both: acknowledgements of two different blocks of term 1 for height 1\./,
+        ],
+      ],
+      [
+        FILE.candidacy,
+        [
+          /^Signed 1 +a vote for ada on block 5d985b7d/m,
+          /^Signed 2 +block [0-9a-f]{64} of 0 entries, at 2026-01-31T12:00:03.000Z by its clock, on block 192b97bc/m,
+          /ada signed both: a candidacy for term 2 on a block of height 1, and a block of that term for height 1 /,
+        ],
+      ],
+    ]
+    for (const [file, lines] of cases) {
+      const { code, stdout, stderr } = await verify(file, ...genesis())
+      assert.deepEqual([code, stderr], [0, ''], file)
+      for (const line of [/^Accused +ada$/m, ...lines]) assert.match(stdout, line)
+    }
+    const found = async (file: string) => {
+      const [verdict] = (await verify(file, ...genesis(), '--json')).json()
+      assert.equal(verdict!.accused, 'ada')
+      return verdict!
+    }
+    const hash = '5d985b7da375c10fee384ed8803edb534a027cf3b1c18eb52769d5b2d01a818a'
+    const base = { hash, height: 1, term: 1 }
+    const [ada, bob] = [
+      { term: 2, candidate: 'ada', base },
+      { term: 2, candidate: 'bob', base },
+    ]
+    assert.deepEqual((await found(FILE.votes)).votes, [ada, bob])
+    const { acknowledgements } = await found(FILE.acknowledgements)
+    assert.ok((acknowledgements as JsonObject[]).some((said) => said.hash === hash))
+    const { vote, seal } = await found(FILE.candidacy)
+    const { height, term } = seal as JsonObject
+    assert.deepEqual([vote, height, term], [ada, 1, 2])
+  })
+
+  it('names nobody where a statement carries no name, and asks for genesis', async () => {
+    for (const args of [[], policy()]) {
+      for (const file of [FILE.votes, FILE.acknowledgements]) {
+        const { code, stdout } = await verify(file, ...args)
+        assert.equal(code, 0)
+        assert.match(stdout, /^Accused +whoever holds the key \(gives no name\)$/m)
+        assert.match(stdout, /the key is a validator's, and whose: give --genesis\.\n?$/m)
+      }
+      const { stdout } = await verify(FILE.candidacy, ...args)
+      assert.match(stdout, /^Accused +whoever holds the key \(calls itself ada\)$/m)
+      assert.match(stdout, /the key is its own: give --genesis\.\n?$/m)
+    }
   })
 
   it('names nobody without a file that knows the key, and says so', async () => {
@@ -123,6 +205,9 @@ describe('qat evidence', function () {
       [FILE.seals, ['--genesis', path('strangers.block')], 'unknown-key'],
       [FILE.trees, ['--genesis', path('strangers.block')], 'unknown-key'],
       [FILE.trees, ['--genesis', path('elsewhere.block')], 'wrong-origin'],
+      [FILE.votes, ['--genesis', path('strangers.block')], 'unknown-key'],
+      [FILE.acknowledgements, ['--genesis', path('elsewhere.block')], 'wrong-origin'],
+      ['kept.json', genesis(), 'no-contradiction'],
       [FILE.trees, [...policy(), '--genesis', path('elsewhere.block')], 'wrong-origin'],
     ]
     for (const [name, args, expected] of cases) {
@@ -150,6 +235,7 @@ describe('qat evidence', function () {
     assert.deepEqual(
       json().map(({ path: file, ok, accused }) => [file, ok, accused]),
       [
+        [join(path('node', 'evidence'), 'broken-candidacy-ada-4.json'), true, 'ada'],
         [join(path('node', 'evidence'), 'two-cosignatures-ada-2.json'), false, '-'],
         [join(path('node', 'evidence'), 'two-seals-ada-1.json'), true, 'ada'],
       ],

@@ -2,8 +2,12 @@
 import assert from 'node:assert/strict'
 import { cp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { generateSeed, readKeyFile, writeKeyFile } from '../../node/crypto/keyfile.ts'
+import { keysIn } from '../../node/keys-folder.ts'
 import { LedgerStore } from '../../node/store/ledger-store.ts'
 import { openLevel } from '../../node/store/level.ts'
+import { keyId } from '../../src/crypto/keys.ts'
+import { decodeMember, type NodeMember } from '../../src/ledger/member.ts'
 import { event, startCluster, type TestCluster, until } from '../support/cluster.ts'
 import { qat, scratch } from './run-qat.ts'
 
@@ -28,6 +32,15 @@ describe('qat backup, restore and fsck', function () {
 
   const online = () => ['backup', '--rpc', cluster.url('alpha'), '--out']
   const store = (dir: string) => join(dir, 'store')
+
+  async function recordIn(file: string): Promise<NodeMember> {
+    return decodeMember(new Uint8Array(await readFile(file))) as NodeMember
+  }
+
+  /** Ids of the keys in place. */
+  async function keysOf(dir: string): Promise<string[]> {
+    return (await keysIn(dir)).map(keyId)
+  }
 
   async function copyOf(name: string): Promise<string> {
     await cp(stopped, path(name), { recursive: true })
@@ -65,30 +78,26 @@ describe('qat backup, restore and fsck', function () {
     assert.deepEqual([running.code, running.errorCode()], [1, 'store-locked'])
   })
 
-  it('restores a store that says of itself that it has forgotten', async () => {
+  it('restores a store that says of itself that it has forgotten, and makes new keys', async () => {
     const dir = await copyOf('restored')
     const refused = await qat(['restore', path('online'), '--dir', dir])
     assert.equal(refused.code, 1)
     assert.match(refused.stderr, /exists\. Move it away, or give --force/)
-    const { code, stderr, json } = await qat([
-      'restore',
-      path('online'),
-      '--dir',
-      dir,
-      '--force',
-      '--without',
-      'bravo',
-      '--json',
-    ])
+    const keys = await keysOf(dir)
+    const { code, stderr, json } = await qat(['restore', path('online'), '--dir', dir, '--force', '--json'])
     assert.deepEqual([code, stderr], [0, ''])
     const [done] = json()
     assert.equal(done!.recovering, true)
+    assert.equal(done!.next, `qat rotate --dir ${dir} --admin-key KEY`)
     assert.match(String(done!.kept), /store\.old-/)
+    const record = await recordIn(String(done!.record))
+    assert.equal(record.name, 'delta')
+    assert.ok([record.nodeKey, record.cosignerKey].every((key) => !keys.includes(keyId(key))))
     const check = await qat(['fsck', dir, '--json'])
     assert.deepEqual([check.code, check.json()[0]!.recovering, check.json()[0]!.findings], [0, true, []])
     const genesis = new Uint8Array(await readFile(join(dir, 'genesis.block')))
     const restored = await LedgerStore.open(await openLevel(store(dir)), genesis)
-    assert.deepEqual(await restored.recovering(), { without: ['bravo'] })
+    assert.deepEqual(await restored.recovering(), { keys, why: 'restored' })
     assert.deepEqual(await restored.hardState(), { term: restored.tip.term, votedFor: undefined })
     await restored.close()
   })
@@ -124,12 +133,38 @@ describe('qat backup, restore and fsck', function () {
     assert.deepEqual([other.code, other.errorCode()], [1, 'store-mismatch'])
   })
 
-  it('waives nobody who is not a validator', async () => {
-    const dir = await copyOf('typo')
-    const args = ['restore', path('online'), '--dir', dir, '--force', '--without', 'bravvo']
-    const { code, stderr } = await qat(args)
-    assert.equal(code, 2)
-    assert.match(stderr, /alpha, bravo, charlie/)
+  it('uses no keys again that were to follow when the store was put back', async () => {
+    const dir = await copyOf('twice')
+    const restore = ['restore', path('online'), '--dir', dir, '--force', '--json']
+    const [first] = (await qat(restore)).json()
+    const before = await recordIn(String(first!.record))
+    const words = await qat(restore.slice(0, -1))
+    assert.equal(words.code, 0, words.stderr)
+    assert.match(words.stdout, /its keys must not sign any more[^]*qat start --dir [^]*qat rotate --dir /)
+    const after = await recordIn(String(first!.record))
+    assert.notEqual(keyId(after.nodeKey), keyId(before.nodeKey))
+    assert.deepEqual(
+      (await readdir(join(dir, 'spent'))).toSorted(),
+      [before.nodeKey, before.cosignerKey].map((key) => `${keyId(key)}.key`).toSorted(),
+    )
+  })
+
+  it('makes no keys without the passphrase of those that are there', async () => {
+    const dir = await copyOf('locked')
+    for (const [file, alg] of [
+      ['node.key', 'ML-DSA-65'],
+      ['cosigner.key', 'ML-DSA-44'],
+    ] as const) {
+      await rm(join(dir, file))
+      await writeKeyFile(join(dir, file), alg, generateSeed(), 'sesame')
+    }
+    const refused = await qat(['restore', path('online'), '--dir', dir, '--force', '--json'])
+    assert.deepEqual([refused.code, refused.errorCode()], [1, 'key-file-passphrase'])
+    assert.ok(!(await readdir(dir)).some((file) => file.startsWith('store.')), 'nothing has changed')
+    const env = { QAT_PASSPHRASE: 'sesame' }
+    const done = await qat(['restore', path('online'), '--dir', dir, '--force', '--json'], { env })
+    assert.equal(done.code, 0, done.stdout)
+    await assert.rejects(readKeyFile(join(dir, 'next', 'node.key')), { code: 'key-file-passphrase' })
   })
 
   it('checks the store of a stopped node, in words and in JSON', async () => {
@@ -162,22 +197,48 @@ describe('qat backup, restore and fsck', function () {
     assert.deepEqual([started.code, started.errorCode()], [4, 'store-damaged'])
     const repaired = await qat(['fsck', dir, '--repair', '--rpc', cluster.url('alpha'), '--json'])
     assert.equal(repaired.code, 0, repaired.stdout)
-    assert.equal((repaired.json()[0]!.repair as { recovering: boolean }).recovering, true)
+    const { recovering, next } = repaired.json()[0]!.repair as { recovering: boolean; next: string }
+    assert.deepEqual([recovering, next], [true, `qat rotate --dir ${dir} --admin-key KEY`])
+    const { name, nodeKey } = await recordIn(join(dir, 'next', 'member.json'))
+    assert.ok(name === 'delta' && !(await keysOf(dir)).includes(keyId(nodeKey)))
     const after = await qat(['fsck', dir, '--json'])
     const [report] = after.json()
     assert.deepEqual([after.code, report!.sound, report!.recovering], [0, true, true])
     assert.equal(report!.size, cluster.running('alpha').status().finalSize)
   })
 
-  it('puts a node back to work from a backup, once it knows what it may have forgotten', async () => {
+  /** It follows first, and takes part when an admin has admitted its new keys. */
+  async function putBackToWork(): Promise<void> {
+    const node = await cluster.start('delta')
+    await until(() => node.status().role === 'recovering' && node.status().leader !== undefined)
+    const admin = ['--admin-key', join(cluster.dir, 'admin.key'), '--rpc', cluster.url('alpha')]
+    const changed = await qat(['rotate', '--dir', stopped, ...admin])
+    assert.equal(changed.code, 0, changed.stderr)
+    await until(() => node.status().role !== 'recovering' && node.status().leader !== undefined, 60_000)
+    // Three of four must cosign.
+    await cluster.stop('charlie')
+    const params = { event: event(), wait: 'final', timeoutMs: 20_000 }
+    assert.equal((await cluster.call('delta', 'event.submit', params)).status, 'final')
+    await cluster.start('charlie')
+  }
+
+  it('puts a node back to work from a backup, under new keys', async () => {
     const done = await qat(['restore', path('online'), '--dir', stopped, '--force'])
     assert.equal(done.code, 0, done.stderr)
-    const node = await cluster.start('delta')
-    await until(() => node.status().role !== 'recovering' && node.status().leader !== undefined, 60_000)
-    await cluster.call('delta', 'event.submit', { event: event(), wait: 'final' })
+    await putBackToWork()
     await cluster.settled()
     await cluster.stop('delta')
     const [report] = (await qat(['fsck', stopped, '--json'])).json()
     assert.deepEqual([report!.sound, report!.recovering], [true, false])
+  })
+
+  it('puts a node back to work whose store was repaired, under new keys', async () => {
+    const log = (await readdir(store(stopped))).find((name) => name.endsWith('.log'))!
+    await truncate(join(store(stopped), log), 100)
+    const repaired = await qat(['fsck', stopped, '--repair', '--rpc', cluster.url('alpha')])
+    assert.equal(repaired.code, 0, repaired.stdout)
+    assert.match(repaired.stdout, /its keys must not sign any more[^]*qat start --dir [^]*qat rotate --dir /)
+    await putBackToWork()
+    await cluster.settled()
   })
 })

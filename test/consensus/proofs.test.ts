@@ -7,13 +7,14 @@ import { utf8 } from '../../src/bytes.ts'
 import { fakeCover, fakeProofs, fakeSign } from './fakes.ts'
 import { acknowledge, block, certified, chain, GENESIS, GENESIS_PROVEN, lead, of, refTo, vote } from './support.ts'
 
-const PORTS = fakeProofs(GENESIS)
+let known = of('abcd', 'x', 3)
+const PORTS = fakeProofs(GENESIS, () => known)
 
 /** A server that knows no block but the first, and the voters a to d with a quorum of three. */
 function judges(configuration: Configuration = of('abcd', 'x', 3), ballot: { candidate: string } | undefined = undefined) {
+  known = configuration
   return {
     id: 'a',
-    configurationFor: () => configuration,
     ballot: ballot && { ...ballot, base: refTo(GENESIS) },
     isCertified: () => false,
   }

@@ -176,11 +176,43 @@ describe('a raft', () => {
     equal(node.term, 2)
   })
 
-  it('lets no leader hand over to itself', () => {
+  it('heeds a leader that succeeds itself, but not for ever', () => {
     const node = follower()
-    node.step('b', { kind: 'timeout-now', term: 1, to: 'b' })
-    node.step('b', vote(2, 'b'))
-    equal(node.term, 1)
+    for (let term = 1; term < 9; term++) {
+      node.step('b', { kind: 'timeout-now', term, to: 'b' })
+      node.step('b', vote(term + 1, 'b'))
+      node.step('b', lead(term + 1, 'b', 'bc'))
+      for (let i = 0; i < 50; i++) {
+        if (i % 5 === 0) node.step('b', { kind: 'heartbeat', term: node.term, round: 1 })
+        node.tick()
+      }
+      settle(node)
+      node.step('b', { kind: 'timeout-now', term: node.term, to: 'b' })
+      if (node.triage('b', vote(node.term + 1, 'b')) === 'drop') {
+        equal(term, 3)
+        return
+      }
+    }
+    throw new Error('it is heeded for ever')
+  })
+
+  it('stands again, as its own successor, for a voter that has left the term', () => {
+    const node = leader()
+    second(node)
+    const alive = (count: number) => {
+      for (let i = 0; i < count; i++) {
+        node.step('b', { kind: 'heartbeat-reply', term: 1, commit: 1, round: 1 })
+        node.tick()
+      }
+    }
+    node.step('c', { kind: 'ask', term: 9, knowsLeader: false })
+    alive(318)
+    settle(node)
+    equal(node.role, 'leader')
+    alive(2)
+    deepEqual([node.role, node.term], ['candidate', 10])
+    const kinds = settle(node).map(({ to, message }) => `${to} ${message.kind} ${message.term}`)
+    deepEqual(kinds.slice(-4), ['b timeout-now 1', 'c timeout-now 1', 'b vote 10', 'c vote 10'])
   })
 
   it('takes the word of a leader from nobody else', () => {

@@ -263,6 +263,8 @@ describe('a payload', () => {
       PAYLOAD_TYPES.genesis,
       PAYLOAD_TYPES.member,
       PAYLOAD_TYPES.status,
+      PAYLOAD_TYPES.vote,
+      PAYLOAD_TYPES.acknowledgement,
     ]) {
       assert.throws(() => readClaims(type, EVENT_BYTES), refused('reserved-payload-type'))
       await assert.rejects(signEntry(type, EVENT_BYTES, submitterSigner), refused('reserved-payload-type'))

@@ -1,15 +1,23 @@
-/** Two seals and two cosignatures by the validator `ada` of the example ledger that no honest validator makes. */
+/** Statements by the validator `ada` of the example ledger, in pairs of which no honest validator signs both. */
 import type { Signer } from '../../src/crypto/suite.ts'
+import {
+  type Acknowledgement,
+  acknowledgementEnvelope,
+  acknowledgementMessage,
+} from '../../src/ledger/acknowledgement.ts'
 import type { Block, SealPlace } from '../../src/ledger/block.ts'
 import { genesisState } from '../../src/ledger/chain.ts'
+import type { Envelope } from '../../src/ledger/dsse.ts'
 import {
   type Cosigned,
   type TwoCosignatures,
-  type TwoSeals,
+  type TwoStatements,
   twoCosignatures,
   twoSeals,
+  twoStatements,
 } from '../../src/ledger/evidence.ts'
 import { cosignerName } from '../../src/ledger/membership.ts'
+import { type Vote, voteEnvelope, voteMessage } from '../../src/ledger/vote.ts'
 import { signCosignature } from '../../src/notes/cosignature.ts'
 import { COSIGNED, exampleLeaves } from '../light/fixture.ts'
 import { mth, proof } from '../support/naive-tree.ts'
@@ -23,9 +31,65 @@ export async function rivalBlock(
   return blockOn(genesisState(await exampleGenesis()), [], { time: TIME + 3_000, ...changes }, signer)
 }
 
-export async function exampleTwoSeals(changes: Partial<SealPlace> = {}): Promise<TwoSeals> {
+export async function exampleTwoSeals(changes: Partial<SealPlace> = {}): Promise<TwoStatements> {
   const [a, b] = [await exampleBlock(), await rivalBlock(changes)]
   return twoSeals(nodeSigner.publicKey, a.sealEnvelope, b.sealEnvelope)
+}
+
+/** Ada's candidacy for term 2, on block 1. */
+export async function exampleVote(): Promise<Vote> {
+  const { id, seal } = await exampleBlock()
+  return {
+    ledger: LEDGER,
+    term: 2,
+    candidate: 'ada',
+    base: { height: seal.height, term: seal.term, hash: id },
+  }
+}
+
+/** Of block 1. */
+export async function exampleAcknowledgement(): Promise<Acknowledgement> {
+  const { id, seal } = await exampleBlock()
+  return { ledger: LEDGER, term: seal.term, height: seal.height, hash: id }
+}
+
+export async function signedVote(vote: Vote, signer: Signer = nodeSigner): Promise<Envelope> {
+  return voteEnvelope(signer.publicKey, vote, await signer.sign(voteMessage(vote)))
+}
+
+export async function signedAcknowledgement(
+  acknowledgement: Acknowledgement,
+  signer: Signer = nodeSigner,
+): Promise<Envelope> {
+  const signature = await signer.sign(acknowledgementMessage(acknowledgement))
+  return acknowledgementEnvelope(signer.publicKey, acknowledgement, signature)
+}
+
+/** A vote for itself, and one for bob on the same base. */
+export async function exampleTwoVotes(changes: Partial<Vote> = { candidate: 'bob' }): Promise<TwoStatements> {
+  const vote = await exampleVote()
+  const [a, b] = [await signedVote(vote), await signedVote({ ...vote, ...changes })]
+  return twoStatements('two-votes', nodeSigner.publicKey, a, b)
+}
+
+/** Of block 1, and of the empty block in its place. */
+export async function exampleTwoAcknowledgements(
+  changes: Partial<Acknowledgement> = {},
+): Promise<TwoStatements> {
+  const said = await exampleAcknowledgement()
+  const rival = { ...said, hash: (await rivalBlock()).id, ...changes }
+  const [a, b] = [await signedAcknowledgement(said), await signedAcknowledgement(rival)]
+  return twoStatements('two-acknowledgements', nodeSigner.publicKey, a, b)
+}
+
+/** The candidacy for term 2 on block 1, and an empty block of term 2 in the place of block 1. */
+export async function exampleBrokenCandidacy(
+  seal: Partial<SealPlace> = {},
+  vote: Partial<Vote> = {},
+): Promise<TwoStatements> {
+  const stood = await signedVote({ ...(await exampleVote()), ...vote })
+  const { sealEnvelope } = await rivalBlock({ term: 2, ...seal })
+  return twoStatements('broken-candidacy', nodeSigner.publicKey, stood, sealEnvelope)
 }
 
 export interface Line {

@@ -8,11 +8,13 @@ import { readFileSync } from 'node:fs'
 import { sha256 as opensslSha256, opensslSuite } from '../../node/crypto/openssl.ts'
 import { fromUtf8, toHex } from '../../src/bytes.ts'
 import { keyId } from '../../src/crypto/keys.ts'
+import { acknowledgementMessage, encodeAcknowledgement } from '../../src/ledger/acknowledgement.ts'
 import { decodeEnvelope, pae } from '../../src/ledger/dsse.ts'
 import { encodeEvidence } from '../../src/ledger/evidence.ts'
 import { EVIDENCE_EVENT_TYPE } from '../../src/ledger/evidence-event.ts'
 import { policyOf } from '../../src/ledger/membership.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
+import { encodeVote, voteMessage } from '../../src/ledger/vote.ts'
 import { BUNDLE_FILES, BUNDLE_PARTS } from '../../src/light/bundle.ts'
 import { followPolicy } from '../../src/light/updates.ts'
 import { verifyBundle } from '../../src/light/verify.ts'
@@ -28,9 +30,18 @@ import {
   sequelLeaves,
 } from '../light/fixture.ts'
 import { mth } from '../support/naive-tree.ts'
-import { exampleTwoCosignatures, exampleTwoRoots, exampleTwoSeals } from './evidence-fixture.ts'
-import { CI, exampleBlock, exampleGenesis, LEDGER } from './fixture.ts'
-import { BLOCK_1, BUNDLE, EVIDENCE, GENESIS, KEYS, LEAVES, ROOT, SEQUEL } from './golden.ts'
+import {
+  exampleAcknowledgement,
+  exampleBrokenCandidacy,
+  exampleTwoAcknowledgements,
+  exampleTwoCosignatures,
+  exampleTwoRoots,
+  exampleTwoSeals,
+  exampleTwoVotes,
+  exampleVote,
+} from './evidence-fixture.ts'
+import { CI, exampleBlock, exampleGenesis, LEDGER, nodeSigner } from './fixture.ts'
+import { BLOCK_1, BUNDLE, EVIDENCE, GENESIS, KEYS, LEAVES, ROOT, SEQUEL, STATEMENTS } from './golden.ts'
 
 const sha256 = (bytes: Uint8Array) => toHex(opensslSha256(bytes))
 
@@ -89,8 +100,29 @@ describe('the golden bytes', () => {
     assert.equal(verdict.proves.recordedBy, COSIGNED)
   })
 
+  it('of votes and acknowledgements', async () => {
+    const [vote, said] = [await exampleVote(), await exampleAcknowledgement()]
+    const sorts = {
+      vote: [encodeVote(vote), voteMessage(vote)],
+      acknowledgement: [encodeAcknowledgement(said), acknowledgementMessage(said)],
+    } as const
+    for (const sort of ['vote', 'acknowledgement'] as const) {
+      const [payload, message] = sorts[sort]
+      const sig = sha256(await nodeSigner.sign(message))
+      assert.deepEqual({ payload: fromUtf8(payload), pae: sha256(message), sig }, STATEMENTS[sort])
+      assert.deepEqual(message, pae(PAYLOAD_TYPES[sort], payload))
+    }
+  })
+
   it('of evidence', async () => {
-    const pieces = [await exampleTwoSeals(), await exampleTwoRoots(), await exampleTwoCosignatures()]
+    const pieces = [
+      await exampleTwoSeals(),
+      await exampleTwoRoots(),
+      await exampleTwoCosignatures(),
+      await exampleTwoVotes(),
+      await exampleTwoAcknowledgements(),
+      await exampleBrokenCandidacy(),
+    ]
     const golden = pieces.map(encodeEvidence).map((bytes) => ({ sha256: sha256(bytes), bytes: bytes.length }))
     assert.deepEqual(golden, EVIDENCE)
   })
@@ -134,6 +166,7 @@ describe('the golden bytes', () => {
       ROOT,
       BUNDLE.proof.sha256,
       BUNDLE.policy.sha256,
+      ...Object.values(STATEMENTS).flatMap(({ payload, pae, sig }) => [payload, pae, sig]),
       ...EVIDENCE.map(({ sha256 }) => sha256),
       EVIDENCE_EVENT_TYPE,
       change.sha256.payload,

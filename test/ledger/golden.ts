@@ -218,10 +218,28 @@ export const BUNDLE = {
   proof: { sha256: '9acef6f817440965226ccf1eb3b52f17e58f01952427cc215fa866eeb8675f40', bytes: 6_786 },
   policy: { sha256: '318617f20f4c46c8232d163ba6b943adc1d318d96ba850c814c744cf94791e22', bytes: 3_671 },
 }
+/** By ada: payload, SHA-256 of the pre-authentication encoding and of the signature. */
+export const STATEMENTS = {
+  vote: {
+    payload:
+      '{"base":{"hash":"5d985b7da375c10fee384ed8803edb534a027cf3b1c18eb52769d5b2d01a818a","height":1,"term":1},"candidate":"ada","ledger":"audit.example/payments","term":2}',
+    pae: '3da89359c16b389858b25c70ac43fb9e7129b9f778075c98b04e446e44c93e4a',
+    sig: '6ba2805277b996853a9edbfa8933ecb2e2f89bd73e7036c5bee98117d1146591',
+  },
+  acknowledgement: {
+    payload:
+      '{"hash":"5d985b7da375c10fee384ed8803edb534a027cf3b1c18eb52769d5b2d01a818a","height":1,"ledger":"audit.example/payments","term":1}',
+    pae: 'b5b219efe0635f61e3c2ac104f1b2705006ad997f29baf9228ed4ed5b7a6d6d7',
+    sig: '83e35054f3f7c8c55271f7a5edb6c16da8bd350b39a267e39359255203a1095f',
+  },
+}
 export const EVIDENCE = [
   { sha256: 'f90effe8a7c87f47369ba699da4a6e082599f5ccf809e41315809bf505ad9631', bytes: 12_598 },
   { sha256: '98e2a018bea35edd2f5d9909159dceb981d25a4bd4bf7ea87d0dfcf7712a3d61', bytes: 8_548 },
   { sha256: '54e7f5b9a0be1b97f61ed63d16215149d06e40bcbffc34dec370cd6d232136dd', bytes: 8_906 },
+  { sha256: 'a62b663b6c98a240f025b000b8bd2142a54d3e51dd184c82e500f33a92121fd1', bytes: 12_267 },
+  { sha256: '1af61d47513530f63a91f269fbe657f2e540e81d1783e033bc04a41723d6e8a6', bytes: 12_204 },
+  { sha256: 'ef43a89c3c4e2ecada82948fd1f17c416696513427c1c78d3b71dfe7e2153740', bytes: 12_442 },
 ]
 
 /** After the change in block 2, and the empty block 3. */

@@ -84,6 +84,8 @@ describe('what a leaf is', () => {
       [PAYLOAD_TYPES.genesis, utf8('{}'), 'missing-field'],
       [PAYLOAD_TYPES.event, utf8('{}'), 'missing-field'],
       [PAYLOAD_TYPES.status, EVENT_BYTES, 'reserved-payload-type'],
+      [PAYLOAD_TYPES.vote, EVENT_BYTES, 'reserved-payload-type'],
+      [PAYLOAD_TYPES.acknowledgement, EVENT_BYTES, 'reserved-payload-type'],
       ['application/json', EVENT_BYTES, 'unknown-payload-type'],
     ]
     for (const [type, payload, code] of cases) {

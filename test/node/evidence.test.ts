@@ -9,11 +9,13 @@ import { createLogger } from '../../node/logger.ts'
 import { LedgerStore, toRaftBlock } from '../../node/store/ledger-store.ts'
 import { openLevel } from '../../node/store/level.ts'
 import type { Signer } from '../../src/crypto/suite.ts'
+import { type Acknowledgement, acknowledgementMessage } from '../../src/ledger/acknowledgement.ts'
 import type { Block, SealPlace } from '../../src/ledger/block.ts'
 import { verifyEvidence } from '../../src/ledger/contradiction.ts'
 import { decodeEvidence, type Evidence, encodeEvidence } from '../../src/ledger/evidence.ts'
 import { createGenesis } from '../../src/ledger/genesis.ts'
 import { cosignerName } from '../../src/ledger/membership.ts'
+import { type Vote, voteMessage } from '../../src/ledger/vote.ts'
 import type { Checkpoint } from '../../src/notes/checkpoint.ts'
 import { cosignatureKey } from '../../src/notes/cosignature.ts'
 import { cosigned } from '../ledger/evidence-fixture.ts'
@@ -121,6 +123,76 @@ describe('the evidence collector', function () {
     const node = await collector()
     show(node, rival)
     assert.deepEqual(await accused(node), [SEALS])
+  })
+
+  /** Shows votes and acknowledgements by ada, really signed. */
+  const vote = async (to: EvidenceCollector, changes: Partial<Vote> = {}) => {
+    const base = { height: 0, term: 0, hash: store.genesis.block.id }
+    const said: Vote = { ledger: LEDGER, term: 1, candidate: 'ada', base, ...changes }
+    to.sawVote(nodeSigner.publicKey, said, await nodeSigner.sign(voteMessage(said)))
+  }
+  const acknowledge = async (to: EvidenceCollector, { id, seal: { term, height } }: Block) => {
+    const said: Acknowledgement = { ledger: LEDGER, term, height, hash: id }
+    to.sawAcknowledgement(nodeSigner.publicKey, said, await nodeSigner.sign(acknowledgementMessage(said)))
+  }
+
+  it('sees two votes, two acknowledgements and a broken candidacy, each once', async () => {
+    const node = await collector()
+    const [a, b] = [await sealed(), await sealed({ time: TIME + 2_000 })]
+    for (let again = 0; again < 2; again++) {
+      await vote(node)
+      await vote(node, { candidate: 'bob' })
+      for (const block of [a, b]) await acknowledge(node, block)
+      show(node, await sealed({ previous: LIE }))
+    }
+    assert.deepEqual(await accused(node), [
+      'ada two-votes',
+      'ada two-acknowledgements',
+      'ada broken-candidacy',
+    ])
+  })
+
+  it('sees one seal break a candidacy and contradict another seal', async () => {
+    const node = await collector()
+    await vote(node)
+    show(node, await sealed())
+    assert.deepEqual(await accused(node), [])
+    show(node, await sealed({ previous: LIE }))
+    assert.deepEqual(await accused(node), [SEALS, 'ada broken-candidacy'])
+  })
+
+  it('holds nothing against a leader that keeps to its candidacy, term after term', async () => {
+    const node = await collector()
+    for (const term of [1, 2, 4]) {
+      const { height, term: baseTerm, hash } = store.state
+      await vote(node, { term, base: { height, term: baseTerm, hash } })
+      for (let i = 0; i < 3; i++) {
+        const block = await sealed({ term })
+        show(node, block)
+        await acknowledge(node, block)
+        await grow(1, term)
+      }
+    }
+    await vote(node, { term: 5, candidate: 'bob' })
+    assert.deepEqual(await accused(node), [])
+  })
+
+  it('keeps a few pieces of each kind, at places of their own', async () => {
+    const node = await collector()
+    for (let term = 1; term <= 6; term++) {
+      for (const candidate of ['bob', 'ada']) await vote(node, { term, candidate })
+      for (const time of [TIME + 1_000, TIME + 2_000]) {
+        for (const height of [5, 6]) await acknowledge(node, await sealed({ term, height, time }))
+      }
+    }
+    const found = await accused(node)
+    const count = (kind: string) => found.filter((item) => item === `ada ${kind}`).length
+    assert.deepEqual([count('two-votes'), count('two-acknowledgements')], [4, 4])
+    const again = await collector({ known: told.map(({ evidence }) => evidence) })
+    told = []
+    for (const candidate of ['bob', 'ada']) await vote(again, { term: 1, candidate })
+    await again.idle()
+    assert.deepEqual(told, [])
   })
 
   it('sees through an envelope with more than the one signature', async () => {
@@ -264,7 +336,7 @@ describe('the evidence collector', function () {
     const known: Evidence = {
       kind: 'two-seals',
       accused: nodeSigner.publicKey,
-      seals: [a.sealEnvelope, b.sealEnvelope],
+      statements: [a.sealEnvelope, b.sealEnvelope],
     }
     assert.deepEqual((await collector({ known: [known] })).accusations, [])
   })

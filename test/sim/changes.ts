@@ -1,7 +1,8 @@
 /**
  * Administrators: each wants one change of the membership after another, signs it with enough admins' keys, and
  * submits it through ordinary nodes, as `qat member` does. Several of them compete for the next place in the
- * order of changes. What their nodes' operators do meanwhile, start a node or make new keys, they do as well.
+ * order of changes. What their nodes' operators do meanwhile, start a node or make new keys, they do as well. One more
+ * of them does nothing but give new keys to nodes that may have forgotten what they signed, for as long as that takes.
  */
 import type { LedgerNode } from '../../node/core/ledger-node.ts'
 import type { MembershipView, Submission } from '../../node/service.ts'
@@ -48,6 +49,8 @@ const TIMEOUT_MS_MAX = 4_000
 const NETWORK_MS_MAX = 20
 /** How often a change is made anew, or submitted again, before its administrator gives it up. */
 const TRIES_MAX = 6
+/** How often it is looked for nodes that need new keys. */
+const RENEW_MS = 400
 /** Fewer would make every fault fatal. */
 const VALIDATORS_MIN = 3
 
@@ -77,6 +80,27 @@ export class Administrator {
       const { name, wish } = this.#choose()
       await this.#pursue(name, wish)
     }
+  }
+
+  /** Gives every node that may have forgotten what it signed the keys that it has prepared. */
+  async renew(): Promise<void> {
+    while (!this.stopped) {
+      await this.#sleep(RENEW_MS)
+      for (const node of this.#world.nodes) {
+        if (this.#forgetful(node)) await this.#pursue('renewals', (view) => this.#renewal(view, node))
+      }
+    }
+  }
+
+  #forgetful(node: SimNode): boolean {
+    return node.up && node.recovering && node.ledger?.status().role === 'recovering'
+  }
+
+  #renewal({ nodes }: View, node: SimNode): Wanted | undefined {
+    const record = nodes.find(({ name }) => name === node.name)
+    const keys = this.#world.cast.keysOf(node.name, node.generations - 1)
+    if (record === undefined || record.peerId === keys.peerId || !this.#forgetful(node)) return undefined
+    return { what: { put: { ...nodeMember(record.kind, node.name, keys), addresses: record.addresses } } }
   }
 
   /** Kinds of changes, the more wanted more often. */

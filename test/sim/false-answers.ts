@@ -1,6 +1,5 @@
-/** Answers of a liar to those who ask it: for blocks, for what binds it, for what is committed. */
+/** Answers of a liar to those who ask it: for blocks, for what is committed. */
 import { isReadRequest } from '../../node/core/reads.ts'
-import { encodePromises, isPromisesRequest } from '../../node/core/recovery.ts'
 import {
   decodeSyncAnswer,
   decodeSyncRequest,
@@ -39,13 +38,6 @@ export async function falseAnswer(
   ask: (request: Uint8Array) => Promise<Uint8Array>,
 ): Promise<Uint8Array> {
   const { random } = witness
-  if (isPromisesRequest(request)) {
-    const [term, height] = random.pick([
-      [0, 0],
-      [random.int(1, 9), random.int(0, 99)],
-    ] as const)
-    return encodePromises({ term, tail: { height, term }, recovering: false })
-  }
   if (isReadRequest(request)) return utf8(JSON.stringify({ height: random.pick([0, 1_000_000]) }))
   const truth = await ask(request)
   if (random.chance(0.15)) return garbage(random)

@@ -125,9 +125,9 @@ const FAULTS = {
       node.disk.bitFlips = 0
     })
   },
-  /** One disk is replaced by an empty one. Its node must not do again what it has forgotten. */
+  /** One disk is replaced by an empty one, if the others are enough to give its node new keys. */
   lostDisks: (stage, node) => {
-    if (stage.nodes.some((each) => each.recovering)) return
+    if (stage.nodes.some((each) => each.recovering) || !canSpare(stage.nodes, node)) return
     // A node that has forgotten can be made to contradict itself, as a liar does, so it counts as one among them.
     const untrusted = stage.nodes.filter((each) => each === node || each.diskLost || !each.honest)
     const lies = stage.nodes.some((each) => !each.honest)
@@ -198,15 +198,28 @@ export function putBackOldCopy(stage: Stage): void {
   const node = random.pick(nodes.filter(({ disk }) => disk.durable(META.version) !== undefined))
   const copy = node.disk.copy()
   later(random.int(1_000, 8_000), () => {
+    if (!canSpare(nodes, node)) return
     faults.oldCopies = (faults.oldCopies ?? 0) + 1
     node.putBack(copy)
     later(random.int(100, 3_000), () => node.start())
   })
 }
 
+/** Whether the other validators, without those that wait for new keys, can order and certify a change. */
+function canSpare(nodes: readonly SimNode[], lost: SimNode): boolean {
+  return nodes.every(({ ledger }) => {
+    if (ledger === undefined) return true
+    const { validators, cosigners } = ledger.replica.membership
+    const names = validators.map(({ name }) => name)
+    const able = nodes.filter((node) => names.includes(node.name) && node !== lost && !node.recovering)
+    return able.length >= Math.max(cosigners, Math.floor(names.length / 2) + 1)
+  })
+}
+
 /** The node hears, as if from its leader, that it is to lead: it stands at once, and asks nobody beforehand. */
-function callToLead({ ledger, raft }: SimNode, leader: string): void {
-  if (ledger && raft) ledger.replica.driver.deliver(leader, { kind: 'timeout-now', term: raft.term })
+function callToLead({ name, ledger, raft }: SimNode, leader: string): void {
+  if (ledger && raft)
+    ledger.replica.driver.deliver(leader, { kind: 'timeout-now', term: raft.term, to: name })
 }
 
 function leaderOf(nodes: readonly SimNode[]): SimNode | undefined {

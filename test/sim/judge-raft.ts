@@ -1,13 +1,14 @@
 /**
  * The promises of Raft (figure 3 of the paper) and of the order between disk and network, judged by what each
- * node's state machine, disk and frames show. Applies to clusters without liars. Majorities are those of the
- * membership after the last block of the leader's log: a server uses the latest configuration there is in it.
+ * node's state machine, disk and frames show. Applies to clusters without liars. Quorums are those of the
+ * membership after the block that is judged.
  */
 
-import type { Message } from '../../consensus/messages.ts'
-import { decodeMessage } from '../../consensus/wire.ts'
+import type { BlockRef, HardState } from '../../consensus/types.ts'
+import { decodeCertified, decodeMessage } from '../../consensus/wire.ts'
 import { blockKey, META } from '../../node/store/keys.ts'
-import { fromU64, fromUtf8, toHex } from '../../src/bytes.ts'
+import { NO_HARD_STATE, readHardState } from '../../node/store/records.ts'
+import { fromU64, toHex } from '../../src/bytes.ts'
 import type { Block } from '../../src/ledger/block.ts'
 import type { Blocks } from './blocks.ts'
 import type { Judged, Report } from './judge.ts'
@@ -21,11 +22,6 @@ interface Seen {
   tail: number
 }
 
-interface HardState {
-  readonly term: number
-  readonly votedFor: string | null
-}
-
 export class RaftJudge {
   readonly #nodes: () => readonly Judged[]
   readonly #blocks: Blocks
@@ -36,6 +32,7 @@ export class RaftJudge {
   readonly #seen = new Map<string, Seen>()
   /** By the bytes on a disk, which are the same object until it is written again. */
   readonly #hardStates = new WeakMap<Uint8Array, HardState>()
+  readonly #locks = new WeakMap<Uint8Array, BlockRef>()
   /** By height: hash, and term of the leader that committed it. */
   readonly committed: { hash: string; term: number }[]
 
@@ -113,7 +110,7 @@ export class RaftJudge {
     return false
   }
 
-  /** Committed blocks never change, and are durable on a majority when they first count as committed. */
+  /** Committed blocks never change, and are decided when they first count as committed. */
   #commits({ name, raft }: Judged, from: number): void {
     const { commit, tail, term, role } = raft!
     const news = commit >= this.committed.length
@@ -128,14 +125,7 @@ export class RaftJudge {
         if (known.hash !== hash) this.#fail(`${name} commits another block at height ${height}`)
         continue
       }
-      const { validatorByName } = this.#members.after(tail.hash)
-      const voters = this.#nodes().filter((node) => validatorByName.has(node.name))
-      const holders = voters.filter(
-        (node) => node.diskLost || this.#durableBlock(node, height) === hash,
-      ).length
-      if (2 * holders <= voters.length) {
-        this.#fail(`${name} commits block ${height}, durable on only ${holders} of ${voters.length} voters`)
-      }
+      this.#decided(name, height, hash)
       this.committed.push({ hash, term })
     }
     if (!news || role !== 'leader') return
@@ -145,6 +135,37 @@ export class RaftJudge {
     }
   }
 
+  /** A quorum of the voters has the block on its disk, and is locked on it or on one above it. */
+  #decided(name: string, height: number, hash: string): void {
+    // A change counts from its own block on.
+    const { validatorByName, cosigners } = this.#members.after(hash)
+    const voters = this.#nodes().filter((node) => validatorByName.has(node.name))
+    const holders = voters.filter((node) => node.diskLost || this.#durableBlock(node, height) === hash)
+    if (holders.length < cosigners) {
+      this.#fail(
+        `${name} commits block ${height}, durable on only ${holders.length} of ${voters.length} voters`,
+      )
+    }
+    const locked = voters.filter((node) => node.diskLost || this.#isLockedOn(node, height, hash))
+    if (locked.length < cosigners) {
+      this.#fail(
+        `${name} commits block ${height}; only ${locked.length} of ${voters.length} voters are locked on it`,
+      )
+    }
+  }
+
+  #isLockedOn({ disk }: Judged, height: number, hash: string): boolean {
+    const lock = this.#lock(disk.durable(META.certified))
+    return lock !== undefined && this.#blocks.ancestor(lock.hash, height)?.id === hash
+  }
+
+  #lock(bytes: Uint8Array | undefined): BlockRef | undefined {
+    if (bytes === undefined) return undefined
+    const lock = this.#locks.get(bytes) ?? decodeCertified(bytes).block
+    this.#locks.set(bytes, lock)
+    return lock
+  }
+
   /** The hash of the block that a power cut now would leave at `height`. */
   #durableBlock({ disk }: Judged, height: number): string | undefined {
     const bytes = disk.durable(blockKey(height))
@@ -152,8 +173,8 @@ export class RaftJudge {
   }
 
   #hardState(bytes: Uint8Array | undefined): HardState {
-    if (bytes === undefined) return { term: 0, votedFor: null }
-    const state = this.#hardStates.get(bytes) ?? (JSON.parse(fromUtf8(bytes)) as HardState)
+    if (bytes === undefined) return NO_HARD_STATE
+    const state = this.#hardStates.get(bytes) ?? readHardState(bytes)
     this.#hardStates.set(bytes, state)
     return state
   }
@@ -168,20 +189,20 @@ export class RaftJudge {
     if (!future && term !== state.term) {
       this.#fail(`${name} sends ${kind} of term ${term}; its disk says ${state.term}`)
     }
-    const vote = kind === 'vote' ? name : kind === 'vote-reply' && message.granted ? to : undefined
-    if (vote !== undefined && state.votedFor !== vote) {
+    const vote = kind === 'vote' ? name : kind === 'vote-reply' && message.signature ? to : undefined
+    if (vote !== undefined && state.vote?.candidate !== vote) {
       this.#fail(`${name} shows a vote for ${vote} in term ${term} that its disk does not hold`)
     }
-    const rests = restsOn(message)
-    if (rests !== undefined && disk.durable(blockKey(rests)) === undefined) {
-      this.#fail(`${name} says ${kind} ${rests}; its disk does not hold that block`)
+    if (kind === 'append-reply' && disk.durable(blockKey(message.match)) === undefined) {
+      this.#fail(`${name} says ${kind} ${message.match}; its disk does not hold that block`)
+    }
+    if (kind === 'acknowledge' && this.#durableBlock(node, message.height) !== message.hash) {
+      this.#fail(`${name} acknowledges block ${message.height}; its disk does not hold it`)
+    }
+    if (kind === 'locked' && !this.#isLockedOn(node, message.height, message.hash)) {
+      this.#fail(`${name} says that it is locked on block ${message.height}; its disk does not hold the lock`)
     }
   }
-}
-
-/** The height that an answer claims to have on disk. */
-function restsOn(message: Message): number | undefined {
-  return message.kind === 'append-reply' ? message.match : undefined
 }
 
 /** The height that a power cut now would leave as applied; -1 if not even genesis. */

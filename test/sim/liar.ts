@@ -143,9 +143,7 @@ export class Liar {
         const chains = await this.#chainsFor(to, message)
         const shown: Append[] = []
         for (const chain of chains) shown.push(await this.#spoilt(chain))
-        return shown.map((append) =>
-          this.#tells('overstates', 0.3) ? { ...append, commit: append.commit + 2 } : append,
-        )
+        return shown
       }
       default:
         return [message]

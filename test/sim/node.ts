@@ -6,14 +6,15 @@
 import type { Driver } from '../../consensus/driver.ts'
 import type { Accusation } from '../../node/core/evidence.ts'
 import { LedgerNode } from '../../node/core/ledger-node.ts'
+import { boundBy, type KeyRing, nameSpentKeys } from '../../node/core/recovery.ts'
 import type { PeerRecord } from '../../node/net/network.ts'
 import { META } from '../../node/store/keys.ts'
 import { LedgerStore } from '../../node/store/ledger-store.ts'
 import { equalBytes, fromU64 } from '../../src/bytes.ts'
+import { keyId } from '../../src/crypto/keys.ts'
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
 import { errorMessage, InvariantError, QatError } from '../../src/errors.ts'
-import { parseCheckpoint } from '../../src/notes/checkpoint.ts'
-import { parseNote } from '../../src/notes/note.ts'
+import type { NodeMember } from '../../src/ledger/member.ts'
 import type { Random } from '../consensus/sim/random.ts'
 import type { Cast, NodeKeys } from './cast.ts'
 import { type DiskPace, isDiskFault, SimDisk } from './disk.ts'
@@ -134,7 +135,7 @@ export class SimNode implements Judged {
     return this.#life
   }
 
-  /** It may have forgotten what it promised, and takes no part yet. */
+  /** It may have forgotten what it signed, and takes no part before it has new keys. */
   get recovering(): boolean {
     const empty = this.disk.peek(META.version) === undefined
     return (empty && this.diskLost) || this.disk.peek(META.recovering) !== undefined
@@ -193,8 +194,10 @@ export class SimNode implements Judged {
       durable: () => this.passes('write is durable'),
     })
     const store = await LedgerStore.open(kv, cast.genesis, { fresh: !this.diskLost })
+    await nameSpentKeys(store, this.#keyRing)
     await this.#chooseKeys(store)
     const { node, cosigner, gateway, peerId } = this.keys
+    await boundBy(store, this.name, { node: node.publicKey, cosigner: cosigner.publicKey })
     const suite = this.#suite(life)
     const port = network.port(life, peerId, (point) => this.passes(point))
     const ledger = await LedgerNode.open({
@@ -216,6 +219,7 @@ export class SimNode implements Judged {
         judge.accuses(this.name, accusation.accused)
       },
       onFatal: (error) => this.#fatal(life, error),
+      keyRing: this.#keyRing,
       hints: this.#world.hints(this.name),
       onOut: (why) => void ledger.stop().then(() => life.run(() => this.#out(why))),
     })
@@ -230,7 +234,7 @@ export class SimNode implements Judged {
     const replica = this.ledger?.replica
     const { leader, driver } = replica ?? {}
     if (leader === undefined || leader === this.name || !this.#liar?.seizes()) return
-    driver?.deliver(leader, { kind: 'timeout-now', term: driver.raft.term })
+    driver?.deliver(leader, { kind: 'timeout-now', term: driver.raft.term, to: this.name })
   }
 
   /**
@@ -238,13 +242,42 @@ export class SimNode implements Judged {
    * named the keys before them, the operator has kept those.
    */
   async #chooseKeys(store: LedgerStore): Promise<void> {
-    const note = await store.certificate()
-    const certified = note === undefined ? 0 : parseCheckpoint(parseNote(note).text).size
-    const record = store.members.at(certified + 1).nodeByName.get(this.name)
-    for (let i = 0; record !== undefined && i < this.generations; i++) {
+    const record = (await store.membersInForce()).nodeByName.get(this.name)
+    const found = record && this.#generationOf(record)
+    if (found !== undefined) this.generation = found
+  }
+
+  #generationOf({ nodeKey }: NodeMember): number | undefined {
+    for (let i = 0; i < this.generations; i++) {
       const { node } = this.#world.cast.keysOf(this.name, i)
-      if (equalBytes(node.publicKey.bytes, record.nodeKey.bytes)) this.generation = i
+      if (equalBytes(node.publicKey.bytes, nodeKey.bytes)) return i
     }
+    return undefined
+  }
+
+  #idsOf(generation: number): string[] {
+    const { node, cosigner } = this.#world.cast.keysOf(this.name, generation)
+    return [keyId(node.publicKey), keyId(cosigner.publicKey)]
+  }
+
+  /** As the folder of a node, which keeps all the keys that it has had. */
+  readonly #keyRing: KeyRing = {
+    ids: async () => ({
+      inPlace: this.#idsOf(this.generation),
+      next: Array.from({ length: this.generations }, (_, i) => this.#idsOf(i)).flat(),
+    }),
+    prepare: async (spent) => {
+      if (this.#idsOf(this.generations - 1).some((id) => spent.includes(id))) this.generations++
+      return 'An admin has to admit them.'
+    },
+    nodeSigner: async (key) => {
+      const all = Array.from(
+        { length: this.generations },
+        (_, i) => this.#world.cast.keysOf(this.name, i).node,
+      )
+      return all.find(({ publicKey }) => equalBytes(publicKey.bytes, key.bytes))
+    },
+    holds: async (record) => this.#generationOf(record) !== undefined,
   }
 
   /** The membership has this node no more, or under other keys: it has stopped, and nothing is wrong. */
@@ -269,9 +302,9 @@ export class SimNode implements Judged {
       return propose(block)
     }
     const install = driver.install.bind(driver)
-    driver.install = (blocks) => {
+    driver.install = (blocks, proof) => {
       this.#world.judge.installs(this.name, blocks)
-      install(blocks)
+      install(blocks, proof)
     }
   }
 

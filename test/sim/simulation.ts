@@ -79,6 +79,8 @@ class Simulation {
   readonly #nodes: SimNode[]
   readonly #clients: Client[]
   readonly #admins: Administrator[]
+  /** Gives nodes that may have forgotten what they signed new keys, also after everything else has been healed. */
+  readonly #renewer: Administrator
   readonly #changes: Record<string, number> = {}
   readonly #history = new History(() => this.#timeline.now)
   readonly #stage: Stage
@@ -129,6 +131,7 @@ class Simulation {
       fail: (finding: string) => judge.fail(finding),
     }
     this.#admins = Array.from({ length: plan.admins }, () => new Administrator(adminWorld))
+    this.#renewer = new Administrator(adminWorld)
     const later = (ms: number, event: () => void) => {
       this.#timeline.after(ms, () => this.#healed || event())
     }
@@ -151,6 +154,7 @@ class Simulation {
     }
     for (const client of this.#clients) void client.run()
     for (const admin of this.#admins) void admin.run()
+    void this.#renewer.renew()
     if (this.#plan.oldCopy) this.#stage.later(random.int(2_000, 6_000), () => putBackOldCopy(this.#stage))
     const fault = () => {
       injectFault(this.#stage, kinds)
@@ -167,11 +171,20 @@ class Simulation {
   }
 
   /**
-   * Among liars, once a node has stopped because it was told two histories, and after a node that had forgotten what
-   * it acknowledged has helped others to order something else.
+   * Among liars, once a node has stopped because it was told two histories, after a node that had forgotten what it
+   * acknowledged has helped others to order something else, and when so many wait for new keys that nothing can be final.
    */
   get #mayStandStill(): boolean {
-    return this.#plan.liars > 0 || this.#nodes.some(({ halted }) => halted) || this.#judge.ledger.divided
+    const stopped = this.#nodes.some(({ halted }) => halted)
+    return this.#plan.liars > 0 || stopped || this.#judge.ledger.divided || this.#tooFew
+  }
+
+  get #tooFew(): boolean {
+    const { validators, cosigners } = this.#judge.members.after(this.#tip)
+    const able = this.#nodes.filter(
+      ({ name, recovering }) => !recovering && validators.some((each) => each.name === name),
+    )
+    return able.length < Math.max(cosigners, Math.floor(validators.length / 2) + 1)
   }
 
   #heal(): void {
@@ -230,7 +243,8 @@ class Simulation {
     const statuses = members.map((node) => node.ledger?.status())
     const [first] = statuses
     const together = statuses.every(
-      (status) =>
+      (status, i) =>
+        !members[i]!.recovering &&
         status !== undefined &&
         status.size === first?.size &&
         status.finalSize === first.size &&

@@ -44,24 +44,34 @@ export function describeRaft(bytes: Uint8Array): string {
   const head = `${message.kind} t${message.term}`
   switch (message.kind) {
     case 'pre-vote':
+      return `${head} base ${message.base.height}/${message.base.term}`
     case 'vote':
-      return `${head} tail ${message.tail.height}/${message.tail.term}`
+      return `${head} base ${message.base.block.height}/${message.base.block.term}`
     case 'pre-vote-reply':
-    case 'vote-reply':
       return `${head} ${message.granted ? 'yes' : 'no'}`
+    case 'vote-reply':
+      return `${head} ${message.signature ? 'yes' : 'no'}`
+    case 'lead':
+      return `${head} ${message.leader} on ${message.base.block.height}/${message.base.block.term}`
     case 'append': {
       const blocks = message.blocks.map(({ height, hash }) => `${height}:${hash.slice(0, 4)}`).join(' ')
-      return `${head} on ${message.prev.height} [${blocks}] c${message.commit}`
+      return `${head} on ${message.prev.height} [${blocks}]`
     }
     case 'append-reply':
       return `${head} match ${message.match}`
     case 'append-reject':
       return `${head} not ${message.rejected}, try ${message.hint.height}/${message.hint.term}`
+    case 'acknowledge':
+    case 'locked':
+      return `${head} ${message.height}:${message.hash.slice(0, 4)}`
     case 'heartbeat-reply':
     case 'behind':
       return `${head} c${message.commit}`
-    case 'heartbeat':
     case 'timeout-now':
+      return `${head} ${message.to}`
+    case 'ask':
+    case 'heartbeat':
+    case 'complaint':
       return head
   }
 }

@@ -80,7 +80,7 @@ describe('a store on disk, damaged by hand', function () {
     const { genesis } = chain
     const task = { folder, genesis, name: 'ada', suite: opensslSuite, onProgress: () => {} }
     const fetch = async (from: number) => answerFrom(peer, await peer.certificate(), from)
-    return checkFolder(task, repair ? { fetch } : undefined)
+    return checkFolder(task, repair ? { fetch, keys: ['ada'] } : undefined)
   }
 
   /** The node refuses the store, a check names what is wrong, twice, and a repair makes it whole. */

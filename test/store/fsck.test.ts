@@ -66,6 +66,7 @@ describe('fsck', function () {
       suite: opensslSuite,
       badBlocks: report.badBlocks,
       forgetful: findings.forgetful,
+      keys: ['node', 'cosigner'],
       onProgress: () => {},
     })
     return { fresh, done }

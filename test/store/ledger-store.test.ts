@@ -106,18 +106,33 @@ describe('the store of a node', function () {
   it('counts an empty store as a lost disk, unless the node is new', async () => {
     const genesis = chain.genesis.block.bytes
     const lost = await LedgerStore.open(memoryKv(), genesis)
-    assert.deepEqual(await lost.recovering(), { without: [] })
+    assert.deepEqual(await lost.recovering(), { keys: [], why: 'lost' })
     const kv = memoryKv()
     const fresh = await LedgerStore.open(kv, genesis, { fresh: true })
     assert.equal(await fresh.recovering(), undefined)
-    await fresh.setRecovering({ without: ['bravo'] })
-    assert.deepEqual(await (await LedgerStore.open(kv, genesis)).recovering(), { without: ['bravo'] })
-    await fresh.clearRecovering({ term: 7, votedFor: 'ada' })
+    const mark = { keys: ['one', 'two'], why: 'restored' } as const
+    await fresh.setRecovering(mark)
+    assert.deepEqual(await (await LedgerStore.open(kv, genesis)).recovering(), mark)
+    await fresh.persist({ term: 7, votedFor: 'bella' }, undefined, [])
+    await fresh.clearRecovering('ada')
     const again = await LedgerStore.open(kv, genesis)
     assert.deepEqual(
       [await again.recovering(), await again.hardState()],
       [undefined, { term: 7, votedFor: 'ada' }],
     )
+  })
+
+  it('reads the mark of an earlier release as one that names no key, and a damaged one not at all', async () => {
+    const kv = memoryKv()
+    const store = await LedgerStore.open(kv, chain.genesis.block.bytes)
+    const put = (value: Uint8Array) =>
+      kv.write([{ key: META.recovering, value: sealValue(META.recovering, value) }], true)
+    await put(canonicalJson({ without: ['bravo'] }))
+    assert.deepEqual(await store.recovering(), { keys: [], why: 'unknown' })
+    await put(canonicalJson({ keys: ['one'], why: 'something newer' }))
+    assert.deepEqual(await store.recovering(), { keys: ['one'], why: 'unknown' })
+    await put(canonicalJson({ keys: 'one', why: 'lost' }))
+    await assert.rejects(store.recovering(), refused('store-damaged'))
   })
 
   it('installs blocks as if they had come through the log', async () => {

@@ -1,9 +1,9 @@
 /** `qat evidence`: what a node holds against validators, and whether it convicts. Needs no node and no network. */
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { fromUtf8, toBase64, toHex } from '../../../src/bytes.ts'
+import { fromUtf8 } from '../../../src/bytes.ts'
 import { errorCode, errorMessage } from '../../../src/errors.ts'
-import { formatInstant, type Json, type JsonObject, parseJson } from '../../../src/json.ts'
+import { type Json, type JsonObject, parseJson } from '../../../src/json.ts'
 import {
   accusedName,
   type Contradiction,
@@ -20,10 +20,11 @@ import { parsePolicy } from '../../../src/notes/policy.ts'
 import { opensslSuite } from '../../crypto/openssl.ts'
 import { readEvidenceFolder } from '../../evidence-folder.ts'
 import { FILES } from '../../folder.ts'
+import { sideFacts, sidesInWords, sidesJson } from '../contradiction-text.ts'
 import { CliError } from '../exit.ts'
 import { inFile, readInput } from '../files.ts'
 import type { GlobalOptions } from '../options.ts'
-import { counted, factSheet, printJson, printText, table } from '../output.ts'
+import { factSheet, printJson, printText, table } from '../output.ts'
 
 interface VerifyOptions extends GlobalOptions {
   readonly policy?: string
@@ -36,8 +37,6 @@ interface ListOptions extends GlobalOptions {
 
 /** `qat get --json` shows an entry twice, as it was signed and in plain sight. */
 const FILE_BYTES_MAX = 262_144
-/** In seconds since 1970. */
-const YEAR_10000 = 253_402_300_800
 
 const HELP = `
 Examples:
@@ -52,7 +51,8 @@ Examples:
 
 FILE is evidence as a node wrote it, or an entry that holds some: what "qat get --json" prints, or the
 entry.dsse.json of a proof. The contradiction stands by itself; --policy and --genesis say whose key it is. A
-policy knows the keys that cosign, genesis also those that seal; a key that they do not know is refused.
+policy knows the keys that cosign, genesis also those that seal, vote and acknowledge; a key that they do not know
+is refused.
 `
 
 const LIST_HELP = `
@@ -71,7 +71,7 @@ export function addEvidenceCommand(program: Command): void {
     .argument('<file>', 'evidence, or an entry that holds some; - for standard input')
     .description('verify offline that one key signed two things that exclude each other')
     .option('--policy <file>', "the ledger's policy: names the keys that cosign")
-    .option('--genesis <file>', "the ledger's genesis.block: names the keys that cosign and those that seal")
+    .option('--genesis <file>', "the ledger's genesis.block: names all keys of validators")
     .addHelpText('after', VERIFY_HELP)
     .action(async (file: string, _options, command: Command) =>
       verify(file, command.optsWithGlobals<VerifyOptions>()),
@@ -133,7 +133,7 @@ async function readReference({ policy, genesis }: VerifyOptions): Promise<Refere
   return { known, files }
 }
 
-/** The accused's name by the files given. A policy alone cannot know who seals, and then there is no name. */
+/** The accused's name by the files given. A policy alone knows no node keys, and then there is no name. */
 function identify(
   evidence: Evidence,
   { ledger }: Contradiction,
@@ -155,77 +155,36 @@ function identify(
 function contradictionJson(evidence: Evidence, found: Contradiction): JsonObject {
   const { kind, ledger, keyid } = found
   const common = { kind, hash: evidenceHash(evidence), ledger, keyid, claimedName: claimedName(found) }
-  if (found.kind === 'two-seals') {
-    const seals = found.seals.map(({ hash, height, term, proposer, previous, count, time }) => {
-      return { hash, height, term, proposer, previous: toHex(previous), count, time: formatInstant(time) }
-    })
-    return { ...common, seals }
-  }
-  const checkpoints = found.checkpoints.map((signed) => ({ ...signed, root: toHex(signed.root) }))
-  return { ...common, checkpoints, ...(found.prefixRoot && { prefixRoot: toHex(found.prefixRoot) }) }
+  return { ...common, ...sidesJson(found) }
 }
 
 function verdictText(evidence: Evidence, found: Contradiction, accused: string | undefined): string {
   const name = claimedName(found)
+  const isNamed = name !== found.keyid
   const who = accused ?? `the holder of key ${found.keyid}`
   const facts = factSheet([
     ['Ledger', found.ledger],
-    ['Accused', accused ?? `whoever holds the key (calls itself ${name})`],
+    ['Accused', accused ?? `whoever holds the key (${isNamed ? `calls itself ${name}` : 'gives no name'})`],
     ['Key id', found.keyid],
     ['Evidence', evidenceHash(evidence)],
-    ...(found.kind === 'two-seals' ? sealFacts(found) : checkpointFacts(found)),
+    ...sideFacts(found),
   ])
-  const signed = found.kind === 'two-seals' ? sealsInWords(found) : checkpointsInWords(found)
+  const files = found.kind === 'two-cosignatures' ? '--genesis or --policy' : '--genesis'
   const open = [
     'which of the two is right, or why both were signed: a stolen key signs as well as its owner.',
     ...(accused === undefined
       ? [
-          `that ${name} is a validator and the key is its own: give --genesis${found.kind === 'two-seals' ? '' : ' or --policy'}.`,
+          isNamed
+            ? `that ${name} is a validator and the key is its own: give ${files}.`
+            : `that the key is a validator's, and whose: give ${files}.`,
         ]
       : []),
   ]
   return [
     `CONTRADICTION PROVEN\n\n${facts}`,
-    `It proves:\n  - ${who} signed both${signed}`,
+    `It proves:\n  - ${who} signed both: ${sidesInWords(found)}`,
     `It does not prove:\n${open.map((line) => `  - ${line}`).join('\n')}`,
   ].join('\n\n')
-}
-
-type Facts = (readonly [string, string])[]
-type Of<K extends Contradiction['kind']> = Extract<Contradiction, { kind: K }>
-
-function sealFacts({ seals }: Of<'two-seals'>): Facts {
-  return seals.map(({ hash, count, time }, i) => [
-    `Signed ${i + 1}`,
-    `block ${hash} of ${counted(count, 'entry', 'entries')}, at ${formatInstant(time)} by its clock`,
-  ])
-}
-
-function sealsInWords({ seals: [{ height, term }] }: Of<'two-seals'>): string {
-  return `: two different blocks for height ${height} in term ${term}.\n    An honest proposer seals one.`
-}
-
-function checkpointFacts({ checkpoints, prefixRoot }: Of<'two-cosignatures'>): Facts {
-  const facts: Facts = checkpoints.map(({ size, root, timestamp, name }, i) => [
-    `Signed ${i + 1}`,
-    `size ${size}, root ${toBase64(root)}, as ${name}, at ${spellTime(timestamp)} by its clock`,
-  ])
-  if (prefixRoot)
-    facts.push(['Proof', `the larger tree has root ${toBase64(prefixRoot)} at size ${checkpoints[0].size}`])
-  return facts
-}
-
-/** Seconds since 1970; a liar may have signed any number. */
-function spellTime(seconds: number): string {
-  return seconds < YEAR_10000 ? `${formatInstant(1_000 * seconds).slice(0, 19)}Z` : `second ${seconds}`
-}
-
-function checkpointsInWords({ checkpoints: [a, b] }: Of<'two-cosignatures'>): string {
-  const what =
-    a.size === b.size
-      ? `two different trees of ${a.size} leaves.`
-      : `a tree of ${a.size} leaves, and one of ${b.size} leaves that did not grow from it.`
-  return `: ${what}\n    An honest validator cosigns one tree as it grows.`
 }
 
 async function list({ dir, json }: ListOptions): Promise<void> {

@@ -5,14 +5,19 @@ import { useNativeCode } from '../../crypto/native.ts'
 import { opensslSuite } from '../../crypto/openssl.ts'
 import { verifyQueue } from '../../crypto/verify-queue.ts'
 import { FILES, readNodeFolder } from '../../folder.ts'
+import { commandsFor, keyRingOf, prepareNewKeys } from '../../new-keys.ts'
+import { foundingRecord } from '../../node-record.ts'
 import { checkFolder, type FolderReport } from '../../store/check-folder.ts'
 import { type FindingKind, MEANINGS } from '../../store/finding.ts'
 import { inspectorThreads } from '../../store/inspector-threads.ts'
 import { EXIT } from '../exit.ts'
+import { newKeysText } from '../new-keys-text.ts'
 import { type GlobalOptions, httpUrl } from '../options.ts'
 import { counted, factSheet, printable, printJson, printText } from '../output.ts'
 import { createProgress } from '../progress.ts'
 import { syncFromAny } from '../sync-source.ts'
+
+type Repaired = NonNullable<FolderReport['repair']>
 
 interface Options extends GlobalOptions {
   readonly repair?: true
@@ -26,7 +31,9 @@ Examples:
 
 Verifies everything in the store: every block and signature, the tree, all indexes, certificates, and what the
 node has promised. The node must be stopped. With --repair a new store is built beside the damaged one, from what
-is sound and what the nodes at --rpc can prove; the damaged one is kept under another name.
+is sound and what the nodes at --rpc can prove; the damaged one is kept under another name. If the node may have
+forgotten what it has signed, its keys must not sign any more: new ones are made in DIR/next, and an admin has to
+admit them. Set QAT_PASSPHRASE if the node's keys are encrypted.
 
 Ends with 0 if the store is sound or was repaired, 4 if it is damaged, 1 if it could not be checked.
 `
@@ -64,12 +71,13 @@ async function fsck(dir: string, { repair, rpc = [], json }: Options): Promise<v
   try {
     const task = { folder, genesis, name: config.name, suite, inspector, onProgress }
     const startMs = performance.now()
-    const report = await checkFolder(task, repair ? { fetch } : undefined)
+    const report = await checkFolder(task, repair ? { fetch, keys: await keysOf(dir) } : undefined)
     const seconds = (performance.now() - startMs) / 1_000
     progress.end()
+    if (report.repair?.recovering) await prepare(dir, config.name, report.repair)
     const sound =
       !report.findings.damage || (report.repair !== undefined && report.repair.missing.length === 0)
-    if (json) printJson({ dir, sound, seconds: Number(seconds.toFixed(3)), ...jsonOf(report) })
+    if (json) printJson({ dir, sound, seconds: Number(seconds.toFixed(3)), ...jsonOf(dir, report) })
     else printText(textOf(dir, report, seconds))
     if (!sound) process.exitCode = EXIT.damaged
   } finally {
@@ -78,9 +86,23 @@ async function fsck(dir: string, { repair, rpc = [], json }: Options): Promise<v
   }
 }
 
-function jsonOf({ findings, store, repair }: FolderReport): object {
+/** Of all keys that the node has at present. */
+async function keysOf(dir: string): Promise<string[]> {
+  const { inPlace, next } = await keyRingOf(dir, process.env.QAT_PASSPHRASE).ids()
+  return [...inPlace, ...next]
+}
+
+async function prepare(dir: string, name: string, { membership, spent }: Repaired): Promise<void> {
+  const before = membership.nodeByName.get(name) ?? (await foundingRecord(dir))
+  await prepareNewKeys(dir, before, process.env.QAT_PASSPHRASE, spent)
+}
+
+function jsonOf(dir: string, { findings, store, repair }: FolderReport): object {
   const { badBlocks: _, ...checked } = store ?? { badBlocks: undefined }
-  return { ...checked, counts: findings.counts, findings: findings.kept, ...(repair && { repair }) }
+  const report = { ...checked, counts: findings.counts, findings: findings.kept }
+  if (!repair) return report
+  const { membership: _2, spent: _3, ...done } = repair
+  return { ...report, repair: { ...done, ...(repair.recovering && { next: commandsFor(dir).here }) } }
 }
 
 function textOf(dir: string, { findings, store, repair }: FolderReport, seconds: number): string {
@@ -92,7 +114,7 @@ function textOf(dir: string, { findings, store, repair }: FolderReport, seconds:
     ['Entries', store?.entries],
     ['Signatures', store && `${store.signatures} of entries and seals, every one verified`],
     ['Took', timeOf(store, repair === undefined ? seconds : undefined)],
-    ['Recovering', store?.recovering ? 'yes: the node asks the others before it takes part' : undefined],
+    ['Recovering', store?.recovering ? 'yes: the node needs new keys before it signs anything' : undefined],
     ['Found', total === 0 ? 'nothing wrong' : counted(total, 'problem')],
   ])
   const kinds = (Object.keys(MEANINGS) as FindingKind[]).filter((kind) => findings.count(kind) > 0)
@@ -110,7 +132,7 @@ function textOf(dir: string, { findings, store, repair }: FolderReport, seconds:
     const { means, mend } = MEANINGS[kind]
     return `${lines.join('\n')}\n  What it means: ${means}\n  What to do:    ${mend}`
   })
-  return [facts, ...sections, ...(repair ? [repairText(repair)] : [])].join('\n\n')
+  return [facts, ...sections, ...(repair ? [repairText(dir, repair)] : [])].join('\n\n')
 }
 
 /** Of a check alone: a repair verifies everything once more. */
@@ -119,15 +141,15 @@ function timeOf(store: FolderReport['store'], seconds: number | undefined): stri
   return `${seconds.toFixed(1)} s, ${Math.round(store.entries / seconds)} entries/s`
 }
 
-function repairText(repair: NonNullable<FolderReport['repair']>): string {
+function repairText(dir: string, repair: Repaired): string {
   const { height, fetched, unapplied, pending, recovering, missing, kept } = repair
   const facts = factSheet([
     ['Rebuilt', `to block ${height}, ${counted(fetched, 'block')} of it from peers`],
     ['Log', unapplied > 0 ? `${counted(unapplied, 'block')} not applied yet` : undefined],
     ['Pending', pending > 0 ? counted(pending, 'entry', 'entries') : undefined],
     ['Old store', kept],
-    ['Next', recovering ? 'start the node: it asks the others before it takes part' : 'start the node'],
   ])
   const lost = missing.map((what) => `  - ${what} could not be had again`)
-  return [facts, ...(lost.length > 0 ? [lost.join('\n')] : [])].join('\n')
+  const next = recovering ? newKeysText(dir) : `Next: qat start --dir ${dir}`
+  return `${[facts, ...(lost.length > 0 ? [lost.join('\n')] : [])].join('\n')}\n\n${next}`
 }

@@ -75,9 +75,11 @@ async function start(options: Options): Promise<void> {
     if (cause instanceof QatError) throw cause
     throw new CliError('not-started', `The node could not start: ${errorMessage(cause)}`, { dir }, { cause })
   })
-  const { name } = node.status()
-  if (json) printJson({ event: 'ready', name, rpc: node.rpcUrl, pid: process.pid, dir })
+  const { name, role, note } = node.status()
+  const apart = role === 'recovering' && note !== undefined ? { note } : undefined
+  if (json) printJson({ event: 'ready', name, rpc: node.rpcUrl, pid: process.pid, dir, ...apart })
   else printText(`${name} answers at ${node.rpcUrl}. Ctrl-C stops it.`)
+  if (apart && !json) printText(`\n${apart.note}`)
   // A parent that started this process learns that it is this one that answers, and why it ends.
   if (process.connected) process.send?.({ event: 'ready' })
   const end = await Promise.race([stopped, failed.promise, removed.promise])

@@ -34,7 +34,7 @@ async function status(options: RpcOptions): Promise<void> {
   else printText(text)
 }
 
-const NOTE_BYTES_MAX = 1_024
+const NOTE_BYTES_MAX = 4_096
 const COLUMNS = ['NODE', 'KIND', 'ROLE', 'ONLINE', 'HEIGHT', 'SIZE', 'FINAL', 'PENDING', 'SEEN'] as const
 
 function clusterText(reply: Json): string {
