@@ -1,11 +1,11 @@
 /** Following: taking the leader's blocks, acknowledging them, catching up. */
 import { invariant, RefusedError } from '../src/errors.ts'
+import { difference } from './configurations.ts'
 import { type Core, compareRanks } from './core.ts'
 import { certify, decide, onAcknowledge } from './decide.ts'
 import { campaign } from './election.ts'
 import { refOf } from './log.ts'
 import type { Acknowledge, Append, Behind, Heartbeat, Lead, Statement, TimeoutNow } from './messages.ts'
-import { difference } from './configurations.ts'
 import type { Block, Certified, NodeId } from './types.ts'
 
 /** The leader of the term is heard. That so many have complained of it weighs more. */

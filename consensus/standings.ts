@@ -51,7 +51,12 @@ export class Standings {
       this.#of.delete(present.id)
       return
     }
-    const standing = this.#of.get(present.id) ?? { candidacies: 0, leaderships: 0, shunnedUntil: 0, leaderlessMin: 0 }
+    const standing = this.#of.get(present.id) ?? {
+      candidacies: 0,
+      leaderships: 0,
+      shunnedUntil: 0,
+      leaderlessMin: 0,
+    }
     this.#of.set(present.id, standing)
     // A first candidacy in vain costs nothing: votes are split now and then.
     let doublings: number

@@ -3,9 +3,17 @@
  * are given at once when a Ready is synced, and hold: who lies says what others would not, and cannot sign for them.
  */
 import type { Message } from '../../consensus/messages.ts'
-import { RefusedError } from '../../src/errors.ts'
 import { Raft } from '../../consensus/raft.ts'
-import type { Block, Certified, Configuration, HardState, NodeId, RaftLimits, Ready } from '../../consensus/types.ts'
+import type {
+  Block,
+  Certified,
+  Configuration,
+  HardState,
+  NodeId,
+  RaftLimits,
+  Ready,
+} from '../../consensus/types.ts'
+import { RefusedError } from '../../src/errors.ts'
 import { fakeCover, fakeProposal, fakeSign } from '../consensus/fakes.ts'
 import { GENESIS, GENESIS_PROVEN } from '../consensus/support.ts'
 import { brief, members } from './print.ts'
@@ -224,7 +232,9 @@ export class Cluster {
 
   /** Somebody's block on the block named `on`, sealed by `by`, which nobody has proposed to a Raft. */
   forge(by: NodeId, on: string, term: number, mark: string): Block {
-    const parent = [...this.nodes.values()].flatMap(({ disk }) => disk.blocks).find(({ hash }) => hash === on)!
+    const parent = [...this.nodes.values()]
+      .flatMap(({ disk }) => disk.blocks)
+      .find(({ hash }) => hash === on)!
     const ref = { height: parent.height + 1, term, hash: `${parent.height + 1}/${term}:${mark}` }
     return { ...ref, prev: on, body: new Uint8Array(10), proposal: fakeProposal(by, ref) }
   }
