@@ -206,18 +206,24 @@ export class Liar extends SimNode {
 
   /** What its Raft says, as it leaves. */
   #tamper(to: NodeId, message: Message): void {
-    const { silent, withholds, victims, equivocates, locks, raises } = this.#manner
     this.#coven.hear(this.id, message)
-    if (silent) return this.#count('silences')
-    if (withholds.has(message.kind) && victims.has(to)) return this.#count('withholdings')
-    if (message.kind === 'locked' && locks === 'never') return this.#count('hidden locks')
-    if (message.kind === 'pre-vote-reply' && raises) {
-      this.#count('raises')
-      return this.#send(to, { kind: 'pre-vote-reply', term: message.term + 1, granted: false })
+    const lie = this.#lieAbout(to, message)
+    if (lie !== undefined) this.#count(lie)
+    if (lie === 'raises') this.#send(to, { kind: 'pre-vote-reply', term: message.term + 1, granted: false })
+    else if (lie === undefined) {
+      const { equivocates, victims } = this.#manner
+      const forks = message.kind === 'append' && equivocates && victims.has(to)
+      this.#send(to, forks ? this.#forked(message) : message)
     }
-    if (message.kind === 'append' && equivocates && victims.has(to))
-      return this.#send(to, this.#forked(message))
-    this.#send(to, message)
+  }
+
+  /** What it does to a message instead of sending it, if anything. */
+  #lieAbout(to: NodeId, { kind }: Message): string | undefined {
+    const { silent, withholds, victims, locks, raises } = this.#manner
+    if (silent) return 'silences'
+    if (withholds.has(kind) && victims.has(to)) return 'withholdings'
+    if (kind === 'locked' && locks === 'never') return 'hidden locks'
+    return kind === 'pre-vote-reply' && raises ? 'raises' : undefined
   }
 
   /** The append with other blocks of its term in the place of those that its Raft has made. */
