@@ -1,7 +1,7 @@
 /** Following: taking the leader's blocks, acknowledging them, catching up. */
 import { invariant, RefusedError } from '../src/errors.ts'
 import { type Core, compareRanks } from './core.ts'
-import { certify, decide, onAcknowledge } from './decide.ts'
+import { certify, counts, decide, onAcknowledge } from './decide.ts'
 import { campaign } from './election.ts'
 import { refOf } from './log.ts'
 import type { Acknowledge, Append, Behind, Heartbeat, Lead, Statement, TimeoutNow } from './messages.ts'
@@ -141,7 +141,7 @@ function reply(core: Core, from: NodeId, match: number): void {
   const { log, term, acknowledged } = core
   const block = log.at(match)
   const ofTerm = block !== undefined && block.term === term && match > (acknowledged?.height ?? 0)
-  if (ofTerm && !core.abstains && core.speaksIn(log.configurationAt(match))) {
+  if (ofTerm && !core.abstains && counts(core, match)) {
     core.sign.push({ kind: 'acknowledgement', term, height: match, hash: block.hash })
   } else {
     core.send(from, {
