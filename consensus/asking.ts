@@ -3,13 +3,10 @@
  * acknowledgements and locks; each peer is asked, and answered, once in the time of a heartbeat.
  */
 import type { Core } from './core.ts'
-import { counts } from './decide.ts'
+import { counts, mayCount } from './decide.ts'
 import { hearTerm, heeds } from './election.ts'
 import type { Acknowledge, Ask, Lead, Message, VoteReply } from './messages.ts'
 import type { NodeId } from './types.ts'
-
-/** Acknowledgements of blocks that are so far above the tail are dropped: no leader has more under way. */
-const AHEAD_MAX = 64
 
 export function ask(core: Core, to: NodeId): void {
   if (!core.isDue('ask', to)) return
@@ -77,15 +74,11 @@ function triageLead(core: Core, from: NodeId, { term, leader }: Lead): 'verify' 
 }
 
 function triageAcknowledge(core: Core, from: NodeId, message: Acknowledge): 'verify' | 'step' | 'drop' {
-  const { log, certified } = core
+  const { log } = core
   const { term, height, hash } = message
   if (term !== core.term || core.lead === undefined) return 'step'
   const known = core.acknowledgements.get(height)?.get(from)
-  const counts =
-    height > log.commit &&
-    height <= log.tail.height + AHEAD_MAX &&
-    (certified.block.term !== term || height > certified.block.height)
-  if (counts && known === undefined) return 'verify'
+  if (mayCount(core, height) && known === undefined) return 'verify'
   // One that differs may show that its signer has acknowledged two blocks.
   const differs = (known?.hash ?? log.at(height)?.hash ?? hash) !== hash
   if (differs && core.isDue('examine', from)) return 'verify'

@@ -5,25 +5,35 @@
  */
 import { askAll } from './asking.ts'
 import type { Core } from './core.ts'
-import type { Complaint } from './messages.ts'
 import type { NodeId } from './types.ts'
 
 /** A leader that commits nothing for this many election timeouts, while something waits for it, is complained of. */
 const STALL_TIMEOUTS = 6
+/** It gives up sooner by itself: some who should acknowledge may be in a later term, and others pretend to follow. */
+const LEADER_STALL_TIMEOUTS = 3
 
 /** An admitted entry waits too long, or nothing is committed: this server says so to everyone, until the term ends. */
 export function complain(core: Core): void {
-  const { leader } = core
-  if (leader === undefined || leader === core.id || core.listening || core.complaints.has(core.id)) return
+  const { lead } = core
+  if (lead === undefined || lead.leader === core.id || core.listening || core.complaints.has(core.id)) return
   core.complaints.add(core.id)
   core.broadcast(core.voters, { kind: 'complaint', term: core.term })
   weighComplaints(core)
 }
 
-export function onComplaint(core: Core, from: NodeId, message: Complaint): void {
-  if (message.term !== core.term || core.leader === undefined || core.complaints.has(from)) return
+export function onComplaint(core: Core, from: NodeId): void {
+  if (core.complaints.has(from)) {
+    second(core)
+    return
+  }
   core.complaints.add(from)
   weighComplaints(core)
+  second(core)
+}
+
+/** Who does not even hear the leader seconds any complaint: a liar may speak to one server alone, and keep its vote so. */
+function second(core: Core): void {
+  if (!core.leaderIsLive) complain(core)
 }
 
 /** So many complain that one of them is honest: everyone joins in, and the leader goes. */
@@ -42,13 +52,16 @@ function weighComplaints(core: Core): void {
  * complains, again and again, since that may be lost, too.
  */
 export function tickStall(core: Core): void {
+  // Whatever it has become meanwhile: others may not have heard it, and still follow.
+  if (core.complaints.has(core.id) && core.ticks % core.heartbeatTicks === 0) {
+    core.broadcast(core.voters, { kind: 'complaint', term: core.term })
+  }
   if (core.leader === undefined) return
   const { log, heartbeatTicks } = core
   const waits = log.tail.height > log.commit || !core.hasCommittedInTerm
   core.stalledTicks = waits ? core.stalledTicks + 1 : 0
   if (core.stalledTicks % (2 * heartbeatTicks) === heartbeatTicks) askAll(core)
-  if (core.stalledTicks >= STALL_TIMEOUTS * core.electionTicks) complain(core)
-  if (core.complaints.has(core.id) && core.ticks % core.heartbeatTicks === 0) {
-    core.broadcast(core.voters, { kind: 'complaint', term: core.term })
-  }
+  if (core.role === 'leader' && core.stalledTicks >= LEADER_STALL_TIMEOUTS * core.electionTicks) {
+    core.becomeFollower(core.term, undefined)
+  } else if (core.stalledTicks >= STALL_TIMEOUTS * core.electionTicks) complain(core)
 }

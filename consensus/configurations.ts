@@ -31,6 +31,11 @@ export class Configurations {
     return (this.#placed.findLast((placed) => placed.height <= height) ?? this.#placed[0]!).configuration
   }
 
+  /** Height of the block that brought the one in force for the block at `height`. */
+  heightAt(height: number): number {
+    return (this.#placed.findLast((placed) => placed.height <= height) ?? this.#placed[0]!).height
+  }
+
   /** Height of the block that brought the latest one. */
   get height(): number {
     return this.#placed.at(-1)!.height
@@ -39,10 +44,13 @@ export class Configurations {
   /**
    * Is `id` a voter of the latest configuration, or of an earlier one that may still turn out to be the one? A
    * server that is being removed must stand as long as its removal is not committed: the block may be on its disk
-   * alone, and then nobody without it gets its vote (thesis 4.2.2, figure 4.6).
+   * alone, and then nobody without it gets its vote (thesis 4.2.2, figure 4.6). What comes above the candidate's base
+   * does not count: it would drop that.
    */
-  mayStand(id: NodeId): boolean {
-    return this.#placed.some(({ configuration }) => configuration.voters.includes(id))
+  mayStand(id: NodeId, base: number): boolean {
+    return this.#placed.some(
+      ({ height, configuration }) => height <= base && configuration.voters.includes(id),
+    )
   }
 
   /**
@@ -87,6 +95,6 @@ export function checkConfiguration({ voters, learners, quorum }: Configuration):
 }
 
 /** Servers that stand in one list only. */
-function difference(one: readonly NodeId[], other: readonly NodeId[]): NodeId[] {
+export function difference(one: readonly NodeId[], other: readonly NodeId[]): NodeId[] {
   return [...one.filter((id) => !other.includes(id)), ...other.filter((id) => !one.includes(id))]
 }

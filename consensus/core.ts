@@ -94,6 +94,8 @@ export class Core {
   readAnswers: ReadAnswer[] = []
   /** Ticks since the start; never falls. */
   ticks = 0
+  /** Ticks since a leader was last live, whoever has stood or been voted for meanwhile. */
+  leaderlessTicks = 0
   /** Ticks since we heard from a leader or voted; for a leader, since it last counted its quorum. */
   electionElapsed = 0
   heartbeatElapsed = 0
@@ -127,6 +129,11 @@ export class Core {
     this.abstains = config.hardState.abstains
     this.log = new Log(config.log.blocks, config.log.commit, config.configuration, config.limits)
     this.certified = config.certified
+    const { block } = config.certified
+    // After a restart within the term the lock counts as before.
+    if (block.term === this.term && this.speaksIn(this.log.configurationAt(block.height))) {
+      this.locks.set(this.id, block)
+    }
     this.standings = new Standings(config.electionTicks)
     this.#random = config.random
     this.electionTimeout = this.#drawTimeout()
@@ -151,7 +158,8 @@ export class Core {
 
   /** May this server stand for election? Its own vote counts only if it is a voter, and it must have a proof of its base. */
   get mayStand(): boolean {
-    return !this.listening && this.log.mayStand(this.id) && this.certified.block.height >= this.log.commit
+    const { height } = this.certified.block
+    return !this.listening && this.log.mayStand(this.id, height) && height >= this.log.commit
   }
 
   /** The rank that a candidate must reach to get this server's vote: that of the lock, and of what is committed. */
@@ -224,9 +232,13 @@ export class Core {
     this.electionElapsed = Math.max(this.electionElapsed, this.electionTicks)
   }
 
-  /** What is to be signed: of acknowledgements the highest alone, which covers the others. */
+  /**
+   * What is to be signed: of acknowledgements the highest alone, which covers the others; none if proven blocks have
+   * taken its place since.
+   */
   takeSign(): Statement[] {
-    const highest = this.sign.findLast(({ kind }) => kind === 'acknowledgement')
+    const held = (each: Statement) => each.kind === 'acknowledgement' && this.log.has(each)
+    const highest = this.abstains ? undefined : this.sign.findLast(held)
     const taken = this.sign.filter((statement) => statement.kind === 'vote' || statement === highest)
     this.sign = []
     return taken

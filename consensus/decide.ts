@@ -14,10 +14,18 @@ import type { Acknowledge, Locked } from './messages.ts'
 import { isQuorum } from './quorum.ts'
 import type { Block, Certified, Configuration, NodeId, Signed } from './types.ts'
 
+/** Acknowledgements of blocks that are so far above the tail are dropped: no leader has more under way. */
+const AHEAD_MAX = 64
+
+/** Can an acknowledgement of a block at this height still certify one? */
+export function mayCount({ log, term, certified }: Core, height: number): boolean {
+  if (height <= log.commit || height > log.tail.height + AHEAD_MAX) return false
+  return certified.block.term !== term || height > certified.block.height
+}
+
 /** An acknowledgement of this term, its signature verified if it is above the lock; by a voter, or one to come. */
 export function onAcknowledge(core: Core, from: NodeId, { height, hash, signature }: Acknowledge): void {
-  const { block } = core.certified
-  if (block.term === core.term && height <= block.height) return
+  if (!mayCount(core, height)) return
   const ofHeight = core.acknowledgements.get(height) ?? new Map()
   core.acknowledgements.set(height, ofHeight)
   if (!ofHeight.has(from)) ofHeight.set(from, { hash, signature })

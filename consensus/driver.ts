@@ -193,10 +193,9 @@ export class Driver {
     for (let message = waiting.shift(); message !== undefined; message = waiting.shift()) {
       if (this.#stopped) break
       try {
-        const checked =
-          message.kind === 'append'
-            ? await this.#checkedAppend(from, message)
-            : await this.#proven(from, message)
+        const checking = this.#toStep(from, message)
+        // What needs no check is stepped before anything can happen that would make it need one.
+        const checked = checking instanceof Promise ? await checking : checking
         if (checked !== undefined && queues.get(from) === queue) this.#step(from, checked)
       } catch (error) {
         this.#blame(from, error)
@@ -205,15 +204,19 @@ export class Driver {
     queue.busy = false
   }
 
-  #checkedAppend(from: NodeId, append: Append): Append | Promise<Append> {
-    const rest = this.#raft.unchecked(from, append)
-    return rest === undefined ? append : this.#checked(rest)
+  /** The message as it can be stepped, undefined to drop it; at once, if nothing in it needs to be checked. */
+  #toStep(from: NodeId, message: Message): Message | undefined | Promise<Message | undefined> {
+    if (message.kind === 'append') {
+      const rest = this.#raft.unchecked(from, message)
+      return rest === undefined ? message : this.#checked(rest)
+    }
+    const triage = this.#raft.triage(from, message)
+    if (triage === 'verify') return this.#proven(from, message)
+    return triage === 'step' ? message : undefined
   }
 
-  /** The message, if its signatures and proofs hold or do not matter. */
+  /** The message, if its signatures and proofs hold. */
   async #proven(from: NodeId, message: Message): Promise<Message | undefined> {
-    const triage = this.#raft.triage(from, message)
-    if (triage !== 'verify') return triage === 'step' ? message : undefined
     if ((await judge(this.#raft, this.#ports, from, message)) === 'proven') return message
     if (message.kind !== 'lead' && message.kind !== 'vote') return undefined
     // Its voters may be others than those that this log knows of.

@@ -4,6 +4,7 @@
  */
 import { TERM_LEAP_MAX } from './config.ts'
 import { type Core, compareRanks } from './core.ts'
+import { acknowledgeAgain } from './follower.ts'
 import { startLeading } from './leader.ts'
 import { refOf } from './log.ts'
 import type { Lead, PreVote, PreVoteReply, Rank, Statement, Vote, VoteReply } from './messages.ts'
@@ -105,9 +106,9 @@ export function onPreVote(core: Core, from: NodeId, message: PreVote): void {
  * complained of; nor for a time if it came to nothing with this candidate lately.
  */
 export function heeds(core: Core, from: NodeId): boolean {
-  if (core.successor === from) return true
-  if (core.leaderIsLive || core.standings.isShunned(from, core.ticks)) return false
-  return !(core.isSuspect && core.lead?.leader === from)
+  if (core.standings.isShunned(from, core.ticks, core.leaderlessTicks)) return false
+  if (core.isSuspect && core.lead?.leader === from) return false
+  return core.successor === from || !core.leaderIsLive
 }
 
 function reaches(core: Core, base: Rank): boolean {
@@ -145,13 +146,14 @@ export function onPreVoteReply(core: Core, from: NodeId, { term, granted }: PreV
   if (!granted) hearTerm(core, term)
   if (core.role !== 'pre-candidate') return
   if (granted) {
-    if (term === core.standTerm) answer(core, from, NO_SIGNATURE)
+    // Who would vote in an earlier term would in a later one.
+    if (term > core.term && term <= core.standTerm) answer(core, from, NO_SIGNATURE)
   } else if (core.termHeard < core.standTerm) {
     answer(core, from, undefined)
   } else {
     // Refused for the term: at the next heartbeat everyone is asked for a later one.
+    // Grants still hold: else a liar that always names a higher term would undo them for ever.
     core.standTerm = core.termHeard + 1
-    core.answers = new Map([[core.id, NO_SIGNATURE]])
   }
 }
 
@@ -189,7 +191,8 @@ export function onLead(core: Core, message: Lead): void {
   const leader = message.leader === core.id ? undefined : message.leader
   core.becomeFollower(message.term, leader)
   core.lead = message
-  core.standings.elected(message.leader)
+  core.standings.elected(message.leader, core.ticks)
+  acknowledgeAgain(core)
 }
 
 const NO_SIGNATURE = new Uint8Array(0)

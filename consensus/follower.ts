@@ -1,5 +1,6 @@
 /** Following: taking the leader's blocks, acknowledging them, catching up. */
 import { invariant, RefusedError } from '../src/errors.ts'
+import { difference } from './configurations.ts'
 import { type Core, compareRanks } from './core.ts'
 import { certify, counts, decide, onAcknowledge } from './decide.ts'
 import { campaign } from './election.ts'
@@ -18,7 +19,8 @@ export function hearLeader(core: Core): void {
  */
 export function onAppend(core: Core, from: NodeId, message: Append, lead: Lead): void {
   const { log, term } = core
-  const { prev, blocks } = message
+  const { prev } = message
+  let { blocks } = message
   checkBuildsOnBase(core, message, lead)
   if (prev.height < log.base.height) {
     // Older than our memory, hence committed: the leader has it too, and everything else that is committed.
@@ -32,8 +34,10 @@ export function onAppend(core: Core, from: NodeId, message: Append, lead: Lead):
   const divergence = log.divergence(blocks)
   if (divergence !== undefined) {
     const first = blocks[divergence.at]!
-    checkSealedBy(lead, blocks.slice(divergence.at))
-    if (!fits(core, blocks.slice(divergence.at), lead)) return
+    checkProposer(blocks.slice(divergence.at), term, lead)
+    const taken = fitting(core, blocks.slice(divergence.at), lead)
+    if (taken === 0) return
+    blocks = blocks.slice(0, divergence.at + taken)
     if (divergence.own !== undefined && !mayReplace(core, first, blocks, lead)) {
       core.behind = lead.base.block.height
       reject(core, from, prev.height, refOf(log.at(log.commit)!))
@@ -84,27 +88,48 @@ function checkBuildsOnBase(core: Core, { term, prev, blocks }: Append, lead: Lea
   }
 }
 
-/** Blocks of a term are its leader's. What is held already comes unchecked, and without saying whose it is. */
-function checkSealedBy({ term, leader }: Lead, fresh: readonly Block[]): void {
-  const other = fresh.find((block) => block.term === term && block.proposal?.by !== leader)
-  if (other === undefined) return
-  throw new RefusedError('bad-chain', 'A block of the term is not sealed by its leader.', {
-    height: other.height,
-    sealedBy: other.proposal?.by,
-    leader,
-  })
+/** Blocks that are new here come from the ledger's check, with their proposals: those of the term are the leader's. */
+function checkProposer(fresh: readonly Block[], term: number, { leader }: Lead): void {
+  for (const block of fresh) {
+    if (block.term !== term || block.proposal?.by === leader) continue
+    throw new RefusedError('bad-chain', 'A block of the term is not sealed by its leader.', {
+      height: block.height,
+      term,
+      leader,
+      by: block.proposal?.by,
+    })
+  }
 }
 
-/** Is there room for so much that is not committed, and is one change of the configuration under way at most? */
-function fits(core: Core, fresh: readonly Block[], lead: Lead): boolean {
+/**
+ * How many of these blocks this log takes now: as many as fit into an append together with all that is not committed,
+ * but the base and the block that opens the term in any case; and one change of the configuration at a time. Throws a
+ * RefusedError for a change that no leader may propose.
+ */
+function fitting(core: Core, fresh: readonly Block[], lead: Lead): number {
   const { log, limits } = core
+  const from = fresh[0]!.height
   let bytes = 0
-  for (let height = log.commit + 1; height < fresh[0]!.height; height++) bytes += log.at(height)!.body.length
-  for (const { body } of fresh) bytes += body.length
-  if (bytes > limits.appendBytesMax && fresh[0]!.height > log.commit + 1) return false
-  // The leader knows when the one before is committed; here that may take a moment longer.
-  const changes = fresh.some(({ height, configuration }) => configuration && height > lead.base.block.height)
-  return !changes || log.configurationIsCommitted
+  for (let height = log.commit + 1; height < from; height++) bytes += log.at(height)!.body.length
+  const always = Math.max(log.commit, lead.base.block.height) + 1
+  let before = log.configurationAt(from - 1)
+  let changes = log.configurationIsCommittedAt(from - 1) ? 0 : 1
+  for (const [at, { height, body, configuration }] of fresh.entries()) {
+    bytes += body.length
+    if (bytes > limits.appendBytesMax && height > always) {
+      // Perhaps what is missing is only to hear that the blocks before are committed: that can be pulled.
+      if (at === 0) core.behind = from - 1
+      return at
+    }
+    if (configuration === undefined) continue
+    if (difference(before.voters, configuration.voters).length > 1) {
+      throw new RefusedError('bad-chain', 'A block changes more than one voter.', { height })
+    }
+    // The leader knows when the one before is committed; here that may take a moment longer.
+    if (height > lead.base.block.height && ++changes > 1) return at
+    before = configuration
+  }
+  return fresh.length
 }
 
 /**
@@ -150,6 +175,15 @@ function reply(core: Core, from: NodeId, match: number): void {
       match: core.listening ? Math.min(match, log.commit) : match,
     })
   }
+}
+
+/** After a restart within the term: what is on the disk is acknowledged again, since nobody else passes that on. */
+export function acknowledgeAgain(core: Core): void {
+  const { log, term, acknowledged } = core
+  const block = log.at(log.stable)
+  if (acknowledged !== undefined || core.abstains || block?.term !== term) return
+  if (!counts(core, block.height)) return
+  core.sign.push({ kind: 'acknowledgement', term, height: block.height, hash: block.hash })
 }
 
 /** Our acknowledgement is signed, and the block was on the disk before: it is told to everyone. */

@@ -5,10 +5,17 @@ import { campaign } from './election.ts'
 import type { AppendReject, AppendReply, HeartbeatReply, Lead } from './messages.ts'
 import { beginRound, confirmReads } from './reads.ts'
 import { compare, replicate, tellBehind } from './replication.ts'
+import { LONG_TIMEOUTS } from './standings.ts'
 import type { Block, NodeId, ProposeResult, TransferResult } from './types.ts'
 
-/** How many election timeouts a leader leads at least before it stands again for the sake of a stranded voter. */
-const REELECTION_TIMEOUTS = 5
+/**
+ * How many election timeouts a leader leads at least before it stands again for the sake of a stranded voter: so long
+ * that nobody counts its leadership as one in vain.
+ */
+const REELECTION_TIMEOUTS = LONG_TIMEOUTS
+
+/** Of the bytes of an append: with the default limits, a full block leaves room for about a hundred openings. */
+const OPENINGS_SHARE = 0.2
 
 /** The new leader shows why it leads; the term opens with the block that its driver proposes next. */
 export function startLeading(core: Core, lead: Lead): void {
@@ -88,9 +95,10 @@ export function propose(core: Core, block: Block): ProposeResult {
   if (block.term !== core.term) return { ok: false, reason: 'stale-term' }
   if (block.height !== log.tail.height + 1 || block.prev !== log.tail.hash)
     return { ok: false, reason: 'not-on-tail' }
-  // Followers refuse more: whatever is not committed must fit into one append.
+  // Whatever is not committed must fit into one append, together with the blocks that later leaders open terms with.
   const uncommitted = log.uncommittedBytes
-  if (core.opened && uncommitted > 0 && uncommitted + block.body.length > core.limits.appendBytesMax) {
+  const max = core.limits.appendBytesMax * (1 - OPENINGS_SHARE)
+  if (core.opened && uncommitted > 0 && uncommitted + block.body.length > max) {
     return { ok: false, reason: 'pipeline-full' }
   }
   log.append(block)
@@ -145,8 +153,10 @@ function wake(core: Core, from: NodeId): void {
   replicate(core, from)
 }
 
-/** What a leader does when more is committed: if that is its own removal, it leads no longer. */
+/** What a server does when more is committed: if that is its own removal, it neither leads nor stands any longer. */
 export function afterCommit(core: Core): void {
+  const stands = core.role === 'candidate' || core.role === 'pre-candidate'
+  if (stands && !core.mayStand) core.becomeFollower(core.term, undefined)
   if (core.role === 'leader' && !core.isVoter && core.log.configurationIsCommitted) retire(core)
 }
 

@@ -80,8 +80,13 @@ export class Log {
   configurationAt(height: number): Configuration {
     return this.#configurations.at(height)
   }
-  mayStand(id: NodeId): boolean {
-    return this.#configurations.mayStand(id)
+  /** May `id` stand for election with the block at height `base`? */
+  mayStand(id: NodeId, base: number): boolean {
+    return this.#configurations.mayStand(id, base)
+  }
+  /** Is the one in force for the block at `height` committed? */
+  configurationIsCommittedAt(height: number): boolean {
+    return this.#configurations.heightAt(height) <= this.#commit
   }
   get configurationIsCommitted(): boolean {
     return this.#configurations.height <= this.#commit
@@ -92,8 +97,10 @@ export class Log {
     return this.#blocks[height - this.base.height]
   }
 
+  /** The whole reference counts: who names another term for a block claims another rank for it. */
   has(ref: BlockRef): boolean {
-    return this.at(ref.height)?.hash === ref.hash
+    const own = this.at(ref.height)
+    return own !== undefined && own.hash === ref.hash && own.term === ref.term
   }
 
   /** Blocks from `height` on, as many as the limits of one append allow, and always at least one if it exists. */
@@ -110,6 +117,19 @@ export class Log {
       out.push(block)
     }
     return out
+  }
+
+  /**
+   * A batch for a follower that may be locked on another block between the commit height and `base`: one that enters
+   * this stretch reaches the base, however long it is, since the follower gives nothing up for less. All that is not
+   * committed fits into one append.
+   */
+  batchOver(height: number, base: number): Block[] {
+    const out = this.batch(height)
+    const last = height + out.length - 1
+    if (last <= this.#commit || last >= base) return out
+    if (height <= this.#commit) return out.slice(0, this.#commit + 1 - height)
+    return this.#blocks.slice(height - this.base.height, base + 1 - this.base.height)
   }
 
   /**

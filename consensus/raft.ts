@@ -115,6 +115,7 @@ export class Raft {
   tick(): void {
     const core = this.#core
     core.ticks++
+    core.leaderlessTicks = core.leaderIsLive ? 0 : core.leaderlessTicks + 1
     tickStall(core)
     if (core.role === 'leader') tickLeader(core)
     else tickElection(core)
@@ -169,7 +170,7 @@ export class Raft {
     const core = this.#core
     if (message.kind === 'acknowledge') this.#onAcknowledge(from, message)
     else if (message.kind === 'locked') onLocked(core, from, message)
-    else if (message.kind === 'complaint') onComplaint(core, from, message)
+    else if (message.kind === 'complaint') onComplaint(core, from)
     else if (message.kind === 'append-reply') onAppendReply(core, from, message)
     else if (message.kind === 'append-reject') onAppendReject(core, from, message)
     else if (message.kind === 'heartbeat-reply') onHeartbeatReply(core, from, message)

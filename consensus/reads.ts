@@ -1,8 +1,9 @@
 /**
  * Linearizable reads that write nothing to the log (readIndex, thesis 6.4). A leader may have been deposed
  * without knowing; a round of heartbeats that began after the read was asked for, and that a quorum answers,
- * proves that it was not: nobody else can have committed anything that the read would miss. Whoever then waits
- * until the commit height noted with the read is applied, here or on any other server, reads the newest state.
+ * proves that it was not: nobody can have decided a block that this leader had not proposed when the read was asked for.
+ * Others may have decided it before the leader hears of that, so the read waits for all that was proposed: who has
+ * applied the height noted with the read, here or on any other server, reads the newest state.
  */
 import type { Core } from './core.ts'
 import type { ReadStart } from './types.ts'
@@ -17,7 +18,7 @@ export function startRead(core: Core, id: number): ReadStart {
   if (core.role !== 'leader') return { ok: false, reason: 'not-leader' }
   // Until then the leader does not know how far its predecessors had committed.
   if (!core.hasCommittedInTerm) return { ok: false, reason: 'not-committed-in-term' }
-  core.reads.push({ id, height: core.log.commit, round: core.round + 1 })
+  core.reads.push({ id, height: core.log.tail.height, round: core.round + 1 })
   confirmReads(core)
   return { ok: true }
 }

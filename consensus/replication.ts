@@ -26,7 +26,8 @@ function append(core: Core, to: NodeId, progress: Progress, full: boolean): bool
     tellBehind(core, to)
     return false
   }
-  const blocks = full ? log.batch(progress.next) : []
+  const base = core.lead?.base.block.height ?? 0
+  const blocks = full ? log.batchOver(progress.next, base) : []
   core.send(to, { kind: 'append', term, prev: refOf(prev), blocks })
   const last = blocks.at(-1)
   if (last !== undefined) progress.sent(last.height)

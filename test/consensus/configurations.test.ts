@@ -4,12 +4,8 @@ import { Configurations, checkConfiguration } from '../../consensus/configuratio
 import { Log } from '../../consensus/log.ts'
 import type { Block, Configuration } from '../../consensus/types.ts'
 import { InvariantError } from '../../src/errors.ts'
-import { ABC, block, chain, GENESIS, LIMITS } from './support.ts'
+import { ABC, block, chain, GENESIS, LIMITS, of } from './support.ts'
 
-const of = (voters: string, learners = ''): Configuration => ({
-  voters: [...voters],
-  learners: [...learners],
-})
 const changing = (parent: Block, term: number, configuration: Configuration, mark = ''): Block => ({
   ...block(parent, term, mark),
   configuration,
@@ -17,7 +13,16 @@ const changing = (parent: Block, term: number, configuration: Configuration, mar
 
 describe('configurations', () => {
   it('name each server once, and from one to fifteen voters', () => {
-    for (const bad of [of('', 'a'), of('aa'), of('ab', 'a'), of('a', 'bb'), of('abcdefghijklmnop')]) {
+    for (const bad of [
+      of('', 'a'),
+      of('aa'),
+      of('ab', 'a'),
+      of('a', 'bb'),
+      of('abcdefghijklmnop'),
+      of('abcd', '', 2),
+      of('abc', '', 4),
+      of('abc', '', 2.5),
+    ]) {
       throws(() => checkConfiguration(bad), InvariantError)
     }
     checkConfiguration(of('a', 'bcdefghijklmnopqrstuvwxyz'))
@@ -34,10 +39,13 @@ describe('configurations', () => {
 
   it('let a server stand until its removal is committed', () => {
     const all = new Configurations(ABC, 0)
+    all.append(changing(block(GENESIS, 1), 1, of('abcd')))
+    deepEqual([all.mayStand('d', 1), all.mayStand('d', 2)], [false, true], 'above its base it counts for nothing')
+    all.truncate(1)
     all.append(changing(GENESIS, 1, of('ab', 'c')))
-    deepEqual([all.mayStand('c'), all.mayStand('x')], [true, false])
+    deepEqual([all.mayStand('c', 1), all.mayStand('x', 1)], [true, false])
     all.commitTo(1)
-    equal(all.mayStand('c'), false)
+    equal(all.mayStand('c', 1), false)
   })
 
   it('are those in force at the commit height and above it when a log is read from disk', () => {
@@ -72,10 +80,15 @@ describe('configurations', () => {
           }
           log.merge(blocks)
           if (blocks.length > base.length) twin = blocks
-          log.commitTo(Math.min(commit, twin.length - 1), true)
+          log.commitTo(Math.min(commit, twin.length - 1))
           const last = twin.findLast(({ configuration }) => configuration !== undefined)
           deepEqual(log.configuration, last?.configuration ?? ABC)
           equal(log.configurationIsCommitted, (last?.height ?? 0) <= log.commit)
+          for (let height = log.commit; height < twin.length; height++) {
+            const at = twin.findLast((each) => each.configuration !== undefined && each.height <= height)
+            deepEqual(log.configurationAt(height), at?.configuration ?? ABC)
+            equal(log.configurationIsCommittedAt(height), (at?.height ?? 0) <= log.commit)
+          }
         }
       }),
       { numRuns: 1000 },

@@ -31,28 +31,47 @@ describe('the log', () => {
     throws(() => new Log([GENESIS, block(block(GENESIS, 1), 1)], 0, ABC, LIMITS), InvariantError)
   })
 
-  it('judges who is up to date: later term first, then length', () => {
-    const log = logOf([1, 1, 2])
-    equal(log.isUpToDate({ height: 3, term: 2 }), true)
-    equal(log.isUpToDate({ height: 2, term: 2 }), false)
-    equal(log.isUpToDate({ height: 1, term: 3 }), true)
-    equal(log.isUpToDate({ height: 9, term: 1 }), false)
+  it('holds a block only by its height, term and hash together', () => {
+    const log = logOf([1, 1])
+    equal(log.has({ height: 2, term: 1, hash: '2/1' }), true)
+    equal(log.has({ height: 2, term: 2, hash: '2/1' }), false)
+    equal(log.has({ height: 1, term: 1, hash: '2/1' }), false)
+    equal(log.has({ height: 3, term: 1, hash: '2/1' }), false)
+  })
+
+  it('tells where blocks differ from its own, and what would give way', () => {
+    const log = logOf([1, 1, 1], 1)
+    equal(log.divergence(chain([1, 1])), undefined)
+    deepEqual(log.divergence(chain([1, 1, 1, 1])), { at: 3, own: undefined })
+    const fork = [log.at(1)!, ...chain([2, 2], log.at(1))]
+    deepEqual(log.divergence(fork), { at: 1, own: log.at(2) })
+    throws(() => log.divergence(chain([2])), RefusedError)
+  })
+
+  it('sends what a locked follower may have to give up in one piece, up to the base', () => {
+    const log = logOf([1, 1, 1, 1, 1, 1], 2, { ...LIMITS, appendBlocksMax: 2 })
+    const heights = (from: number, base: number) => log.batchOver(from, base).map(({ height }) => height)
+    deepEqual(heights(1, 5), [1, 2], 'committed: as any')
+    deepEqual(heights(2, 5), [2], 'not into the stretch')
+    deepEqual(heights(3, 5), [3, 4, 5], 'over it')
+    deepEqual(heights(5, 5), [5, 6])
+    deepEqual(heights(3, 0), [3, 4])
   })
 
   it('keeps what it has, replaces what differs, and never what is committed', () => {
     const log = logOf([1, 1, 1, 1], 2)
     const own = hashes(log)
-    equal(log.merge(chain([1, 1])), false)
+    log.merge(chain([1, 1]))
     deepEqual(hashes(log), own, 'a shorter message takes nothing away')
     const fork = chain([2, 2], log.at(2))
-    equal(log.merge([log.at(1)!, log.at(2)!, ...fork]), true)
+    log.merge([log.at(1)!, log.at(2)!, ...fork])
     deepEqual(hashes(log), ['genesis', '1/1', '2/1', '3/2', '4/2'])
     const rival = chain([3, 3], log.at(1), 'rival')
-    throws(() => log.merge(rival), RefusedError, 'committed before the start: perhaps by a certificate')
-    log.commitTo(4, true)
-    throws(() => log.merge(rival), InvariantError, 'committed by Raft')
+    throws(() => log.merge(rival), RefusedError)
+    log.commitTo(4)
+    throws(() => log.truncate(4), InvariantError)
     deepEqual(hashes(log), ['genesis', '1/1', '2/1', '3/2', '4/2'])
-    throws(() => log.commitTo(5, true), InvariantError)
+    throws(() => log.commitTo(5), InvariantError)
   })
 
   it('counts as durable only what the write held, less what was truncated meanwhile', () => {
@@ -97,7 +116,7 @@ describe('the log', () => {
   it('hands out committed blocks once, in order, when durable and asked for', () => {
     const log = logOf([])
     log.merge(chain([1, 1]))
-    log.commitTo(2, true)
+    log.commitTo(2)
     equal(log.hasCommitted(), false, 'not durable yet')
     deepEqual(log.takeCommitted(), [])
     log.takeWrite()
@@ -107,7 +126,7 @@ describe('the log', () => {
       [1, 2],
     )
     log.merge(chain([1], log.tail))
-    log.commitTo(3, true)
+    log.commitTo(3)
     log.takeWrite()
     log.written()
     equal(log.hasCommitted(), false, 'the ledger is still applying')

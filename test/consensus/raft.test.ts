@@ -1,117 +1,217 @@
 import { deepEqual, equal, notEqual, throws } from 'node:assert/strict'
 import { TERM_LEAP_MAX } from '../../consensus/config.ts'
 import type { Message } from '../../consensus/messages.ts'
+import type { Raft } from '../../consensus/raft.ts'
 import { InvariantError, RefusedError } from '../../src/errors.ts'
-import { block, chain, GENESIS, LIMITS, leader, raft, settle } from './support.ts'
+import { fakeCover, fakeSign } from './fakes.ts'
+import {
+  acknowledge,
+  append,
+  block,
+  certified,
+  chain,
+  follower,
+  GENESIS,
+  GENESIS_PROVEN,
+  LIMITS,
+  lead,
+  leader,
+  locked,
+  of,
+  raft,
+  refTo,
+  second,
+  settle,
+  vote,
+} from './support.ts'
 
-const vote = (term: number, tail = { height: 0, term: 0 }, transfer = false): Message => ({
-  kind: 'vote',
-  term,
-  tail,
-  transfer,
-})
+/** Install blocks that a certificate of the ledger proves. */
+function install(node: Raft, blocks: Parameters<Raft['install']>[0]): void {
+  node.install(blocks, fakeCover(blocks.at(-1)!))
+}
+
+const granted = (sent: ReturnType<typeof settle>) =>
+  sent.flatMap(({ to, message }) =>
+    message.kind === 'vote-reply' ? [[to, message.signature !== undefined]] : [],
+  )
+const said = (node: Raft, to: string) =>
+  settle(node).flatMap((each) => (each.to === to ? [each.message.kind] : []))
+const ticks = (node: Raft, count: number) => {
+  for (let i = 0; i < count; i++) node.tick()
+}
 
 describe('a raft', () => {
   it('refuses a configuration that contradicts itself', () => {
-    throws(() => raft('a', { configuration: { voters: ['a', 'a'], learners: [] } }), InvariantError)
-    throws(() => raft('a', { configuration: { voters: [], learners: [] } }), InvariantError)
+    throws(() => raft('a', { configuration: of('aa') }), InvariantError)
+    throws(() => raft('a', { configuration: of('') }), InvariantError)
+    throws(() => raft('a', { configuration: of('abcd', '', 2) }), InvariantError)
+    throws(() => raft('a', { configuration: of('abc', '', 4) }), InvariantError)
     throws(() => raft('a', { electionTicks: 4 }), InvariantError)
     throws(() => raft('a', { limits: { ...LIMITS, windowBlocks: 0 } }), InvariantError)
     throws(() => raft('a', { log: { blocks: [], commit: 0 } }), InvariantError)
     throws(() => raft('a', { log: { blocks: [GENESIS], commit: 1 } }), InvariantError)
     throws(() => raft('a', { log: { blocks: [GENESIS, ...chain([3])], commit: 0 } }), InvariantError)
+    const other = { ...GENESIS_PROVEN, block: { ...GENESIS, hash: 'other' } }
+    throws(() => raft('a', { certified: other }), InvariantError)
   })
 
   it('votes once a term, first come first served', () => {
     const node = raft('a')
-    node.step('b', vote(1))
-    node.step('c', vote(1))
-    node.step('b', vote(1))
-    const granted = settle(node).map(({ to, message }) => [
-      to,
-      message.kind === 'vote-reply' && message.granted,
-    ])
-    deepEqual(granted, [
+    node.step('b', vote(1, 'b'))
+    node.step('c', vote(1, 'c'))
+    node.step('b', vote(1, 'b'))
+    deepEqual(granted(settle(node)).sort(), [
+      ['b', true],
       ['b', true],
       ['c', false],
-      ['b', true],
     ])
   })
 
-  it('votes for no log that is behind its own, also when the leader asked the candidate to stand', () => {
-    const node = raft('a', {
-      hardState: { term: 2, votedFor: undefined },
-      log: { blocks: [GENESIS, ...chain([1, 2])], commit: 0 },
-    })
-    for (const tail of [
-      { height: 1, term: 2 },
-      { height: 9, term: 1 },
-    ]) {
-      node.step('b', vote(node.term + 1, tail, true))
-      deepEqual(settle(node), [{ to: 'b', message: { kind: 'vote-reply', term: node.term, granted: false } }])
-    }
+  it('votes again for the same candidate and base alone after a restart', () => {
+    const ballot = { candidate: 'b', base: refTo(GENESIS) }
+    const node = raft('a', { hardState: { term: 1, vote: ballot, abstains: false } })
+    node.step('c', vote(1, 'c'))
+    deepEqual(granted(settle(node)), [['c', false]])
+    const [one] = chain([1])
+    node.step('b', vote(1, 'b', certified(one!, 'c')))
+    deepEqual(granted(settle(node)), [['b', false]], 'another base is another vote')
+    node.step('b', vote(1, 'b'))
+    deepEqual(granted(settle(node)), [['b', true]])
   })
 
-  it('is not led to the end of all terms by one message', () => {
-    const node = raft('a')
-    const liars: Message[] = [
-      vote(Number.MAX_SAFE_INTEGER, { height: 9, term: 9 }, true),
-      { kind: 'heartbeat', term: Number.MAX_SAFE_INTEGER, round: 1 },
-      { kind: 'pre-vote-reply', term: Number.MAX_SAFE_INTEGER, granted: false },
+  it('votes for no base that ranks below its lock, or below what is committed', () => {
+    const blocks = chain([1, 2, 2])
+    const hardState = { term: 2, vote: undefined, abstains: false }
+    const lock = certified(blocks[1]!, 'c')
+    const low = certified(blocks[0]!, 'c')
+    const node = raft('a', { hardState, log: { blocks: [GENESIS, ...blocks], commit: 0 }, certified: lock })
+    node.step('b', vote(3, 'b', { ...low, block: { height: 9, term: 1, hash: 'high' } }))
+    deepEqual(granted(settle(node)), [['b', false]], 'a later term outranks a greater height')
+    node.step('b', vote(4, 'b', low))
+    deepEqual(granted(settle(node)), [['b', false]])
+    node.step('b', vote(5, 'b', lock))
+    deepEqual(granted(settle(node)), [['b', true]])
+    const applied = raft('a', { hardState, log: { blocks: [GENESIS, ...blocks], commit: 3 }, certified: lock })
+    applied.step('b', vote(3, 'b', lock))
+    deepEqual(granted(settle(applied)), [['b', false]])
+  })
+
+  it('knows a block of its log by height, hash and term', () => {
+    const [one] = chain([1])
+    const node = raft('a', {
+      hardState: { term: 1, vote: undefined, abstains: false },
+      log: { blocks: [GENESIS, one!], commit: 0 },
+      certified: certified(one!, 'c'),
+    })
+    equal(node.isCertified(refTo(one!)), true)
+    equal(node.isCertified({ ...one!, term: 9 }), false, 'it would outrank every lock')
+  })
+
+  it('enters no term for a mere word, and asks for its certificate', () => {
+    const node = raft('a', { electionTicks: 100 })
+    const words: Message[] = [
+      { kind: 'heartbeat', term: 9, round: 1 },
+      append(9, GENESIS, chain([9])),
+      { kind: 'behind', term: 9, commit: 5 },
+      { kind: 'timeout-now', term: 9, to: 'a' },
+      { kind: 'complaint', term: 9 },
+      { kind: 'append-reply', term: 9, match: 0 },
+      { kind: 'heartbeat-reply', term: 9, commit: 0, round: 0 },
+      acknowledge('b', block(GENESIS, 9)),
+      locked(block(GENESIS, 9)),
     ]
-    for (const [i, message] of liars.entries()) {
+    for (const message of words) {
       node.step('b', message)
-      deepEqual(settle(node), [])
-      equal(node.term, (i + 1) * TERM_LEAP_MAX)
-      equal(node.leader, undefined)
+      deepEqual(settle(node), [{ to: 'b', message: { kind: 'ask', term: 0, knowsLeader: false } }], message.kind)
+      node.step('b', message)
+      deepEqual(settle(node), [], 'once in the time of a heartbeat')
+      ticks(node, 2)
     }
-    // Whoever truly is so far ahead is followed after a few messages.
-    const term = node.term + 2 * TERM_LEAP_MAX
-    node.step('c', { kind: 'heartbeat', term, round: 1 })
-    equal(node.leader, undefined)
-    node.step('c', { kind: 'heartbeat', term, round: 2 })
-    deepEqual([node.term, node.leader], [term, 'c'])
+    node.step('b', { kind: 'pre-vote-reply', term: 9, granted: false })
+    node.step('b', { kind: 'vote-reply', term: 9, signature: undefined })
+    deepEqual([node.term, node.tail.height, node.leader], [0, 0, undefined])
+    node.step('c', lead(9, 'b', 'bc'))
+    deepEqual([node.term, node.leader], [9, 'b'], 'anyone may show it')
+  })
+
+  it('shows the certificate of its term to those who are late, and who ask', () => {
+    const node = follower({}, 5)
+    node.step('c', { kind: 'heartbeat', term: 4, round: 1 })
+    deepEqual(settle(node), [{ to: 'c', message: lead(5, 'b', 'bc') }])
+    ticks(node, 2)
+    node.step('c', { kind: 'ask', term: 5, knowsLeader: false })
+    deepEqual(said(node, 'c').at(-1), 'lead')
+    ticks(node, 2)
+    node.step('c', { kind: 'ask', term: 5, knowsLeader: true })
+    equal(said(node, 'c').includes('lead'), false)
+  })
+
+  it('is not led to the end of all terms by one candidacy or refusal', () => {
+    const node = raft('a')
+    node.step('b', vote(Number.MAX_SAFE_INTEGER, 'b'))
+    deepEqual(granted(settle(node)), [['b', false]])
+    equal(node.term, TERM_LEAP_MAX)
+    node.step('b', { kind: 'vote-reply', term: Number.MAX_SAFE_INTEGER, signature: undefined })
+    node.campaign()
+    const [asked] = settle(node)
+    equal(asked?.message.term, 2 * TERM_LEAP_MAX + 1)
   })
 
   it('does not vote in a term that it knows to have a leader', () => {
-    const node = raft('a')
-    node.step('b', { kind: 'heartbeat', term: 1, round: 1 })
-    settle(node)
-    node.step('c', vote(1))
-    deepEqual(settle(node), [{ to: 'c', message: { kind: 'vote-reply', term: 1, granted: false } }])
+    const node = follower()
+    node.step('c', vote(1, 'c'))
+    deepEqual(granted(settle(node)), [['c', false]])
   })
 
   it('ignores candidates while its leader lives, unless the leader sent them', () => {
-    const node = raft('a')
-    node.step('b', { kind: 'heartbeat', term: 1, round: 1 })
+    const node = follower()
+    ticks(node, 9)
     settle(node)
-    for (let i = 0; i < 9; i++) node.tick()
-    node.step('c', vote(2))
-    node.step('c', { kind: 'pre-vote', term: 2, tail: { height: 0, term: 0 } })
+    node.step('c', vote(2, 'c'))
+    node.step('c', { kind: 'pre-vote', term: 2, base: GENESIS })
     deepEqual(settle(node), [])
     equal(node.term, 1)
-    node.step('c', vote(2, undefined, true))
+    node.step('b', { kind: 'timeout-now', term: 1, to: 'c' })
+    node.step('c', vote(2, 'c'))
     equal(node.term, 2)
   })
 
+  it('lets no leader hand over to itself', () => {
+    const node = follower()
+    node.step('b', { kind: 'timeout-now', term: 1, to: 'b' })
+    node.step('b', vote(2, 'b'))
+    equal(node.term, 1)
+  })
+
+  it('takes the word of a leader from nobody else', () => {
+    const node = follower()
+    for (const message of [
+      { kind: 'heartbeat', term: 1, round: 1 },
+      append(1, GENESIS, chain([1])),
+      { kind: 'behind', term: 1, commit: 5 },
+      { kind: 'timeout-now', term: 1, to: 'a' },
+    ] as const) {
+      throws(() => node.step('c', message), { code: 'not-permitted' })
+    }
+    deepEqual([node.tail.height, node.role], [0, 'follower'])
+  })
+
   it('hears candidates, and stands after the rest of its timeout, once the link to its leader broke', () => {
-    const node = raft('a', { random: () => 0.3 })
-    node.step('b', { kind: 'heartbeat', term: 1, round: 1 })
-    settle(node)
+    const node = follower({ random: () => 0.3 })
     node.lostLink('c')
-    node.step('c', { kind: 'pre-vote', term: 2, tail: { height: 0, term: 0 } })
+    node.step('c', { kind: 'pre-vote', term: 2, base: GENESIS })
     deepEqual(settle(node), [], 'another link says nothing about the leader')
     node.lostLink('b')
-    node.step('c', { kind: 'pre-vote', term: 2, tail: { height: 0, term: 0 } })
+    node.step('c', { kind: 'pre-vote', term: 2, base: GENESIS })
     deepEqual(settle(node), [{ to: 'c', message: { kind: 'pre-vote-reply', term: 2, granted: true } }])
-    for (let i = 0; i < 2; i++) node.tick()
+    ticks(node, 2)
     equal(node.role, 'follower')
     node.tick()
     equal(node.role, 'pre-candidate')
   })
 
   it('asks for pre-votes again, of those alone that have not answered', () => {
-    const node = raft('a', { configuration: { voters: ['a', 'b', 'c', 'd', 'e'], learners: [] } })
+    const node = raft('a', { configuration: of('abcde') })
     node.campaign()
     settle(node)
     node.step('b', { kind: 'pre-vote-reply', term: 1, granted: true })
@@ -124,89 +224,86 @@ describe('a raft', () => {
     )
   })
 
+  it('keeps the pre-votes granted when another refuses with a later term, again and again', () => {
+    const node = raft('a', { configuration: of('abcd', '', 3) })
+    node.campaign()
+    settle(node)
+    for (const from of ['d', 'b', 'd'] as const) {
+      node.step(from, { kind: 'pre-vote-reply', term: node.term + 5, granted: from === 'b' })
+    }
+    node.step('b', { kind: 'pre-vote-reply', term: 1, granted: true })
+    node.step('d', { kind: 'pre-vote-reply', term: 8, granted: false })
+    node.step('c', { kind: 'pre-vote-reply', term: 1, granted: true })
+    deepEqual([node.role, node.term], ['candidate', 9])
+  })
+
   it('begins anew when it has stood for half an election timeout', () => {
     const node = raft('a')
     node.campaign()
     node.step('b', { kind: 'pre-vote-reply', term: 1, granted: true })
     settle(node)
-    for (let i = 0; i < 4; i++) node.tick()
+    ticks(node, 4)
     equal(node.role, 'candidate')
     node.tick()
     equal(node.role, 'pre-candidate')
   })
 
-  it('shows no vote and no acknowledgement before advance has been owed', () => {
+  it('signs no vote and no acknowledgement before what they rest on is durable', () => {
     const node = raft('a')
-    node.step('b', vote(1))
+    node.step('b', vote(1, 'b'))
     const ready = node.ready()
-    deepEqual(ready.hardState, { term: 1, votedFor: 'b' })
-    equal(ready.early.length, 0)
-    equal(ready.messages.length, 1)
+    deepEqual(ready.hardState, {
+      term: 1,
+      vote: { candidate: 'b', base: refTo(GENESIS) },
+      abstains: false,
+    })
+    deepEqual([ready.early, ready.messages], [[], []])
+    deepEqual(ready.sign, [{ kind: 'vote', term: 1, candidate: 'b', base: refTo(GENESIS) }])
     equal(node.hasReady(), false, 'one Ready at a time')
     throws(() => node.ready(), InvariantError)
     node.advance(ready)
     throws(() => node.advance(ready), InvariantError)
   })
 
-  it('drops what it meant to say in a term that ended before it was durable', () => {
+  it('drops what it meant to say, or has signed, in a term that ended meanwhile', () => {
     const node = raft('a')
-    node.step('b', vote(1))
-    node.step('c', vote(2))
+    node.step('b', vote(1, 'b'))
+    const ready = node.ready()
+    node.advance(ready)
+    node.step('c', vote(2, 'c'))
+    node.signed(ready.sign[0]!, fakeSign('a', ready.sign[0]!))
     deepEqual(
-      settle(node).map(({ to, message }) => [to, message.term]),
-      [['c', 2]],
+      settle(node).map(({ to, message }) => [to, message.kind, message.term]),
+      [['c', 'vote-reply', 2]],
     )
   })
 
-  it('answers old terms with its own, and lets their contents do nothing', () => {
-    const node = raft('a', { hardState: { term: 5, votedFor: undefined } })
-    const [one] = chain([4])
-    node.step('b', { kind: 'append', term: 4, prev: GENESIS, blocks: [one!], commit: 1 })
-    node.step('b', { kind: 'heartbeat', term: 4, round: 1 })
+  it('lets the contents of old terms do nothing', () => {
+    const node = follower({}, 5)
+    node.step('b', append(4, GENESIS, chain([4])))
     node.step('b', { kind: 'behind', term: 4, commit: 7 })
-    node.step('b', vote(4))
-    node.step('b', { kind: 'pre-vote', term: 4, tail: { height: 9, term: 9 } })
-    node.step('b', { kind: 'vote-reply', term: 4, granted: true })
+    node.step('b', { kind: 'pre-vote', term: 4, base: { height: 9, term: 9 } })
     node.step('b', { kind: 'append-reply', term: 4, match: 1 })
-    node.step('b', { kind: 'timeout-now', term: 4 })
-    deepEqual(
-      settle(node).map(({ message }) => message.kind),
-      ['heartbeat-reply', 'heartbeat-reply', 'heartbeat-reply', 'vote-reply', 'pre-vote-reply'],
-    )
+    node.step('b', { kind: 'timeout-now', term: 4, to: 'a' })
+    node.step('b', locked(chain([4])[0]!))
+    deepEqual(said(node, 'b'), ['lead'])
     deepEqual([node.term, node.commit, node.tail.height, node.role], [5, 0, 0, 'follower'])
   })
 
   it('refuses what no honest member sends, and stays as it was', () => {
     const node = leader()
     const before = node.status()
-    const [one] = chain([1])
     throws(() => node.step('a', { kind: 'heartbeat', term: 9, round: 1 }), RefusedError)
-    throws(
-      () => node.step('b', { kind: 'heartbeat', term: 1, round: 1 }),
-      RefusedError,
-      'a second leader of our term',
-    )
-    const gap = { kind: 'append', term: 9, prev: GENESIS, blocks: [block(one!, 1)], commit: 0 } as const
+    throws(() => node.step('b', { kind: 'heartbeat', term: 1, round: 1 }), RefusedError, 'a second leader')
+    const gap = append(9, GENESIS, [block(chain([1])[0]!, 1)])
     throws(() => node.step('b', gap), RefusedError)
     deepEqual(node.status(), before)
   })
 
-  it('stops rather than replace a block that Raft committed', () => {
-    const node = raft('a')
-    const [one, two] = chain([1, 1])
-    node.step('b', { kind: 'append', term: 1, prev: GENESIS, blocks: [one!, two!], commit: 2 })
-    settle(node)
-    const fork = chain([2], one, 'fork')
-    throws(
-      () => node.step('c', { kind: 'append', term: 2, prev: one!, blocks: fork, commit: 0 }),
-      InvariantError,
-    )
-  })
-
   it('opens its term before anything commits, and proposes only on its tail', () => {
-    const node = raft('a', { configuration: { voters: ['a'], learners: [] } })
+    const node = raft('a', { configuration: of('a') })
     node.campaign()
-    equal(node.role, 'candidate', 'its own vote is not durable yet')
+    equal(node.role, 'candidate', 'its own vote is not signed yet')
     settle(node)
     deepEqual([node.role, node.needsOpening, node.canPropose()], ['leader', true, true])
     deepEqual(node.propose(block(node.tail, 7)), { ok: false, reason: 'stale-term' })
@@ -220,65 +317,122 @@ describe('a raft', () => {
     deepEqual(raft('a').propose(block(GENESIS, 0)), { ok: false, reason: 'not-leader' })
   })
 
+  it('drops what its base does not cover when it comes to lead', () => {
+    const blocks = chain([1, 1, 1])
+    const node = leader({
+      hardState: { term: 1, vote: undefined, abstains: false },
+      log: { blocks: [GENESIS, ...blocks], commit: 0 },
+      certified: certified(blocks[0]!, 'c'),
+    })
+    deepEqual([node.tail.hash, node.tail.term], ['2/2', 2])
+  })
+
   it('takes no more proposals than its pipeline holds, but always the one that opens its term', () => {
-    const limits = { ...LIMITS, windowBlocks: 2 }
-    const hardState = { term: 1, votedFor: undefined }
-    const node = leader({ limits, hardState, log: { blocks: [GENESIS, ...chain([1, 1, 1])], commit: 0 } })
+    const blocks = chain([1, 1, 1])
+    const node = leader({
+      limits: { ...LIMITS, windowBlocks: 2 },
+      hardState: { term: 1, vote: undefined, abstains: false },
+      log: { blocks: [GENESIS, ...blocks], commit: 0 },
+      certified: certified(blocks[2]!, 'c'),
+    })
     equal(node.tail.height, 4)
     deepEqual(node.propose(block(node.tail, 2)), { ok: false, reason: 'pipeline-full' })
-    node.step('b', { kind: 'append-reply', term: 2, match: 4 })
-    equal(node.canPropose(), false, 'committed, but not applied')
-    settle(node)
+    second(node)
+    equal(node.commit, 4)
     equal(node.canPropose(), true)
   })
 
-  it('counts its own disk only for what that has synced', () => {
+  it('leaves room among the bytes that are not committed for the blocks that open later terms', () => {
     const node = leader()
-    node.step('b', { kind: 'append-reply', term: 1, match: 1 })
-    settle(node)
-    node.propose(block(node.tail, 1))
-    const ready = node.ready()
-    equal(ready.early.length, 1, 'the append to b leaves at once; c is still being probed')
-    node.step('b', { kind: 'append-reply', term: 1, match: 2 })
-    equal(node.commit, 1)
-    node.advance(ready)
-    equal(node.commit, 2)
+    const open = () => node.propose(block(node.tail, 1)).ok
+    let count = 1
+    while (open()) count++
+    equal(count, 8, 'of ten that fit into an append')
   })
 
-  it('does not count acknowledgements of blocks that it does not have', () => {
+  it('counts its own lock only when its disk holds it', () => {
+    const node = leader()
+    node.step('b', acknowledge('b', node.tail))
+    node.step('b', locked(node.tail))
+    equal(node.certified.block.height, 1)
+    const ready = node.ready()
+    equal(ready.certified?.block.height, 1)
+    equal(node.commit, 0)
+    node.advance(ready)
+    equal(node.commit, 1)
+  })
+
+  it('counts its own lock after a restart within the term, too', () => {
+    const [one] = chain([1])
+    const node = raft('a', {
+      hardState: { term: 1, vote: undefined, abstains: false },
+      log: { blocks: [GENESIS, one!], commit: 0 },
+      certified: certified(one!, 'c'),
+    })
+    node.step('b', lead(1, 'b', 'bc'))
+    node.step('b', locked(one!))
+    equal(node.commit, 1)
+  })
+
+  it('acknowledges again after a restart within the term, when it knows the leader', () => {
+    const blocks = chain([1, 1])
+    const node = raft('a', {
+      hardState: { term: 1, vote: undefined, abstains: false },
+      log: { blocks: [GENESIS, ...blocks], commit: 0 },
+    })
+    node.step('c', lead(1, 'b', 'bc'))
+    deepEqual(
+      settle(node).map(({ to, message }) => [to, message]),
+      // With the seal that is a quorum of three.
+      [acknowledge('a', blocks[1]!), locked(blocks[1]!)].flatMap((each) => ['b', 'c'].map((to) => [to, each])),
+    )
+  })
+
+  it('learns nothing from acknowledgements of blocks that it does not have, and keeps few of them', () => {
     const node = leader()
     node.step('b', { kind: 'append-reply', term: 1, match: 9 })
-    equal(node.commit, 0)
     equal(node.status().progress.b!.match, 0)
+    const far = { ...acknowledge('b', node.tail), height: node.tail.height + 65 }
+    equal(node.triage('b', far), 'step')
+    node.step('b', far)
+    for (let i = 0; i < 64; i++) node.propose({ ...block(node.tail, 1), hash: far.hash, body: new Uint8Array() })
+    equal(node.certified.block.height, 0)
   })
 
-  it('installs proven blocks over its own uncommitted ones, and acknowledges them', () => {
-    const node = raft('a')
-    node.step('b', { kind: 'append', term: 1, prev: GENESIS, blocks: chain([1, 1]), commit: 1 })
+  it('installs proven blocks over its own uncommitted ones, and acknowledges nothing more in the term', () => {
+    const node = follower()
+    node.step('b', append(1, GENESIS, chain([1, 1])))
     settle(node)
-    const proven = chain([1, 1, 1]).with(1, block(chain([1])[0]!, 1, 'z'))
-    proven[2] = block(proven[1]!, 1)
-    node.install(proven)
+    const [one] = chain([1])
+    const proven = [one!, block(one!, 1, 'z', 'b')]
+    proven.push(block(proven[1]!, 1, '', 'b'))
+    install(node, proven)
     const ready = node.ready()
     equal(ready.truncateFrom, 2)
+    deepEqual(ready.hardState, { term: 1, vote: undefined, abstains: true })
     deepEqual(
       ready.messages.map(({ to, message }) => [to, message]),
       [['b', { kind: 'append-reply', term: 1, match: 3 }]],
     )
     node.advance(ready)
     settle(node)
-    equal(node.commit, 3)
+    deepEqual([node.commit, node.certified.proof.kind], [3, 'ledger'])
+    node.step('b', append(1, proven[2]!, [block(proven[2]!, 1, '', 'b')]))
+    deepEqual(
+      settle(node).map(({ message }) => message),
+      [{ kind: 'append-reply', term: 1, match: 4 }],
+    )
   })
 
   it('refuses proven blocks that leave a gap or contradict it', () => {
     const node = raft('a')
     const blocks = chain([1, 1, 1])
-    throws(() => node.install(blocks.slice(1)), InvariantError)
-    throws(() => node.install([blocks[0]!, blocks[2]!]), InvariantError)
-    throws(() => node.install(chain([1], { ...GENESIS, hash: 'other' })), InvariantError)
-    node.install(blocks.slice(0, 2))
-    throws(() => node.install(chain([1, 1, 1], GENESIS, 'fork')), InvariantError)
-    node.install(blocks.slice(0, 1))
+    throws(() => install(node, blocks.slice(1)), InvariantError)
+    throws(() => install(node, [blocks[0]!, blocks[2]!]), InvariantError)
+    throws(() => install(node, chain([1], { ...GENESIS, hash: 'other' })), InvariantError)
+    install(node, blocks.slice(0, 2))
+    throws(() => install(node, chain([1, 1, 1], GENESIS, 'fork')), InvariantError)
+    install(node, blocks.slice(0, 1))
     equal(node.commit, 2)
     equal(node.term, 1, 'a log holds no term that its node has not entered')
   })
@@ -287,43 +441,71 @@ describe('a raft', () => {
     const node = leader()
     node.propose(block(node.tail, 1, 'mine'))
     settle(node)
-    const proven = [block(node.tail, 1)]
-    proven.unshift(...chain([1]))
-    proven[1] = block(proven[0]!, 1, 'theirs')
-    node.install(proven)
+    const [one] = chain([1])
+    install(node, [one!, block(one!, 1, 'theirs')])
     deepEqual([node.role, node.term, node.tail.hash], ['follower', 1, '2/1theirs'])
-    node.step('c', vote(1))
-    const replies = settle(node).map(({ message }) => message)
-    deepEqual(replies.at(-1), { kind: 'vote-reply', term: 1, granted: false }, 'its own vote stands')
+    node.step('c', vote(1, 'c'))
+    deepEqual(granted(settle(node)), [['c', false]], 'its own vote stands')
   })
 
-  it('survives the leader of a dead term that contradicts a proven block, without stopping', () => {
-    const node = raft('a')
+  it('survives a leader that contradicts a committed block, without stopping', () => {
+    const node = follower()
     const proven = chain([1, 1])
-    node.install(proven)
+    install(node, proven)
     settle(node)
-    const stale = chain([1], proven[0], 'stale')
-    const append = { kind: 'append', term: 1, prev: proven[0]!, blocks: stale, commit: 1 } as const
-    throws(() => node.step('b', append), RefusedError)
+    throws(() => node.step('b', append(1, proven[0]!, chain([1], proven[0], 'stale'))), RefusedError)
     equal(node.tail.hash, '2/1')
   })
 
   it('steps down within two election timeouts when nobody answers', () => {
     const node = leader()
     node.step('b', { kind: 'heartbeat-reply', term: 1, commit: 0, round: 1 })
-    for (let i = 0; i < 19; i++) node.tick()
+    ticks(node, 19)
     equal(node.role, 'leader')
     node.tick()
     equal(node.role, 'follower')
     equal(node.term, 1)
   })
 
+  it('gives up leading when it commits nothing for three election timeouts', () => {
+    const node = leader()
+    for (let i = 0; i < 29; i++) {
+      node.tick()
+      node.step('b', { kind: 'heartbeat-reply', term: 1, commit: 0, round: 1 })
+    }
+    equal(node.role, 'leader')
+    node.tick()
+    equal(node.role, 'follower')
+  })
+
   it('only listens when it is no voter', () => {
     const node = raft('x')
-    for (let i = 0; i < 100; i++) node.tick()
+    ticks(node, 100)
     node.campaign()
     equal(node.role, 'follower')
-    node.step('a', { kind: 'append', term: 1, prev: GENESIS, blocks: chain([1]), commit: 1 })
+    node.step('b', lead(1, 'b', 'bc'))
+    const [one] = chain([1])
+    node.step('b', append(1, GENESIS, [one!]))
+    node.step('c', acknowledge('c', one!))
+    deepEqual(settle(node).map(({ message }) => message.kind).includes('acknowledge'), false)
+    for (const from of ['b', 'c']) node.step(from, locked(one!))
+    settle(node)
+    deepEqual([node.commit, node.certified.block.height], [1, 1])
+  })
+
+  it('signs nothing, says no lock and does not stand when it may have forgotten', () => {
+    const node = raft('a', { listening: true })
+    ticks(node, 100)
+    node.step('b', vote(1, 'b'))
+    node.step('b', { kind: 'pre-vote', term: 2, base: GENESIS })
+    node.step('b', lead(1, 'b', 'bc'))
+    const [one] = chain([1])
+    node.step('b', append(1, GENESIS, [one!]))
+    node.step('c', acknowledge('c', one!))
+    node.complain()
+    const kinds = new Set(settle(node).map(({ message }) => message.kind))
+    deepEqual([...kinds], ['vote-reply', 'pre-vote-reply', 'append-reply'])
+    for (const from of ['b', 'c']) node.step(from, locked(one!))
     settle(node)
     equal(node.commit, 1)
   })
@@ -331,14 +513,10 @@ describe('a raft', () => {
   it('changes its configuration one step at a time, once it has committed in its term', () => {
     const node = leader()
     const change = (voters: string, learners = '') =>
-      node.propose({
-        ...block(node.tail, node.term),
-        configuration: { voters: [...voters], learners: [...learners] },
-      })
+      node.propose({ ...block(node.tail, node.term), configuration: of(voters, learners) })
     equal(node.canChange, false)
     deepEqual(change('abcd'), { ok: false, reason: 'not-committed-in-term' })
-    node.step('b', { kind: 'append-reply', term: 1, match: 1 })
-    settle(node)
+    second(node)
     equal(node.canChange, true)
     throws(() => change('abcde'), InvariantError)
     equal(node.tail.height, 1)
@@ -347,15 +525,15 @@ describe('a raft', () => {
     deepEqual([node.canChange, node.canPropose()], [false, true])
     deepEqual(change('abcde'), { ok: false, reason: 'change-pending' })
     settle(node)
-    node.step('b', { kind: 'append-reply', term: 1, match: 2 })
+    second(node)
     equal(node.commit, 1, 'two of four')
-    node.step('d', { kind: 'append-reply', term: 1, match: 2 })
+    second(node, 'd')
     equal(node.commit, 2)
     deepEqual(change('abd', 'c'), { ok: true })
   })
 
   it('hands leadership to voters only', () => {
-    const node = leader({ configuration: { voters: ['a', 'b', 'c'], learners: ['d'] } })
+    const node = leader({ configuration: of('abc', 'd') })
     node.propose(block(node.tail, 1))
     settle(node)
     node.step('d', { kind: 'append-reply', term: 1, match: 2 })
@@ -367,7 +545,7 @@ describe('a raft', () => {
   })
 
   it('keeps a quorum of voters, not of learners', () => {
-    const node = leader({ configuration: { voters: ['a', 'b', 'c'], learners: ['d', 'e'] } })
+    const node = leader({ configuration: of('abc', 'de') })
     for (let i = 0; i < 20; i++) {
       for (const from of ['d', 'e'])
         node.step(from, { kind: 'heartbeat-reply', term: 1, commit: 0, round: 1 })
@@ -378,33 +556,49 @@ describe('a raft', () => {
 
   it('does not lead on when a proven block removes it', () => {
     const node = leader()
-    node.step('b', { kind: 'append-reply', term: 1, match: 1 })
-    settle(node)
-    const removal = { ...block(node.tail, 1), configuration: { voters: ['b', 'c'], learners: ['a'] } }
+    second(node)
+    const removal = { ...block(node.tail, 1), configuration: of('bc', 'a') }
     node.propose(removal)
     settle(node)
     equal(node.role, 'leader')
-    node.install([removal])
+    install(node, [removal])
     equal(node.role, 'follower')
-    for (let i = 0; i < 100; i++) node.tick()
+    ticks(node, 100)
     node.campaign()
     equal(node.role, 'follower')
   })
 
-  it('stands no more when a proven block removes it', () => {
-    const node = raft('a')
+  it('stands no more when the block that removes it is committed, proven or decided', () => {
     const [one] = chain([1])
-    const removal = { ...one!, configuration: { voters: ['b', 'c'], learners: ['a'] } }
-    node.step('b', { kind: 'append', term: 1, prev: GENESIS, blocks: [removal], commit: 0 })
+    const removal = { ...one!, configuration: of('bc', 'a') }
+    for (const proven of [true, false]) {
+      const node = follower()
+      node.step('b', append(1, GENESIS, [removal]))
+      settle(node)
+      node.campaign()
+      equal(node.role, 'pre-candidate', 'the removal may yet be undone')
+      if (proven) install(node, [removal])
+      else for (const from of ['b', 'c']) node.step(from, locked(removal))
+      deepEqual([node.commit, node.role], [1, 'follower'])
+    }
+  })
+
+  it('does not stand for what only a block above its base makes it', () => {
+    const [one] = chain([1])
+    const node = raft('d')
+    node.step('b', lead(1, 'b', 'bc'))
+    node.step('b', append(1, GENESIS, [{ ...one!, configuration: of('abcd') }]))
     settle(node)
     node.campaign()
-    equal(node.role, 'pre-candidate', 'the removal may yet be undone')
-    node.install([removal])
     equal(node.role, 'follower')
+    for (const from of ['a', 'c']) node.step(from, acknowledge(from, one!))
+    settle(node)
+    node.campaign()
+    equal(node.role, 'pre-candidate')
   })
 
   it('sends the rest to a follower that pulled what it had been sent and lost', () => {
-    const node = leader()
+    const node = leader({ limits: { ...LIMITS, appendBytesMax: 1000 } })
     node.step('b', { kind: 'append-reply', term: 1, match: 1 })
     node.step('c', { kind: 'append-reply', term: 1, match: 1 })
     settle(node)
@@ -422,14 +616,15 @@ describe('a raft', () => {
   })
 
   it('names the part of an append that still has to be checked', () => {
-    const node = raft('a')
+    const node = follower()
     const [one, two, three] = chain([1, 1, 1])
-    node.step('b', { kind: 'append', term: 1, prev: GENESIS, blocks: [one!], commit: 0 })
-    const append = { kind: 'append', term: 1, prev: GENESIS, commit: 0 } as const
-    equal(node.unchecked({ ...append, blocks: [one!] }), undefined, 'all known')
-    equal(node.unchecked({ ...append, prev: two!, blocks: [three!] }), undefined, 'to be refused anyway')
-    equal(node.unchecked({ ...append, term: 0, blocks: [] }), undefined, 'of a dead term')
-    const rest = node.unchecked({ ...append, blocks: [one!, two!, three!] })
+    node.step('b', append(1, GENESIS, [one!]))
+    equal(node.unchecked('b', append(1, GENESIS, [one!])), undefined, 'all known')
+    equal(node.unchecked('b', append(1, two!, [three!])), undefined, 'to be refused anyway')
+    equal(node.unchecked('c', append(1, one!, [two!])), undefined, 'no leader')
+    equal(node.unchecked('b', append(0, GENESIS, [])), undefined, 'of a dead term')
+    equal(node.unchecked('b', append(2, one!, [two!])), undefined, 'of a term without a certificate')
+    const rest = node.unchecked('b', append(1, GENESIS, [one!, two!, three!]))
     deepEqual([rest?.prev.hash, rest?.blocks.map(({ hash }) => hash)], ['1/1', ['2/1', '3/1']])
   })
 })

@@ -1,8 +1,14 @@
 import { deepEqual, equal, throws } from 'node:assert/strict'
 import fc from 'fast-check'
 import type { Message } from '../../consensus/messages.ts'
-import type { Block, BlockRef } from '../../consensus/types.ts'
-import { decodeMessage, encodeMessage, MESSAGE_BYTES_MAX } from '../../consensus/wire.ts'
+import type { Block, BlockRef, Certified } from '../../consensus/types.ts'
+import {
+  decodeCertified,
+  decodeMessage,
+  encodeCertified,
+  encodeMessage,
+  MESSAGE_BYTES_MAX,
+} from '../../consensus/wire.ts'
 import { fromHex, toHex } from '../../src/bytes.ts'
 import { FormatError } from '../../src/errors.ts'
 
@@ -10,17 +16,28 @@ const A = 'aa'.repeat(32)
 const B = 'bb'.repeat(32)
 const C = 'cc'.repeat(32)
 
+const T7 = '0000000000000007'
+const BASE: Certified = { block: { height: 5, term: 6, hash: A }, proof: { kind: 'genesis' } }
+const POSITION = '0000000000000005 0000000000000006'
+const SIGNED: Certified = {
+  block: { height: 5, term: 6, hash: A },
+  proof: {
+    kind: 'acknowledgements',
+    seal: fromHex('5ea1'),
+    acknowledgements: [
+      { from: 'b', signature: fromHex('0b') },
+      { from: 'ü', signature: fromHex('0c0c') },
+    ],
+  },
+}
+const SIGNED_HEX = `${POSITION} ${A} 01 00000002 5ea1 0002 0001 62 00000001 0b 0002 c3bc 00000002 0c0c`
+
 const GOLDEN: readonly (readonly [Message, string])[] = [
-  [
-    { kind: 'pre-vote', term: 7, tail: { height: 5, term: 6 } },
-    '0201 0000000000000007 0000000000000005 0000000000000006',
-  ],
-  [{ kind: 'pre-vote-reply', term: 7, granted: true }, '0202 0000000000000007 01'],
-  [
-    { kind: 'vote', term: 7, tail: { height: 5, term: 6 }, transfer: true },
-    '0203 0000000000000007 0000000000000005 0000000000000006 01',
-  ],
-  [{ kind: 'vote-reply', term: 7, granted: false }, '0204 0000000000000007 00'],
+  [{ kind: 'pre-vote', term: 7, base: { height: 5, term: 6 } }, `0301 ${T7} ${POSITION}`],
+  [{ kind: 'pre-vote-reply', term: 7, granted: true }, `0302 ${T7} 01`],
+  [{ kind: 'vote', term: 7, base: SIGNED, signature: fromHex('51') }, `0303 ${T7} ${SIGNED_HEX} 00000001 51`],
+  [{ kind: 'vote-reply', term: 7, signature: fromHex('51') }, `0304 ${T7} 00000001 51`],
+  [{ kind: 'vote-reply', term: 7, signature: undefined }, `0304 ${T7} 00000000`],
   [
     {
       kind: 'append',
@@ -30,23 +47,40 @@ const GOLDEN: readonly (readonly [Message, string])[] = [
         { height: 2, term: 4, hash: B, prev: A, body: fromHex('0102') },
         { height: 3, term: 7, hash: C, prev: B, body: new Uint8Array() },
       ],
-      commit: 1,
     },
-    `0205 0000000000000007 0000000000000001 0000000000000003 ${A} 0000000000000001 0002
-     0000000000000004 ${B} 00000002 0102 0000000000000007 ${C} 00000000`,
+    `0305 ${T7} 0000000000000001 0000000000000003 ${A} 0002
+     0000000000000004 ${B} 00000002 0102 ${T7} ${C} 00000000`,
   ],
-  [{ kind: 'append-reply', term: 7, match: 2 ** 53 - 1 }, '0206 0000000000000007 001fffffffffffff'],
+  [{ kind: 'append-reply', term: 7, match: 2 ** 53 - 1 }, `0306 ${T7} 001fffffffffffff`],
   [
     { kind: 'append-reject', term: 7, rejected: 9, hint: { height: 5, term: 6 } },
-    '0207 0000000000000007 0000000000000009 0000000000000005 0000000000000006',
+    `0307 ${T7} 0000000000000009 ${POSITION}`,
   ],
-  [{ kind: 'heartbeat', term: 7, round: 3 }, '0208 0000000000000007 0000000000000003'],
+  [{ kind: 'heartbeat', term: 7, round: 3 }, `0308 ${T7} 0000000000000003`],
+  [{ kind: 'heartbeat-reply', term: 7, commit: 4, round: 3 }, `0309 ${T7} 0000000000000004 0000000000000003`],
+  [{ kind: 'behind', term: 7, commit: 4 }, `030a ${T7} 0000000000000004`],
+  [{ kind: 'timeout-now', term: 7, to: 'b' }, `030b ${T7} 0001 62`],
   [
-    { kind: 'heartbeat-reply', term: 7, commit: 4, round: 3 },
-    '0209 0000000000000007 0000000000000004 0000000000000003',
+    { kind: 'lead', term: 7, leader: 'b', base: BASE, votes: [{ from: 'c', signature: fromHex('51') }] },
+    `030c ${T7} 0001 62 ${POSITION} ${A} 03 0001 0001 63 00000001 51`,
   ],
-  [{ kind: 'behind', term: 7, commit: 4 }, '020a 0000000000000007 0000000000000004'],
-  [{ kind: 'timeout-now', term: 7 }, '020b 0000000000000007'],
+  [
+    {
+      kind: 'lead',
+      term: 7,
+      leader: 'b',
+      base: { ...BASE, proof: { kind: 'ledger', bytes: fromHex('ce') } },
+      votes: [],
+    },
+    `030c ${T7} 0001 62 ${POSITION} ${A} 02 00000001 ce 0000`,
+  ],
+  [
+    { kind: 'acknowledge', term: 7, height: 5, hash: A, signature: fromHex('51') },
+    `030d ${T7} 0000000000000005 ${A} 00000001 51`,
+  ],
+  [{ kind: 'locked', term: 7, height: 5, hash: A }, `030e ${T7} 0000000000000005 ${A}`],
+  [{ kind: 'ask', term: 7, knowsLeader: true }, `030f ${T7} 01`],
+  [{ kind: 'complaint', term: 7 }, `0310 ${T7}`],
 ]
 
 const hex = (text: string) => fromHex(text.replace(/\s/g, ''))
@@ -72,23 +106,36 @@ const append = fc
       blocks.push(next)
       before = next
     }
-    return { kind: 'append', term: before.term + 1, prev, blocks, commit: height }
+    return { kind: 'append', term: before.term + 1, prev, blocks }
   })
+const bytes = fc.uint8Array({ minLength: 1, maxLength: 9 })
+const name = fc.constantFrom('a', 'validator-7', 'ü')
+const signed = fc.array(record({ from: name, signature: bytes }), { maxLength: 15 })
+const certified: fc.Arbitrary<Certified> = record({
+  block: record({ height: number, term: number, hash }),
+  proof: fc.oneof(
+    record({ kind: fc.constant('acknowledgements' as const), seal: bytes, acknowledgements: signed }),
+    record({ kind: fc.constant('ledger' as const), bytes }),
+    record({ kind: fc.constant('genesis' as const) }),
+  ),
+})
 const anyMessage: fc.Arbitrary<Message> = fc.oneof(
   append,
-  record({ kind: fc.constant('pre-vote' as const), term: number, tail: position }),
-  record({ kind: fc.constant('vote' as const), term: number, tail: position, transfer: fc.boolean() }),
-  record({
-    kind: fc.constantFrom('pre-vote-reply' as const, 'vote-reply' as const),
-    term: number,
-    granted: fc.boolean(),
-  }),
+  record({ kind: fc.constant('pre-vote' as const), term: number, base: position }),
+  record({ kind: fc.constant('pre-vote-reply' as const), term: number, granted: fc.boolean() }),
+  record({ kind: fc.constant('vote' as const), term: number, base: certified, signature: bytes }),
+  record({ kind: fc.constant('vote-reply' as const), term: number, signature: fc.option(bytes, { nil: undefined }) }),
+  record({ kind: fc.constant('lead' as const), term: number, leader: name, base: certified, votes: signed }),
   record({ kind: fc.constant('append-reply' as const), term: number, match: number }),
   record({ kind: fc.constant('append-reject' as const), term: number, rejected: number, hint: position }),
+  record({ kind: fc.constant('acknowledge' as const), term: number, height: number, hash, signature: bytes }),
+  record({ kind: fc.constant('locked' as const), term: number, height: number, hash }),
+  record({ kind: fc.constant('ask' as const), term: number, knowsLeader: fc.boolean() }),
   record({ kind: fc.constant('heartbeat' as const), term: number, round: number }),
   record({ kind: fc.constant('heartbeat-reply' as const), term: number, commit: number, round: number }),
   record({ kind: fc.constant('behind' as const), term: number, commit: number }),
-  record({ kind: fc.constant('timeout-now' as const), term: number }),
+  record({ kind: fc.constant('timeout-now' as const), term: number, to: name }),
+  record({ kind: fc.constant('complaint' as const), term: number }),
 )
 
 describe('messages on the wire', () => {
@@ -107,19 +154,34 @@ describe('messages on the wire', () => {
     })
   }
 
-  it('refuse unknown versions and kinds, second spellings and numbers out of range', () => {
-    throws(() => decodeMessage(hex('0108 0000000000000007 0000000000000003')), { code: 'bad-field' })
-    throws(() => decodeMessage(hex('0200 0000000000000007')), { code: 'bad-field' })
-    throws(() => decodeMessage(hex('020c 0000000000000007')), { code: 'bad-field' })
-    throws(() => decodeMessage(hex('0204 0000000000000007 02')), { code: 'bad-field' })
-    throws(() => decodeMessage(hex('020b 0020000000000000')), { code: 'bad-integer' })
-    throws(() => decodeMessage(hex('0208 0000000000000007 0020000000000000')), { code: 'bad-integer' })
-    throws(() => encodeMessage({ kind: 'timeout-now', term: -1 }), { code: 'bad-integer' })
-    throws(() => encodeMessage({ kind: 'timeout-now', term: 1.5 }), { code: 'bad-integer' })
+  it('refuse unknown versions, kinds and proofs, second spellings and numbers out of range', () => {
+    throws(() => decodeMessage(hex(`0208 ${T7} 0000000000000003`)), { code: 'bad-field' })
+    throws(() => decodeMessage(hex(`0300 ${T7}`)), { code: 'bad-field' })
+    throws(() => decodeMessage(hex(`0311 ${T7}`)), { code: 'bad-field' })
+    throws(() => decodeMessage(hex(`0302 ${T7} 02`)), { code: 'bad-field' })
+    throws(() => decodeMessage(hex(`030f ${T7} 02`)), { code: 'bad-field' })
+    for (const proof of ['00', '04']) {
+      throws(() => decodeMessage(hex(`030c ${T7} 0001 62 ${POSITION} ${A} ${proof} 0000`)), { code: 'bad-field' })
+    }
+    throws(() => decodeMessage(hex('0310 0020000000000000')), { code: 'bad-integer' })
+    throws(() => decodeMessage(hex(`0308 ${T7} 0020000000000000`)), { code: 'bad-integer' })
+    throws(() => encodeMessage({ kind: 'complaint', term: -1 }), { code: 'bad-integer' })
+    throws(() => encodeMessage({ kind: 'complaint', term: 1.5 }), { code: 'bad-integer' })
+  })
+
+  it('refuse more signatures than there can be voters, and longer ones than there are', () => {
+    const one = '0001 63 00000001 51'
+    const votes = (count: number) => `030c ${T7} 0001 62 ${POSITION} ${A} 03 ${count.toString(16).padStart(4, '0')}`
+    decodeMessage(hex(`${votes(15)} ${one.repeat(15)}`))
+    throws(() => decodeMessage(hex(`${votes(16)} ${one.repeat(16)}`)), { code: 'too-large' })
+    throws(() => decodeMessage(hex(`0304 ${T7} 00002001 ${'00'.repeat(8193)}`)), { code: 'too-large' })
+    throws(() => decodeMessage(hex(`030b ${T7} 0100 ${'61'.repeat(256)}`)), { code: 'too-large' })
+    throws(() => decodeMessage(hex(`030c ${T7} 0001 62 ${POSITION} ${A} 02 00080001 00`)), { code: 'too-large' })
+    throws(() => decodeMessage(hex(`030c ${T7} 0001 62 ${POSITION} ${A} 01 00010000 00`)), { code: 'too-large' })
   })
 
   it('refuse blocks that do not chain, more than allowed, or longer than there are bytes', () => {
-    const [message, golden] = GOLDEN[4]!
+    const [message, golden] = GOLDEN.find(([each]) => each.kind === 'append')!
     if (message.kind !== 'append') throw new Error('not the append')
     throws(() => encodeMessage({ ...message, blocks: message.blocks.slice(1) }), { code: 'bad-block' })
     throws(() => encodeMessage({ ...message, term: 6 }), { code: 'bad-block' })
@@ -151,5 +213,16 @@ describe('messages on the wire', () => {
       }),
       { numRuns: 2000 },
     )
+  })
+
+  it('keep a certificate on the disk in the bytes that it has in a message, as a copy', () => {
+    const own = encodeCertified(SIGNED)
+    equal(toHex(own), toHex(hex(SIGNED_HEX)))
+    const read = decodeCertified(own)
+    own.fill(0)
+    deepEqual(read, SIGNED)
+    throws(() => decodeCertified(hex(`${SIGNED_HEX} 00`)), { code: 'trailing-bytes' })
+    throws(() => decodeCertified(hex(SIGNED_HEX).subarray(0, -1)), FormatError)
+    fc.assert(fc.property(certified, (each) => deepEqual(decodeCertified(encodeCertified(each)), each)))
   })
 })

@@ -1,12 +1,12 @@
 /**
- * The judge. It sees every node after every step, every message that leaves and every block that is applied,
- * and throws a Violation as soon as a promise of Raft (figure 3 of the paper; thesis, chapters 4 and 6.4) or of
- * our disk order is broken. Who is in the cluster it reads from the bodies of the blocks itself.
+ * The judge. It sees every honest node after every step, every message that leaves it, every statement that it signs
+ * and every block that it applies, and throws a Violation as soon as a promise of the ordering rules (README.md) is
+ * broken. Who is in the cluster it reads from the bodies of the blocks itself. What liars say it does not believe.
  */
-import type { Message } from '../../../consensus/messages.ts'
+import type { Lead, Message, Statement } from '../../../consensus/messages.ts'
 import type { Raft } from '../../../consensus/raft.ts'
-import type { Block, Configuration, NodeId } from '../../../consensus/types.ts'
-import { changeTo, GENESIS, withConfiguration } from './block.ts'
+import type { Block, BlockRef, Configuration, NodeId } from '../../../consensus/types.ts'
+import { changeTo, checked, GENESIS } from './block.ts'
 import type { Disk } from './disk.ts'
 
 export class Violation extends Error {}
@@ -28,6 +28,7 @@ interface Seen {
   tail: number
   tailHash: string
   configuration: Configuration | undefined
+  certified: string
 }
 
 /** A configuration, and the height of the block that brought it. */
@@ -37,35 +38,73 @@ interface Placed {
 }
 
 export class Checker {
-  readonly #nodes: () => readonly Judged[]
+  readonly #honest: () => readonly Judged[]
+  readonly #liars: readonly NodeId[]
+  /** Every block that was ever made, by liars too. */
   readonly #blocks = new Map<string, Block>([[GENESIS.hash, GENESIS]])
   readonly #proposed = new Map<string, string>()
+  /** Honest leaders, with their incarnation. */
   readonly #leaders = new Map<number, string>()
+  /** Leader and base of a term, as honest nodes have seen the certificate. */
+  readonly #terms = new Map<number, { readonly leader: NodeId; readonly base: BlockRef }>()
+  /** By term: certified blocks, by height. */
+  readonly #certified = new Map<number, Map<number, string>>()
+  readonly #signed = new Map<string, string>()
   readonly #seen = new Map<NodeId, Seen>()
   /** By hash of a block: the cluster after it. */
   readonly #placed = new Map<string, Placed>()
-  /** By height: hash, and term of the leader that committed it. */
+  /** By height: hash, and term in which it was first seen to be decided. */
   readonly committed: { hash: string; term: number }[] = [{ hash: GENESIS.hash, term: 0 }]
 
-  constructor(nodes: () => readonly Judged[], founders: Configuration) {
-    this.#nodes = nodes
+  constructor(honest: () => readonly Judged[], founders: Configuration, liars: readonly NodeId[]) {
+    this.#honest = honest
+    this.#liars = liars
     this.#placed.set(GENESIS.hash, { height: 0, configuration: founders })
   }
 
-  /** A leader takes a block into its log: there is one block per height and term (Log Matching, with hashes). */
-  proposed(leader: Judged, block: Block): void {
-    const { configuration } = withConfiguration(block)
-    if (configuration !== undefined) this.#changes(leader, block)
-    const before = this.#placed.get(block.prev)!
+  /** The cluster as of the last block that anyone has committed. */
+  get configuration(): Configuration {
+    return this.#placed.get(this.committed.at(-1)!.hash)!.configuration
+  }
+
+  /** The height up to which the ledger has certificates: a quorum has applied it, liars taken as willing. */
+  get final(): number {
+    const { voters, quorum } = this.configuration
+    const heights = voters.map(
+      (voter) => this.#honest().find(({ id }) => id === voter)?.disk.applied ?? Number.POSITIVE_INFINITY,
+    )
+    const reached = heights.sort((a, b) => b - a)[quorum - 1]!
+    return Math.min(reached, this.committed.length - 1)
+  }
+
+  /** Somebody makes a block, perhaps a liar. */
+  made(block: Block): void {
+    const { configuration } = checked(block)
+    const before = this.#placed.get(block.prev)
+    if (before === undefined) return
     this.#placed.set(
       block.hash,
       configuration === undefined ? before : { height: block.height, configuration },
     )
+    this.#blocks.set(block.hash, block)
+  }
+
+  wasMade(hash: string): boolean {
+    return this.#blocks.has(hash)
+  }
+
+  block(hash: string): Block | undefined {
+    return this.#blocks.get(hash)
+  }
+
+  /** An honest leader takes a block into its log: there is one block per height and term (Log Matching, with hashes). */
+  proposed(leader: Judged, block: Block): void {
+    if (checked(block).configuration !== undefined) this.#changes(leader, block)
+    this.made(block)
     const place = `${block.height}/${block.term}`
     const other = this.#proposed.get(place)
     if (other !== undefined && other !== block.hash) throw new Violation(`two blocks at height/term ${place}`)
     this.#proposed.set(place, block.hash)
-    this.#blocks.set(block.hash, block)
   }
 
   /** One change at a time, and only when the leader knows the last one to be committed. */
@@ -102,6 +141,7 @@ export class Checker {
         tail: 0,
         tailHash: '',
         configuration: undefined,
+        certified: '',
       }
       this.#seen.set(id, seen)
     }
@@ -114,11 +154,13 @@ export class Checker {
       if (!seen.leading || seen.term !== term) this.#elected(node)
       else if (tail.height < seen.tail) throw new Violation(`${id}: a leader shortened its log`)
     }
+    if (raft.certified.block.hash !== seen.certified) this.#certifies(node)
     if (commit > seen.commit) this.#commits(node, seen.commit)
     const { configuration } = raft
     if (tail.hash !== seen.tailHash || configuration !== seen.configuration) this.#uses(node)
     seen.tailHash = tail.hash
     seen.configuration = configuration
+    seen.certified = raft.certified.block.hash
     this.#stands(node)
     seen.term = term
     seen.commit = commit
@@ -146,25 +188,74 @@ export class Checker {
   reads(id: NodeId, floor: number, height: number): void {
     if (height < floor)
       throw new Violation(`${id} confirms a read at ${height}, after ${floor} was committed`)
-    if (height >= this.committed.length)
-      throw new Violation(`${id} confirms a read at ${height}, uncommitted`)
   }
 
-  /** Election Safety and Leader Completeness. */
   #elected({ id, incarnation, raft }: Judged): void {
     const name = `${id}#${incarnation}`
     const other = this.#leaders.get(raft.term)
     if (other !== undefined) throw new Violation(`two leaders of term ${raft.term}: ${other} and ${name}`)
     this.#leaders.set(raft.term, name)
-    const height = this.committed.findLastIndex((entry) => entry.term < raft.term)
-    if (this.#ancestor(raft.tail.hash, height) !== this.committed[height]!.hash) {
-      throw new Violation(`${id} leads term ${raft.term} without committed block ${height}`)
+    if (raft.tail.hash !== raft.certified.block.hash) {
+      throw new Violation(`${id} leads term ${raft.term} with blocks above its base`)
     }
   }
 
-  /** Committed blocks never change, and are durable on a majority of the voters when they first count as committed. */
+  /** An honest node shows the certificate of a term: there is one leader, and its base has all that was decided before. */
+  #leads(id: NodeId, { term, leader, base: { block } }: Lead): void {
+    const known = this.#terms.get(term)
+    if (known !== undefined) {
+      if (known.leader !== leader || known.base.hash !== block.hash) {
+        throw new Violation(
+          `${id} knows ${leader} as leader of term ${term}, and others know ${known.leader}`,
+        )
+      }
+      return
+    }
+    const own = this.#blocks.get(block.hash)
+    if (own?.height !== block.height || own.term !== block.term) {
+      throw new Violation(`${id} shows a base ${block.height}/${block.term} that is no such block`)
+    }
+    this.#terms.set(term, { leader, base: block })
+    const height = Math.max(0, this.committed.findLastIndex((entry) => entry.term < term))
+    this.#judgeBase(term, height)
+  }
+
+  #judgeBase(term: number, height: number): void {
+    const { leader, base } = this.#terms.get(term)!
+    if (base.height >= height && this.#ancestor(base.hash, height) === this.committed[height]!.hash) return
+    throw new Violation(
+      `${leader} leads term ${term} from base ${base.height}/${base.term} without decided block ${height}`,
+    )
+  }
+
+  /** Certified blocks of one term are on one chain, and are what they claim to be. */
+  #certifies({ id, raft }: Judged): void {
+    const { block } = raft.certified
+    const own = this.#blocks.get(block.hash)
+    if (own?.height !== block.height || own.term !== block.term) {
+      throw new Violation(`${id} is locked on ${block.height}/${block.term}, which is no such block`)
+    }
+    if (this.#ancestor(raft.tail.hash, block.height) !== block.hash) {
+      throw new Violation(`${id} is locked on ${block.height}/${block.term}, which is not in its log`)
+    }
+    const ofTerm = this.#certified.get(block.term) ?? new Map<number, string>()
+    this.#certified.set(block.term, ofTerm)
+    if (ofTerm.has(block.height) && ofTerm.get(block.height) === block.hash) return
+    for (const [height, hash] of ofTerm) {
+      const [low, high] = height < block.height ? [height, block.hash] : [block.height, hash]
+      const lowHash = height < block.height ? hash : block.hash
+      if (this.#ancestor(high, low) !== lowHash) {
+        throw new Violation(`${id} sees two chains certified in term ${block.term} at height ${low}`)
+      }
+    }
+    ofTerm.set(block.height, block.hash)
+  }
+
+  /**
+   * Committed blocks never change. When they first count as committed, so many voters have them on disk, with a
+   * certificate, that a quorum may have said so: liars count as if they had.
+   */
   #commits({ id, raft }: Judged, from: number): void {
-    const news = raft.commit >= this.committed.length
     for (let height = from + 1; height <= raft.commit; height++) {
       const hash = this.#ancestor(raft.tail.hash, height)
       const known = this.committed[height]
@@ -172,35 +263,84 @@ export class Checker {
         if (known.hash !== hash) throw new Violation(`${id} commits another block at height ${height}`)
         continue
       }
-      const { voters } = this.#placed.get(raft.tail.hash)!.configuration
-      const holders = this.#nodes().filter(({ disk }) => disk.blocks[height]?.hash === hash)
-      const counted = holders.filter((holder) => voters.includes(holder.id)).length
-      if (2 * counted <= voters.length) {
-        throw new Violation(`${id} commits block ${height}, durable on only ${counted} of ${voters}`)
-      }
       this.committed.push({ hash, term: raft.term })
+      if (height === raft.commit) this.#decided(id, raft, height, hash)
     }
-    if (!news || raft.role !== 'leader') return
-    const last = this.#blocks.get(this.committed[raft.commit]!.hash)!
-    if (last.term !== raft.term) {
-      throw new Violation(`${id} counts replicas of term ${last.term} while leading term ${raft.term}`)
+  }
+
+  #decided(id: NodeId, raft: Raft, height: number, hash: string): void {
+    if (this.#blocks.get(hash)!.term !== raft.term) {
+      throw new Violation(`${id} decides block ${height} of another term than ${raft.term}`)
     }
+    const { voters, quorum } = this.#placed.get(hash)!.configuration
+    const locked = this.#honest().filter(({ disk: { blocks, certified } }) => {
+      const has = blocks[height]?.hash === hash && blocks[certified.block.height]?.hash === certified.block.hash
+      return has && certified.block.height >= height
+    })
+    const counted = voters.filter(
+      (voter) => this.#liars.includes(voter) || locked.some((each) => each.id === voter),
+    )
+    if (counted.length < quorum) {
+      throw new Violation(`${id} decides block ${height}, and only ${counted} of ${voters} are locked on it`)
+    }
+    for (const term of this.#terms.keys()) if (term > raft.term) this.#judgeBase(term, height)
+  }
+
+  /** Nobody signs two votes of a term, or acknowledges two blocks of a term that are not on one chain; for ever. */
+  signs({ id, disk }: Judged, statement: Statement): void {
+    const { term } = statement
+    if (term !== disk.hardState.term) {
+      throw new Violation(
+        `${id} signs a ${statement.kind} of term ${term}; its disk says ${disk.hardState.term}`,
+      )
+    }
+    if (statement.kind === 'vote') {
+      const { vote } = disk.hardState
+      if (vote?.candidate !== statement.candidate || vote.base.hash !== statement.base.hash) {
+        throw new Violation(`${id} signs a vote in term ${term} that its disk does not hold`)
+      }
+      this.#once(`${id} votes in ${term}`, `${statement.candidate} ${statement.base.hash}`)
+      return
+    }
+    const { height, hash } = statement
+    if (this.#blocks.get(hash)?.term !== term) {
+      throw new Violation(`${id} acknowledges a block of another term than ${term}`)
+    }
+    if (disk.blocks[height]?.hash !== hash) {
+      throw new Violation(`${id} acknowledges block ${height}, which is not on its disk`)
+    }
+    for (let at: Block | undefined = this.#blocks.get(hash); at?.term === term; at = this.#blocks.get(at.prev)) {
+      this.#once(`${id} acknowledges ${at.height}/${term}`, at.hash)
+    }
+  }
+
+  #once(what: string, value: string): void {
+    const before = this.#signed.get(what)
+    if (before !== undefined && before !== value) throw new Violation(`${what}: ${before} and ${value}`)
+    this.#signed.set(what, value)
   }
 
   /** Nothing leaves that rests on what the disk does not hold. */
   sends({ id, disk }: Judged, to: NodeId, message: Message): void {
-    const { term, votedFor } = disk.hardState
+    const { term, vote } = disk.hardState
     const future = message.kind === 'pre-vote' || (message.kind === 'pre-vote-reply' && message.granted)
     if (!future && message.term !== term) {
       throw new Violation(`${id} sends ${message.kind} of term ${message.term}; its disk says ${term}`)
     }
-    const vote =
-      message.kind === 'vote' ? id : message.kind === 'vote-reply' && message.granted ? to : undefined
-    if (vote !== undefined && votedFor !== vote) {
-      throw new Violation(`${id} shows a vote for ${vote} in term ${term} that its disk does not hold`)
+    const candidate =
+      message.kind === 'vote' ? id : message.kind === 'vote-reply' && message.signature ? to : undefined
+    if (candidate !== undefined && vote?.candidate !== candidate) {
+      throw new Violation(`${id} shows a vote for ${candidate} in term ${term} that its disk does not hold`)
     }
+    if (message.kind === 'lead') this.#leads(id, message)
     if (message.kind === 'append-reply' && message.match > disk.tail.height) {
-      throw new Violation(`${id} acknowledges ${message.match}; its disk ends at ${disk.tail.height}`)
+      throw new Violation(`${id} has ${message.match}, it says; its disk ends at ${disk.tail.height}`)
+    }
+    if (message.kind === 'locked') {
+      const { block } = disk.certified
+      if (block.term !== term || block.height < message.height || disk.blocks[message.height]?.hash !== message.hash) {
+        throw new Violation(`${id} is locked on ${message.height}, it says; its disk is on ${block.height}`)
+      }
     }
   }
 
@@ -224,5 +364,10 @@ export class Checker {
     if (truncateFrom !== undefined && truncateFrom <= disk.applied) {
       throw new Violation(`${id} removes applied block ${truncateFrom} from its disk`)
     }
+  }
+
+  /** Honest nodes give one another nothing to complain of. */
+  blames(id: NodeId, from: NodeId, error: Error): void {
+    if (!this.#liars.includes(from)) throw new Violation(`${id} blames ${from}: ${error.message}`)
   }
 }

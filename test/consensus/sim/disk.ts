@@ -3,13 +3,14 @@
  * `finish` is called or, by luck, at a crash; otherwise a crash loses it.
  */
 import type { Write } from '../../../consensus/driver.ts'
-import type { Block, Configuration, HardState } from '../../../consensus/types.ts'
+import type { Block, Certified, Configuration, HardState } from '../../../consensus/types.ts'
 import { GENESIS } from './block.ts'
 
 export class Disk {
-  hardState: HardState = { term: 0, votedFor: undefined }
+  hardState: HardState = { term: 0, vote: undefined, abstains: false }
   /** Index = height. */
   blocks: Block[] = [GENESIS]
+  certified: Certified = { block: GENESIS, proof: { kind: 'genesis' } }
   /** What the ledger has applied, durably. */
   applied = 0
   #pending: { write: Write; done: () => void } | undefined
@@ -43,7 +44,7 @@ export class Disk {
     const pending = this.#pending
     if (pending === undefined) return
     this.#pending = undefined
-    const { hardState, truncateFrom, blocks } = pending.write
+    const { hardState, truncateFrom, blocks, certified } = pending.write
     if (hardState !== undefined) this.hardState = hardState
     if (truncateFrom !== undefined) this.blocks.length = truncateFrom
     for (const block of blocks) {
@@ -52,6 +53,7 @@ export class Disk {
       }
       this.blocks.push(block)
     }
+    if (certified !== undefined) this.certified = certified
     pending.done()
   }
 

@@ -12,6 +12,8 @@ export interface Faults extends Record<string, number> {
   pulls: number
   campaigns: number
   coups: number
+  complaints: number
+  stuckChanges: number
   changes: number
   reads: number
   readsFailed: number
@@ -27,6 +29,8 @@ export function newFaults(): Faults {
     pulls: 0,
     campaigns: 0,
     coups: 0,
+    complaints: 0,
+    stuckChanges: 0,
     changes: 0,
     reads: 0,
     readsFailed: 0,
@@ -44,7 +48,7 @@ interface Stage {
 export function injectFault(stage: Stage, after: (units: number, event: () => void) => void): void {
   const { random, nodes, faults } = stage
   const node = random.pick(nodes)
-  const kind = random.int(0, 10)
+  const kind = random.int(0, 11)
   if (kind <= 2) crash(stage, node, after)
   else if (kind === 3) for (const each of nodes) if (random.chance(0.6)) crash(stage, each, after)
   if (kind === 4) partition(stage)
@@ -63,6 +67,10 @@ export function injectFault(stage: Stage, after: (units: number, event: () => vo
     for (const each of nodes) if (each.up) each.driver.transfer()
   }
   if (kind === 10) coup(stage)
+  if (kind === 11) {
+    faults.complaints++
+    for (const each of nodes) if (each.up && random.chance(0.5)) each.driver.complain()
+  }
   if (kind === 9) {
     if (random.chance(0.5)) {
       faults.campaigns++
@@ -86,7 +94,7 @@ function coup({ random, nodes, faults }: Stage): void {
     const { leader, term } = node.raft
     if (!node.up || leader === undefined || leader === node.id || random.chance(0.5)) continue
     faults.coups++
-    node.deliver(leader, { kind: 'timeout-now', term })
+    node.deliver(leader, { kind: 'timeout-now', term, to: node.id })
   }
 }
 

@@ -3,7 +3,8 @@ import { Driver } from '../../../consensus/driver.ts'
 import type { Message } from '../../../consensus/messages.ts'
 import { Raft } from '../../../consensus/raft.ts'
 import type { Block, BlockRef, Configuration, NodeId, RaftLimits } from '../../../consensus/types.ts'
-import { blockOn, changeTo, hashOf, withConfiguration } from './block.ts'
+import { fakeCover, fakeProofs, fakeSign } from '../fakes.ts'
+import { blockOn, changeTo, checked, GENESIS, hashOf, textOf } from './block.ts'
 import { randomChange } from './changes.ts'
 import type { Checker } from './checker.ts'
 import { Disk } from './disk.ts'
@@ -16,8 +17,10 @@ export interface World {
   readonly servers: readonly NodeId[]
   /** The configuration of genesis. */
   readonly founders: Configuration
+  readonly quorumOf: (voters: number) => number
+  readonly votersMin: number
   readonly checker: Checker
-  readonly pace: { writeMax: number; applyMax: number; checkMax: number; sealMax: number; slow: number }
+  readonly pace: { writeMax: number; applyMax: number; checkMax: number; signMax: number; slow: number }
   /** Runs `event` later; a resolved promise is followed to its end before the next event. */
   after(units: number, event: () => void): void
   transmit(from: NodeId, to: NodeId, message: Message): void
@@ -29,6 +32,9 @@ export interface World {
   fail(error: unknown): void
 }
 
+/** Ticks under one leader without an entry applied, while clients offer some all the time, until a node complains. */
+const PATIENCE_TICKS = 100
+
 export class SimNode {
   readonly id: NodeId
   readonly disk = new Disk()
@@ -36,21 +42,25 @@ export class SimNode {
   up = false
   raft!: Raft
   driver!: Driver
+  readonly world: World
+  /** Blocks with entries that were applied, for ever. */
+  entries = 0
+  #waited = 0
+  #waitedUnder: NodeId | undefined
   #pulling = false
   #sealing = false
-  readonly #world: World
   readonly #limits: RaftLimits
 
   constructor(id: NodeId, limits: RaftLimits, world: World) {
     this.id = id
     this.#limits = limits
-    this.#world = world
+    this.world = world
     this.start()
   }
 
   start(): void {
-    const { random, founders } = this.#world
-    const { blocks, applied, hardState } = this.disk
+    const { random, founders } = this.world
+    const { blocks, applied, hardState, certified } = this.disk
     this.incarnation++
     this.#pulling = this.#sealing = false
     this.raft = new Raft({
@@ -61,22 +71,23 @@ export class SimNode {
       random: random.next,
       hardState,
       log: { blocks: blocks.slice(Math.max(0, applied - random.int(0, 10))), commit: applied },
+      certified,
       limits: this.#limits,
     })
-    this.driver = new Driver(this.raft, this.#ports())
+    this.driver = new Driver(this.raft, this.ports())
     this.up = true
     this.observe()
   }
 
   crash(): void {
-    const { random } = this.#world
+    const { random } = this.world
     void this.driver.stop()
     this.up = false
     this.disk.crash(random.chance(0.5), random.chance(0.5))
   }
 
   observe(): void {
-    this.#world.checker.observe(this)
+    this.world.checker.observe(this)
   }
 
   deliver(from: NodeId, message: Message): void {
@@ -88,19 +99,31 @@ export class SimNode {
   tick(): void {
     if (!this.up) return
     this.driver.tick()
+    this.#wait()
     this.observe()
     if (this.raft.needsOpening) this.propose('')
   }
 
+  /** Clients offer entries all the time: a node that sees none ordered under a leader complains of it. */
+  #wait(): void {
+    const { leader } = this.raft
+    if (leader !== this.#waitedUnder) this.#waited = 0
+    this.#waitedUnder = leader
+    if (leader !== undefined && ++this.#waited > PATIENCE_TICKS) this.driver.complain()
+  }
+
   /** Offers a change at any time, so that the refusals are tried as well. */
   proposeChange(): void {
-    const { random, servers } = this.#world
-    if (this.up) this.propose(changeTo(randomChange(random, servers, this.raft.configuration)))
+    const { random, servers, quorumOf } = this.world
+    if (!this.up) return
+    const next = randomChange(random, servers, this.raft.configuration, quorumOf)
+    // Administrators leave no cluster of which more lie than its quorum tolerates.
+    if (next.voters.length >= this.world.votersMin) this.propose(changeTo(next))
   }
 
   /** Asks for a linearizable read, which must miss nothing that anybody has committed by now. */
   read(): void {
-    const { checker, onRead, fail } = this.#world
+    const { checker, onRead, fail } = this.world
     if (!this.up) return
     const floor = checker.committed.length - 1
     this.driver
@@ -114,88 +137,123 @@ export class SimNode {
   }
 
   /** Builds a block on the tail, which takes a while, and proposes it, if it is then still wanted. */
-  propose(body: string): void {
+  propose(text: string): void {
     if (!this.up || this.#sealing || !this.raft.canPropose()) return
-    if (this.raft.needsOpening && body !== '') return
+    if (this.raft.needsOpening && text !== '') return
     this.#sealing = true
-    const block = blockOn(this.raft.tail, this.raft.term, body)
-    this.#later(this.#world.pace.sealMax, () => {
+    const block = blockOn(this.raft.tail, this.raft.term, this.id, text)
+    this.later(this.world.pace.signMax, () => {
       this.#sealing = false
       // Before the call: sending may begin inside it, and with it the judging.
       const { raft } = this
       const takes = block.configuration === undefined ? raft.canPropose() : raft.canChange
       const wanted = takes && raft.term === block.term && raft.tail.hash === block.prev
-      if (wanted) this.#world.checker.proposed(this, block)
+      this.world.checker.made(block)
       const result = this.driver.propose(block)
-      if (result.ok !== wanted) throw new Error(`propose answered ${JSON.stringify(result)}`)
+      // Only the driver knows how many bytes are under way.
+      const full = !result.ok && result.reason === 'pipeline-full'
+      if (result.ok !== wanted && !full) throw new Error(`propose answered ${JSON.stringify(result)}`)
+      if (result.ok) this.proposed(block)
       this.observe()
       const answer = result.ok ? 'proposes' : `refuses (${result.reason})`
-      this.#world.note(() => `${this.id} ${answer} ${block.height}/${block.term} ${body}`)
+      this.world.note(() => `${this.id} ${answer} ${block.height}/${block.term} ${text}`)
     })
+  }
+
+  protected proposed(block: Block): void {
+    this.world.checker.proposed(this, block)
   }
 
   /** Pulls proven blocks from a peer, as gossip and `behind` make a real node do. */
   pull(): void {
     if (!this.up || this.#pulling) return
-    const source = this.#world.source(this.id)
+    const { random, checker, source: find, note } = this.world
+    const source = find(this.id)
     if (source === undefined) return
+    const from = Math.max(0, this.raft.commit + 1 - random.int(0, 2))
+    const to = Math.min(source.disk.applied, checker.final, from + 19)
+    const blocks = source.disk.blocks.slice(from, to + 1)
+    const last = blocks.at(-1)
+    if (last === undefined) return
     this.#pulling = true
-    const from = Math.max(0, this.raft.commit + 1 - this.#world.random.int(0, 2))
-    const blocks = source.disk.blocks.slice(from, Math.min(source.disk.applied + 1, from + 20))
-    this.#later(20, () => {
+    this.later(20, () => {
       this.#pulling = false
-      this.driver.install(blocks)
+      if (from > this.raft.commit + 1) return
+      this.driver.install(blocks, fakeCover(last))
       this.observe()
-      this.#world.note(() => `${this.id} installs ${from}..${from + blocks.length - 1} of ${source.id}`)
+      note(() => `${this.id} installs ${from}..${to} of ${source.id}`)
     })
   }
 
   /** `event` after up to `max` units, unless this life of the node has ended by then. */
-  #later(max: number, event: () => void): void {
-    const { random, pace } = this.#world
+  later(max: number, event: () => void): void {
+    const { random, pace } = this.world
     const life = this.incarnation
     const units = random.chance(pace.slow) ? random.int(max, 10 * max) : random.int(1, max)
-    this.#world.after(units, () => {
+    this.world.after(units, () => {
       if (this.up && this.incarnation === life) event()
     })
   }
 
-  #ports(): ConstructorParameters<typeof Driver>[1] {
-    const { checker, pace, note, fail } = this.#world
+  /** Takes as long as a signature, or its verification. */
+  #inTime<T>(max: number, value: T): Promise<T> {
+    return new Promise((resolve) => this.later(max, () => resolve(value)))
+  }
+
+  protected ports(): ConstructorParameters<typeof Driver>[1] {
+    const { random, checker, pace, note, fail } = this.world
+    const proofs = fakeProofs(GENESIS)
     return {
+      ...proofs,
+      verify: async (by, statement, signature) => {
+        const right = await proofs.verify(by, statement, signature)
+        return random.chance(0.5) ? right : this.#inTime(pace.signMax, right)
+      },
+      sealer: async (block, seal) => (checker.wasMade(block.hash) ? proofs.sealer(block, seal) : undefined),
       persist: (write) => {
         checker.persists(this, write.truncateFrom)
         const written = this.disk.persist(write)
-        this.#later(pace.writeMax, () => this.disk.finishWrite())
+        this.later(pace.writeMax, () => this.disk.finishWrite())
         return written
+      },
+      sign: (statement) => {
+        checker.signs(this, statement)
+        return this.#inTime(pace.signMax, fakeSign(this.id, statement))
       },
       send: (to, message) => {
         checker.sends(this, to, message)
-        this.#world.transmit(this.id, to, message)
+        this.world.transmit(this.id, to, message)
       },
       apply: (blocks) => {
         // Applying may begin within the very call that committed the blocks: judge the commit first.
         this.observe()
         checker.applies(this, blocks)
+        const entries = blocks.filter((block) => textOf(block).startsWith('entry')).length
+        if (entries > 0) this.#waited = 0
+        this.entries += entries
         const applied = this.disk.apply(blocks.at(-1)!.height)
-        this.#later(pace.applyMax, () => this.disk.finishApply())
+        this.later(pace.applyMax, () => this.disk.finishApply())
         return applied
       },
       check: (blocks, parent) => this.#check(blocks, parent),
       onSoftState: ({ role, leader }) =>
         note(() => `${this.id} ${role} t${this.raft.term} leader ${leader ?? '-'}`),
       onBehind: () => this.pull(),
-      onBadMessage: (from, error) => note(() => `${this.id} blames ${from}: ${error.message}`),
+      onBadMessage: (from, error) => {
+        note(() => `${this.id} blames ${from}: ${error.message}`)
+        checker.blames(this.id, from, error)
+      },
       onFatal: (error) => fail(error),
     }
   }
 
   #check(blocks: readonly Block[], parent: BlockRef): Promise<readonly Block[] | undefined> {
-    return new Promise((resolve) => {
-      const right = blocks.every(
-        (block, i) => block.prev === (blocks[i - 1] ?? parent).hash && hashOf(block) === block.hash,
-      )
-      this.#later(this.#world.pace.checkMax, () => resolve(right ? blocks.map(withConfiguration) : undefined))
+    const { checker, pace } = this.world
+    // A block that nobody made is one whose proposer did not seal it.
+    const right = blocks.every((block, i) => {
+      const chained = block.prev === (blocks[i - 1] ?? parent).hash && hashOf(block) === block.hash
+      return chained && checker.wasMade(block.hash)
     })
+    return this.#inTime(pace.checkMax, right ? blocks.map(checked) : undefined)
   }
 }

@@ -1,14 +1,17 @@
 /**
- * A whole cluster in one thread, from one seed: size, limits, weather, faults, client, changes of the cluster and
- * every delay follow from it. First come faults; then everything is healed, and the cluster must agree and make progress within
- * a bounded time. A violation replays with the same seed, to the last event.
+ * A whole cluster in one thread, from one seed: size, quorum, limits, weather, faults, liars, client, changes of the
+ * cluster and every delay follow from it. First come faults; then everything is healed but the liars, who go on lying,
+ * and the honest nodes must agree and make progress within a bounded time. A violation replays with the same seed, to
+ * the last event.
  */
 import type { Message } from '../../../consensus/messages.ts'
 import type { Configuration, RaftLimits } from '../../../consensus/types.ts'
 import { decodeMessage, encodeMessage } from '../../../consensus/wire.ts'
-import { withoutConfiguration } from './block.ts'
+import { checked, unchecked } from './block.ts'
+import { QUORUMS } from './changes.ts'
 import { Checker, Violation } from './checker.ts'
 import { type Faults, injectFault, newFaults } from './faults.ts'
+import { Coven, Liar } from './liar.ts'
 import { Network } from './network.ts'
 import { SimNode, type World } from './node.ts'
 import { Random } from './random.ts'
@@ -19,27 +22,39 @@ const TICK_UNITS = 10
 const FAULT_TICKS = 1000
 /** From the last fault to agreement and progress: several elections, each of at most 20 ticks. */
 const RECOVERY_TICKS_MAX = 200
-/** Measured: 0.6 in the median, 1.7 at most over 300 seeds. */
-const MESSAGES_PER_NODE_AND_TICK_MAX = 3
-const TRACE_LINES = 60
+/** With liars: each may be elected, and be complained of, before it is passed over. */
+const RECOVERY_TICKS_WITH_LIARS_MAX = 1500
+/** For so long the order must hold afterwards, with few elections, under liars. */
+const PEACE_TICKS = 400
+const MESSAGES_PER_NODE_AND_TICK_MAX = 12
+const TRACE_LINES = Number(process.env.TRACE ?? 80)
+const TRACE_MAX = Math.max(TRACE_LINES, 80)
 
 export interface Outcome {
   readonly seed: number
   readonly nodes: number
+  readonly liars: number
   readonly steps: number
   readonly committed: number
   readonly terms: number
+  /** Ticks from the healing to agreement and progress. */
+  readonly recovery: number
   readonly faults: Readonly<Record<string, number>>
   readonly violation?: { readonly message: string; readonly trace: readonly string[] }
 }
 
-export async function simulate(seed: number): Promise<Outcome> {
-  const run = new Simulation(seed)
+export interface Options {
+  /** Some voters lie: as many as the quorum tolerates, at most. */
+  readonly liars?: boolean
+}
+
+export async function simulate(seed: number, options: Options = {}): Promise<Outcome> {
+  const run = new Simulation(seed, options)
   let violation: Outcome['violation']
   try {
     await run.run()
   } catch (error) {
-    const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+    const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
     violation = { message, trace: run.trace() }
   }
   return { ...run.summary(), ...(violation === undefined ? {} : { violation }) }
@@ -50,8 +65,9 @@ class Simulation {
   readonly random: Random
   readonly network: Network
   readonly checker: Checker
-  /** All servers: those of the cluster, and those that may be added to it. */
+  /** The honest servers: those of the cluster, and those that may be added to it. */
   readonly nodes: SimNode[] = []
+  readonly liars: Liar[] = []
   readonly faults: Faults = newFaults()
   readonly #timeline = new Timeline()
   readonly #notes: { at: number; line: () => string }[] = []
@@ -61,36 +77,70 @@ class Simulation {
   #bodies = 0
   #failure: unknown
   #healed = false
+  #recovery = 0
   /** A read asked for after the healing was confirmed. */
   #readable = false
 
-  constructor(seed: number) {
+  constructor(seed: number, options: Options) {
     this.seed = seed
     this.random = new Random(seed)
     this.network = new Network(this.random)
-    const servers = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].slice(0, this.random.int(3, 7))
-    // Every fourth cluster stays as it was founded.
-    const changes = this.random.chance(0.75)
-    const voters = changes ? servers.slice(0, this.random.int(2, servers.length)) : servers
-    this.checker = new Checker(() => this.nodes, { voters, learners: [] })
+    const { servers, founders, quorumOf, lying, changes } = options.liars ? this.#withLiars() : this.#crashing()
+    this.checker = new Checker(() => this.nodes, founders, lying)
     // Encoding costs time, so only a part of the seeds pays for it.
     this.#overWire = this.random.chance(0.2)
     this.#pace = {
       writeMax: this.random.int(1, 20),
       applyMax: this.random.int(1, 20),
       checkMax: this.random.int(1, 15),
-      sealMax: 5,
+      signMax: 5,
       slow: this.random.chance(0.5) ? 0.05 : 0,
     }
-    this.#build(servers, { voters, learners: [] })
+    this.#build(servers, founders, quorumOf, lying)
     if (changes) this.#operator()
   }
 
-  #build(servers: readonly string[], founders: Configuration): void {
+  #crashing() {
+    const { random } = this
+    const servers = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].slice(0, random.int(3, 7))
+    // Every fourth cluster stays as it was founded.
+    const changes = random.chance(0.75)
+    const voters = changes ? servers.slice(0, random.int(2, servers.length)) : servers
+    const quorumOf = random.chance(0.5) ? QUORUMS.majority : QUORUMS.tolerant
+    const founders = { voters, learners: [], quorum: quorumOf(voters.length) }
+    return { servers, founders, quorumOf, lying: [] as string[], changes }
+  }
+
+  /** Liars are as many as safety allows, or as many as a cluster that goes on without them can have. */
+  #withLiars() {
+    const { random } = this
+    const quorumOf = QUORUMS.tolerant
+    const size = random.int(4, 7)
+    const servers = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].slice(0, size)
+    const changes = random.chance(0.3)
+    const voters = changes ? servers.slice(0, random.int(3, size)) : servers
+    const quorum = quorumOf(voters.length)
+    const tolerated = 2 * quorum - voters.length - 1
+    // Of two quorums before and after a change, the one with fewer liars to tolerate counts.
+    const count = changes ? 1 : random.int(1, tolerated)
+    const lying: string[] = []
+    while (lying.length < count) {
+      const one = random.pick(voters)
+      if (!lying.includes(one)) lying.push(one)
+    }
+    return { servers, founders: { voters, learners: [], quorum }, quorumOf, lying, changes }
+  }
+
+  #build(
+    servers: readonly string[],
+    founders: Configuration,
+    quorumOf: (voters: number) => number,
+    lying: readonly string[],
+  ): void {
     const { random } = this
     const limits: RaftLimits = {
       windowBlocks: random.int(1, 8),
-      appendBytesMax: random.int(20, 100),
+      appendBytesMax: random.int(100, 300),
       appendBlocksMax: random.int(1, 4),
       inflightAppendsMax: random.int(1, 4),
       memoryBlocks: random.int(1, 16),
@@ -100,6 +150,8 @@ class Simulation {
       random,
       servers,
       founders,
+      quorumOf,
+      votersMin: lying.length > 0 ? 2 : 1,
       checker: this.checker,
       pace: this.#pace,
       after: (units, event) => this.#timeline.after(units, event),
@@ -118,9 +170,14 @@ class Simulation {
         this.#failure ??= error
       },
     }
-    for (const id of servers) this.nodes.push(new SimNode(id, limits, world))
-    for (const node of this.nodes) this.#clock(node)
+    const coven = new Coven(lying)
+    for (const id of servers) {
+      if (lying.includes(id)) this.liars.push(new Liar(id, limits, world, coven))
+      else this.nodes.push(new SimNode(id, limits, world))
+    }
+    for (const node of [...this.nodes, ...this.liars]) this.#clock(node)
     this.#client()
+    this.#gossip()
     const rough = random.next()
     this.network.weather = {
       drop: rough * 0.15,
@@ -142,19 +199,73 @@ class Simulation {
       injectFault(this, (units, event) => this.#timeline.after(units, () => this.#healed || event()))
     }
     this.#heal()
-    const healed = this.checker.committed.length
-    for (let tick = 0; tick < RECOVERY_TICKS_MAX; tick++) {
-      for (let unit = 0; unit < TICK_UNITS; unit++) await this.#moment()
-      if (this.#converged(healed + 3)) {
-        this.#judgeTraffic()
-        return
+    if (this.#mayStall()) return
+    const { voters } = this.checker.configuration
+    const lying = this.liars.filter(({ id }) => voters.includes(id)).length
+    const before = new Map(this.nodes.map((node) => [node, node.entries]))
+    const max = lying > 0 ? RECOVERY_TICKS_WITH_LIARS_MAX : RECOVERY_TICKS_MAX
+    while (!this.#converged(before)) {
+      await this.#pass(1)
+      if (++this.#recovery > max) {
+        if (this.#mayStall()) return
+        if (this.#isChangeStuck()) {
+          this.faults.stuckChanges++
+          return
+        }
+        throw new Violation(`no agreement and progress within ${max} ticks: ${this.#describe()}`)
       }
     }
-    throw new Violation(`no agreement and progress within ${RECOVERY_TICKS_MAX} ticks: ${this.#describe()}`)
+    this.#judgeTraffic()
+    if (this.liars.length > 0) await this.#peace()
+  }
+
+  /** With more liars than can be done without, nothing need go on. */
+  #mayStall(): boolean {
+    const { voters, quorum } = this.checker.configuration
+    const lying = this.liars.filter(({ id }) => voters.includes(id)).length
+    return lying > 0 && lying > voters.length - quorum
+  }
+
+  /**
+   * A known limit: a node is locked on a change of the cluster that is not decided, and those whose votes it needs have
+   * not seen the change, so they cannot judge the certificate.
+   */
+  #isChangeStuck(): boolean {
+    const { committed } = this.checker
+    return this.nodes.some(({ raft }) => {
+      const { block } = raft.certified
+      let at = this.checker.block(block.hash)
+      while (at !== undefined && at.height >= committed.length && checked(at).configuration === undefined) {
+        at = this.checker.block(at.prev)
+      }
+      return at !== undefined && at.height >= committed.length
+    })
+  }
+
+  async #pass(ticks: number): Promise<void> {
+    for (let unit = 0; unit < ticks * TICK_UNITS; unit++) await this.#moment()
+  }
+
+  /** Liars cannot keep the order from going on, nor depose honest leaders again and again. */
+  async #peace(): Promise<void> {
+    const before = new Map(this.nodes.map((node) => [node, node.entries]))
+    let deposed = 0
+    let leader: string | undefined
+    for (let tick = 0; tick < PEACE_TICKS; tick++) {
+      await this.#pass(1)
+      const leading = this.nodes.filter((node) => node.raft.role === 'leader').map(({ id }) => id)
+      if (leader !== undefined && !leading.includes(leader)) deposed++
+      leader = leading.length === 1 ? leading[0] : undefined
+    }
+    if (this.#mayStall()) return
+    if (deposed > 2) throw new Violation(`${deposed} honest leaders were deposed in peace: ${this.#describe()}`)
+    const idle = this.#members().find((node) => node.entries <= before.get(node)!)
+    if (idle) throw new Violation(`${idle.id} was told no news in peace: ${this.#describe()}`)
   }
 
   /** Two nodes that answer one another for ever would go unnoticed otherwise. */
   #judgeTraffic(): void {
+    if (this.liars.length > 0) return
     const perNodeAndTick = this.network.counts.sent / this.nodes.length / (this.#timeline.now / TICK_UNITS)
     if (perNodeAndTick > MESSAGES_PER_NODE_AND_TICK_MAX) {
       throw new Violation(`a storm: ${perNodeAndTick.toFixed(1)} messages per node and tick`)
@@ -170,19 +281,24 @@ class Simulation {
     this.#note(() => 'everything is healed')
   }
 
+  /** The honest members of the cluster, as the last configuration has it. */
+  #members(): SimNode[] {
+    const { voters, learners } = this.checker.configuration
+    return this.nodes.filter(({ id }) => voters.includes(id) || learners.includes(id))
+  }
+
   /**
-   * One leader that the whole cluster follows, as its last configuration has it; the same blocks applied by all,
-   * some of them new; and reads confirmed. What servers outside believe does not matter.
+   * The same blocks applied by all honest members, some of them with new entries. Without liars, there is one leader
+   * besides, whom all follow, and reads are confirmed. What servers outside believe does not matter.
    */
-  #converged(enough: number): boolean {
+  #converged(before: ReadonlyMap<SimNode, number>): boolean {
+    const members = this.#members()
+    if (members.some((node) => node.entries < before.get(node)! + 3)) return false
+    if (this.liars.length > 0) return true
     const leaders = this.nodes.filter((node) => node.raft.role === 'leader')
     const [leader] = leaders
     if (leaders.length !== 1 || leader === undefined || !this.#readable) return false
-    const { voters, learners } = leader.raft.configuration
-    return [...voters, ...learners].every((id) => {
-      const { raft, disk } = this.nodes.find((node) => node.id === id)!
-      return raft.leader === leader.id && disk.applied >= enough && disk.applied >= leader.disk.applied - 3
-    })
+    return members.every(({ disk }) => disk.applied >= leader.disk.applied - 3)
   }
 
   async #moment(): Promise<void> {
@@ -190,24 +306,23 @@ class Simulation {
       event()
       this.#steps++
       // Let promises that the event resolved run to where they wait again: a fixed, small number of hops.
-      for (let hop = 0; hop < 3; hop++) await null
+      for (let hop = 0; hop < 20; hop++) await null
       for (const node of this.nodes) if (node.up) node.observe()
       if (this.#failure !== undefined) throw this.#failure
     }
   }
 
-  #clock(node: SimNode): void {
-    this.#timeline.after(this.random.int(1, TICK_UNITS), () => this.#tick(node))
-  }
-
-  #tick(node: SimNode): void {
-    node.tick()
-    this.#timeline.after(TICK_UNITS, () => this.#tick(node))
+  #clock(node: { tick(): void }): void {
+    const tick = () => {
+      node.tick()
+      this.#timeline.after(TICK_UNITS, tick)
+    }
+    this.#timeline.after(this.random.int(1, TICK_UNITS), tick)
   }
 
   /** Offers a new block to whoever believes that it leads. */
   #client(): void {
-    for (const node of this.nodes) {
+    for (const node of [...this.nodes, ...this.liars]) {
       node.propose(`entry ${++this.#bodies}`)
       const asked = node.up && (node.raft.role === 'leader' || this.random.chance(0.02))
       if (asked) for (let i = this.random.int(0, 3); i > 0; i--) node.read()
@@ -215,16 +330,23 @@ class Simulation {
     this.#timeline.after(this.random.int(5, 40), () => this.#client())
   }
 
+  /** Certificates of the ledger spread by themselves, and with them what they cover. */
+  #gossip(): void {
+    for (const node of this.nodes) if (this.random.chance(0.5)) node.pull()
+    this.#timeline.after(10 * TICK_UNITS, () => this.#gossip())
+  }
+
   /** Offers a change of the cluster to whoever believes that it leads, until everything is healed. */
   #operator(): void {
     if (this.#healed) return
     this.faults.changes++
-    for (const node of this.nodes) node.proposeChange()
+    for (const node of [...this.nodes, ...this.liars]) node.proposeChange()
     this.#timeline.after(this.random.int(10, 400), () => this.#operator())
   }
 
   #transmit(from: string, to: string, message: Message): void {
-    const target = this.nodes.find((node) => node.id === to)!
+    const target = [...this.nodes, ...this.liars].find((node) => node.id === to)
+    if (target === undefined) return
     const carried = this.#overWire ? decodeMessage(encodeMessage(message)) : bare(message)
     for (const delay of this.network.route(from, to)) {
       this.#timeline.after(delay, () => {
@@ -236,7 +358,7 @@ class Simulation {
 
   #note(line: () => string): void {
     this.#notes.push({ at: this.#timeline.now, line })
-    if (this.#notes.length > 4 * TRACE_LINES) this.#notes.splice(0, 3 * TRACE_LINES)
+    if (this.#notes.length > 4 * TRACE_MAX) this.#notes.splice(0, 3 * TRACE_MAX)
   }
 
   trace(): string[] {
@@ -244,39 +366,53 @@ class Simulation {
   }
 
   #describe(): string {
-    return this.nodes
-      .map(
-        ({ id, raft, disk }) =>
-          `${id} ${raft.role} t${raft.term} (${raft.configuration.voters};${raft.configuration.learners}) ${disk.applied}/${raft.commit}/${raft.tail.height}`,
-      )
-      .join(', ')
+    const { voters, learners, quorum } = this.checker.configuration
+    const states = this.nodes.map(({ id, up, raft, disk }) => {
+      const { block } = raft.certified
+      const log = `${disk.applied}/${raft.commit}/${raft.tail.height}`
+      return `${id}${up ? '' : ' (down)'} ${raft.role} t${raft.term} leader ${raft.leader} ${log} lock ${block.height}/${block.term} (${raft.configuration.voters} q${raft.configuration.quorum})`
+    })
+    const liars = this.liars.map(({ id }) => id)
+    return `voters ${voters};${learners} quorum ${quorum} liars ${liars}: ${states.join(', ')}`
   }
 
   summary(): Omit<Outcome, 'violation'> {
     return {
       seed: this.seed,
-      nodes: this.nodes.length,
+      nodes: this.nodes.length + this.liars.length,
+      liars: this.liars.length,
       steps: this.#steps,
       committed: this.checker.committed.length - 1,
       terms: Math.max(...this.nodes.map((node) => node.raft.term)),
-      faults: { ...this.faults, ...this.network.counts },
+      recovery: this.#recovery,
+      faults: {
+        ...this.faults,
+        ...this.network.counts,
+        ...this.liars.reduce<Record<string, number>>((sum, { lies }) => {
+          for (const [name, count] of Object.entries(lies)) sum[name] = (sum[name] ?? 0) + count
+          return sum
+        }, {}),
+      },
     }
   }
 }
 
 /** A message as the wire would carry it. */
 function bare(message: Message): Message {
-  return message.kind === 'append'
-    ? { ...message, blocks: message.blocks.map(withoutConfiguration) }
-    : message
+  return message.kind === 'append' ? { ...message, blocks: message.blocks.map(unchecked) } : message
 }
 
 function describe(message: Message): string {
   const fields = Object.entries(message).map(([name, value]) => {
     if (name === 'kind') return String(value)
     if (name === 'blocks')
-      return `blocks ${(value as { height: number; term: number }[]).map((b) => `${b.height}/${b.term}`)}`
-    if (name === 'prev' || name === 'tail' || name === 'hint') return `${name} ${value.height}/${value.term}`
+      return `blocks ${(value as { height: number; term: number; hash: string }[]).map((b) => `${b.height}/${b.term} ${b.hash.slice(0, 4)}`)}`
+    if (name === 'prev' || name === 'hint')
+      return `${name} ${value.height}/${value.term} ${String(value.hash).slice(0, 4)}`
+    if (name === 'base') return `base ${JSON.stringify(value.block ?? value).slice(0, 50)}`
+    if (name === 'votes') return `votes ${(value as { from: string }[]).map(({ from }) => from)}`
+    if (name === 'signature') return value === undefined ? 'no' : 'signed'
+    if (name === 'hash') return `hash ${String(value).slice(0, 4)}`
     return `${name} ${value}`
   })
   return fields.join(' ')
