@@ -1,5 +1,6 @@
 /** What a node's network survives: names it does not know (any more), and member records that make no sense. */
 import assert from 'node:assert/strict'
+import { connect, type Socket } from 'node:net'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { multiaddr } from '@multiformats/multiaddr'
 import { opensslSuite } from '../../node/crypto/openssl.ts'
@@ -79,6 +80,36 @@ describe('a network of two members', function () {
     await until(() => alpha.peers().length === 1)
     assert.deepEqual(alpha.peers(), ['bravo'])
     assert.equal(nodes[1]!.peerId, peerId)
+  })
+
+  it('lets a member in while strangers keep connections open that say nothing', async () => {
+    const ports = nodes.map(({ addresses }) => Number(addresses[0]!.split('/').at(-1)))
+    const strangers = new Set<Socket>()
+    let flooding = true
+    const open = (port: number) => {
+      const socket = connect(port, '127.0.0.1')
+      strangers.add(socket)
+      socket.on('error', () => {})
+      socket.on('close', () => {
+        strangers.delete(socket)
+        if (flooding) setTimeout(() => open(port), 20)
+      })
+    }
+    for (let i = 0; i < 200; i++) open(ports[i % 2]!)
+    try {
+      await until(() => strangers.size >= 100)
+      alpha.misbehaved('bravo', 'test')
+      await until(() => alpha.peers().length === 0)
+      await until(() => alpha.peers().length === 1 && bravo.peers().length === 1)
+      const since = performance.now()
+      const crowd = [...strangers]
+      await until(() => crowd.every((socket) => socket.destroyed))
+      assert.ok(performance.now() - since < 4_000, 'who says nothing is closed within seconds')
+      assert.deepEqual(alpha.peers(), ['bravo'])
+    } finally {
+      flooding = false
+      for (const socket of strangers) socket.destroy()
+    }
   })
 
   it('connects anew to a member from whom no gossip comes, and only to that one', async () => {
