@@ -19,6 +19,7 @@ import { cosignatureKey, signCosignature, verifyCosignature } from '../../src/no
 import { type NoteSignature, parseNote, printNote } from '../../src/notes/note.ts'
 import { type Policy, satisfied } from '../../src/notes/policy.ts'
 import type { VerifierKey } from '../../src/notes/vkey.ts'
+import { boundedLog } from '../bounded-log.ts'
 import type { Logger } from '../logger.ts'
 import type { Verdict } from '../net/network.ts'
 import type { BlockFacts } from '../store/block-facts.ts'
@@ -92,7 +93,7 @@ export class Certifier {
   #stopped = false
 
   private constructor(ports: CertifierPorts, cosigned: Checkpointed | undefined) {
-    this.#ports = ports
+    this.#ports = { ...ports, logger: boundedLog(ports.logger, ports.elapsed) }
     this.#cosigned = cosigned
   }
 

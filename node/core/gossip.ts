@@ -10,6 +10,7 @@ import { type Block, decodeBlock } from '../../src/ledger/block.ts'
 import { BLOCK_ENTRIES_MAX } from '../../src/limits.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
 import { decodeEntryBundle, encodeEntryBundle } from '../../src/merkle/tiles.ts'
+import { boundedLog } from '../bounded-log.ts'
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
@@ -71,7 +72,7 @@ export class Gossip {
   readonly #newest = new Map<Topic, Uint8Array>()
 
   constructor(ports: GossipPorts) {
-    this.#ports = ports
+    this.#ports = { ...ports, logger: boundedLog(ports.logger, () => ports.clock.elapsed()) }
   }
 
   /** What the other validators last said of themselves, and how long ago. */

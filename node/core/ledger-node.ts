@@ -5,6 +5,7 @@ import type { JsonObject } from '../../src/json.ts'
 import type { Entry } from '../../src/ledger/entry.ts'
 import { memberToJson } from '../../src/ledger/member.ts'
 import type { Membership } from '../../src/ledger/membership.ts'
+import { boundedLog } from '../bounded-log.ts'
 import type { PeerRecord } from '../net/network.ts'
 import type {
   BlockView,
@@ -80,6 +81,7 @@ export class LedgerNode implements LedgerService {
     this.#ports = ports
     this.#waiters = new Waiters(ports.clock)
     const { name, store, gateway, clock, logger, metrics, onFatal } = ports
+    const bounded = boundedLog(logger, clock.elapsed)
     this.#lifecycle = new Lifecycle({ store, clock, logger, open: () => this.#openReplica(), onFatal })
     const reader = () => this.#reader
     this.#submissions = new Submissions({
@@ -90,9 +92,9 @@ export class LedgerNode implements LedgerService {
       clock,
       metrics,
     })
-    this.#subscribers = new Subscribers(store, logger, reader)
+    this.#subscribers = new Subscribers(store, bounded, reader)
     const ledger = store.genesis.parameters.ledger
-    this.#recorder = new EvidenceRecorder({ name, ledger, gateway, clock, logger, service: this })
+    this.#recorder = new EvidenceRecorder({ name, ledger, gateway, clock, logger: bounded, service: this })
   }
 
   static async open(ports: LedgerNodePorts): Promise<LedgerNode> {
@@ -101,7 +103,7 @@ export class LedgerNode implements LedgerService {
     node.#evidence = await EvidenceCollector.open({
       store,
       suite: suites.ordinary,
-      logger,
+      logger: boundedLog(logger, clock.elapsed),
       elapsed: clock.elapsed,
       known: knownEvidence,
       onEvidence: (accusation) => node.#onEvidence(accusation),

@@ -18,6 +18,7 @@ import { errorCode, FormatError, invariant, type QatError } from '../../src/erro
 import type { Entry } from '../../src/ledger/entry.ts'
 import type { Membership } from '../../src/ledger/membership.ts'
 import { decodeEntryBundle } from '../../src/merkle/tiles.ts'
+import { type BoundedLog, boundedLog } from '../bounded-log.ts'
 import type { Clock } from '../clock.ts'
 import type { VerifyLanes } from '../crypto/verify-queue.ts'
 import type { Logger } from '../logger.ts'
@@ -52,6 +53,8 @@ const HEARTBEAT_TICKS = 4
 /** Blocks that a leader may have under way; more would only make them smaller. */
 const WINDOW_BLOCKS = 2
 const ANNOUNCE_MS = 2_000
+/** Changes of role that are logged within a minute as they come: more than an honest cluster has. */
+const ROLES_LOGGED = 10
 /** How far a learner may lag behind the leader and still be made a voter: a moment's worth of blocks. */
 const PROMOTION_LAG_BLOCKS = 32
 
@@ -100,6 +103,8 @@ export class Replica {
   readonly reads: Reads
   readonly standstill: Standstill
   readonly #ports: ReplicaPorts
+  readonly #log: BoundedLog
+  readonly #roles: BoundedLog
   readonly #clocks: ValidatorClocks
   readonly #pending: PendingEntries
   readonly #unapplied: Unapplied
@@ -114,8 +119,11 @@ export class Replica {
   #leader: string | undefined
 
   private constructor(ports: ReplicaPorts, unapplied: Unapplied, certifier: Certifier, parts: Opened) {
-    const { name, store, pool, network, clock, nodeKey, logger, suites, onRefused, onFatal } = ports
-    this.#ports = ports
+    const { name, store, pool, network, clock, nodeKey, suites, onRefused, onFatal } = ports
+    const { logger } = parts
+    this.#ports = { ...ports, logger }
+    this.#roles = boundedLog(ports.logger, clock.elapsed, ROLES_LOGGED)
+    this.#log = logger
     this.#pending = new PendingEntries({ pool, store, logger, onRefused, onFatal })
     this.#unapplied = unapplied
     this.certifier = certifier
@@ -237,7 +245,8 @@ export class Replica {
 
   /** Reads what the disk holds and stands ready; nothing moves before `start`. */
   static async open(ports: ReplicaPorts): Promise<Replica> {
-    const { name, store, clock, suites, cosigner, logger, metrics, network, pool, evidence, onFatal } = ports
+    const { name, store, clock, suites, cosigner, metrics, network, pool, evidence, onFatal } = ports
+    const logger = boundedLog(ports.logger, clock.elapsed)
     const recovering = await store.recovering()
     let replica: Replica | undefined
     const certifier = await Certifier.open({
@@ -286,6 +295,7 @@ export class Replica {
       raft,
       logEnd,
       standing,
+      logger,
       without: recovering?.without,
     })
     await replica.#pending.sweep()
@@ -337,6 +347,8 @@ export class Replica {
 
   #announce(): void {
     this.#ports.metrics.peers.set(this.#ports.network.peers().length)
+    this.#log.flush()
+    this.#roles.flush()
     void this.gossip.announce()
   }
 
@@ -447,11 +459,11 @@ export class Replica {
   }
 
   #onSoftState({ role, leader }: SoftState): void {
-    const { name, logger, metrics } = this.#ports
+    const { name, metrics } = this.#ports
     this.#leader = leader
     metrics.isLeader.set(role === 'leader' ? 1 : 0)
     metrics.term.set(this.driver.raft.term)
-    logger.info({ role, leader, term: this.driver.raft.term }, 'role changed')
+    this.#roles.info({ role, leader, term: this.driver.raft.term }, 'role changed')
     this.#forwarding.follow(leader === name ? undefined : leader)
     // The opening block is due as soon as this call has returned to Raft.
     if (role === 'leader') this.#ports.clock.soon(() => this.#proposer.kick())
@@ -561,6 +573,7 @@ export class Replica {
 }
 
 interface Opened {
+  readonly logger: BoundedLog
   readonly raft: Raft
   readonly logEnd: number
   readonly standing: Standing

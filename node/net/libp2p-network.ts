@@ -19,6 +19,7 @@ import { createLibp2p } from 'libp2p'
 import { sha256 } from '../../src/crypto/hash.ts'
 import type { PublicKey } from '../../src/crypto/suite.ts'
 import { errorMessage, QatError } from '../../src/errors.ts'
+import { boundedLog } from '../bounded-log.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import { FRAME_BYTES_MAX, protocols, REQUEST_BYTES_MAX } from './frames.ts'
@@ -87,7 +88,8 @@ export interface Libp2pNetwork extends Network {
 }
 
 export async function createNetwork(options: NetworkOptions): Promise<Libp2pNetwork> {
-  const { self, logger, metrics } = options
+  const { self, metrics } = options
+  const logger = boundedLog(options.logger, options.links.clock.elapsed)
   const names = protocols(options.genesisId)
   let others: ReadonlyMap<string, readonly Peer[]> = new Map()
   let nameByPeerId: ReadonlyMap<string, string> = new Map()
@@ -102,7 +104,7 @@ export async function createNetwork(options: NetworkOptions): Promise<Libp2pNetw
   }
   const turnedAway = (peerId: string) => {
     metrics.refusedPeers.inc()
-    logger.warn({ peer: peerId }, 'refused a peer that is not a member')
+    logger.warn({ peerId }, 'refused a peer that is not a member')
   }
   const keyless = new Map<string, { readonly waitMs: number; readonly untilMs: number }>()
   const onLink = (event: LinkEvent) => {
@@ -343,6 +345,7 @@ export async function createNetwork(options: NetworkOptions): Promise<Libp2pNetw
       for (const topic of TOPICS) libp2p.services.pubsub.subscribe(names.topic(topic))
       dialMissing()
       redial = setInterval(() => {
+        logger.flush()
         cutSilent()
         dialMissing()
       }, REDIAL_MS)

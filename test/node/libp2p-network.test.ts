@@ -67,6 +67,30 @@ describe('a network of two members', function () {
     assert.deepEqual(alpha.peers(), ['bravo'])
   })
 
+  it('logs what one peer does wrong once, and counts it', async () => {
+    const lines: object[] = []
+    const logger = createLogger('alpha', 'silent')
+    const metrics = createMetrics({ node: 'alpha', ledger: 'test' })
+    const network = await createNetwork({
+      self: 'alpha',
+      genesisId: GENESIS_ID,
+      peerSeed: seeds.alpha,
+      listen: [],
+      logger: Object.assign(Object.create(logger), { warn: (facts: object) => lines.push(facts) }),
+      metrics,
+      links: linkOptions(opensslSuite.signer('ML-DSA-65', seeds.alpha)),
+    })
+    network.setPeers({ nodes, former: new Map() })
+    for (let i = 0; i < 500; i++) network.misbehaved('bravo', 'bad-time')
+    network.misbehaved('bravo', 'bad-frame')
+    assert.deepEqual(lines, [
+      { peer: 'bravo', code: 'bad-time' },
+      { peer: 'bravo', code: 'bad-frame' },
+    ])
+    const text = await metrics.text()
+    assert.match(text, /qat_peer_misbehaviour_total\{peer="bravo",code="bad-time".*\} 500/)
+  })
+
   it('leaves members aside whose records name no address or no peer', async () => {
     const { peerId } = nodes[1]!
     const strange = [
