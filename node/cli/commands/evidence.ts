@@ -24,6 +24,7 @@ import { CliError } from '../exit.ts'
 import { inFile, readInput } from '../files.ts'
 import type { GlobalOptions } from '../options.ts'
 import { counted, factSheet, printJson, printText, table } from '../output.ts'
+import { spellTime } from '../spell-time.ts'
 
 interface VerifyOptions extends GlobalOptions {
   readonly policy?: string
@@ -36,8 +37,6 @@ interface ListOptions extends GlobalOptions {
 
 /** `qat get --json` shows an entry twice, as it was signed and in plain sight. */
 const FILE_BYTES_MAX = 262_144
-/** In seconds since 1970. */
-const YEAR_10000 = 253_402_300_800
 
 const HELP = `
 Examples:
@@ -213,11 +212,6 @@ function checkpointFacts({ checkpoints, prefixRoot }: Of<'two-cosignatures'>): F
   if (prefixRoot)
     facts.push(['Proof', `the larger tree has root ${toBase64(prefixRoot)} at size ${checkpoints[0].size}`])
   return facts
-}
-
-/** Seconds since 1970; a liar may have signed any number. */
-function spellTime(seconds: number): string {
-  return seconds < YEAR_10000 ? `${formatInstant(1_000 * seconds).slice(0, 19)}Z` : `second ${seconds}`
 }
 
 function checkpointsInWords({ checkpoints: [a, b] }: Of<'two-cosignatures'>): string {
