@@ -105,7 +105,7 @@ export class Replica {
   readonly #ports: ReplicaPorts
   readonly #log: BoundedLog
   readonly #roles: BoundedLog
-  readonly #clocks: ValidatorClocks
+  readonly clocks: ValidatorClocks
   readonly #pending: PendingEntries
   readonly #unapplied: Unapplied
   readonly #admission: Admission
@@ -155,7 +155,7 @@ export class Replica {
       unapplied: this.#unapplied,
       store,
       clock,
-      sealTime: () => this.#clocks.sealTime(),
+      sealTime: () => this.clocks.sealTime(),
       mayChange: () => store.members.boundaryAbove(this.certifier.size) === undefined,
       refuse: (entry, error) => this.#pending.drop(entry, error),
       onFatal: (error) => {
@@ -195,7 +195,7 @@ export class Replica {
       },
     })
     const voters = () => this.driver.raft.configuration.voters
-    this.#clocks = new ValidatorClocks({
+    this.clocks = new ValidatorClocks({
       name,
       clock,
       skewMs: store.genesis.parameters.limits.clockSkewMs,
@@ -218,7 +218,7 @@ export class Replica {
       logger,
       leader: () => this.#leader,
       voters,
-      clocks: this.#clocks,
+      clocks: this.clocks,
     })
     this.recovery =
       parts.without &&
@@ -259,6 +259,11 @@ export class Replica {
       logger,
       now: clock.now,
       elapsed: clock.elapsed,
+      clocks: {
+        sealTime: () => replica?.clocks.sealTime(),
+        latest: () => replica?.clocks.latest(),
+      },
+      onBadTime: (validator) => network.misbehaved(validator, 'bad-time'),
       send: (note) => {
         const bytes = utf8(note)
         for (const peer of network.peers()) network.send(peer, FRAME.cosignature, bytes)
