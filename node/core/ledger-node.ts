@@ -9,6 +9,7 @@ import { boundedLog } from '../bounded-log.ts'
 import type { PeerRecord } from '../net/network.ts'
 import type {
   BlockView,
+  Bringer,
   BundleFiles,
   CheckpointView,
   ClusterStatus,
@@ -208,8 +209,8 @@ export class LedgerNode implements LedgerService {
 
   // ---- submissions
 
-  submit(entry: Entry, stage: Stage, timeoutMs: number): Promise<Submission> {
-    return this.#submissions.submit(entry, stage, timeoutMs)
+  submit(entry: Entry, stage: Stage, timeoutMs: number, bringer?: Bringer): Promise<Submission> {
+    return this.#submissions.submit(entry, stage, timeoutMs, bringer)
   }
 
   async submitEvents(
@@ -217,6 +218,7 @@ export class LedgerNode implements LedgerService {
     principal: Principal,
     stage: Stage,
     timeoutMs: number,
+    bringer: Bringer = { name: `token ${principal.name}`, known: true },
   ): Promise<Submission> {
     const { store, clock, gateway } = this.#ports
     const entry = await signForPrincipal(
@@ -226,7 +228,7 @@ export class LedgerNode implements LedgerService {
       clock.now(),
       gateway,
     )
-    return this.submit(entry, stage, timeoutMs)
+    return this.submit(entry, stage, timeoutMs, bringer)
   }
 
   submission(id: string, stage: Stage, timeoutMs: number): Promise<Submission> {

@@ -24,6 +24,7 @@ import type { VerifyLanes } from '../crypto/verify-queue.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import { FRAME, type FrameKind, type Network, type Topic, type Verdict } from '../net/network.ts'
+import type { Bringer } from '../service.ts'
 import { type AppliedBlock, type LedgerStore, toRaftBlock } from '../store/ledger-store.ts'
 import { Admission, type Admitted } from './admission.ts'
 import { Certifier } from './certifier.ts'
@@ -392,8 +393,8 @@ export class Replica {
   }
 
   /** Admits an entry and sends it on its way; `spool` puts it on disk first, for an answer that says `pending`. */
-  async submit(entry: Entry, spool: boolean): Promise<Admitted> {
-    const admitted = await this.#admission.admit(entry)
+  async submit(entry: Entry, spool: boolean, bringer?: Bringer): Promise<Admitted> {
+    const admitted = await this.#admission.admit(entry, false, bringer)
     if (spool) await this.#pending.keep(entry.id)
     if (admitted.outcome === 'admitted') this.#onward(entry)
     return admitted
@@ -551,7 +552,9 @@ export class Replica {
     // Not leading any more: the sender will learn who does, and send them there.
     if (this.driver.raft.role !== 'leader') return
     try {
-      const refusals = await admitForwarded(this.#admission, leaves, () => this.#proposer.kick())
+      const refusals = await admitForwarded(this.#admission, from, leaves, () => this.#proposer.kick())
+      // Who forwards an entry has verified it.
+      if (refusals.some(({ code }) => code === 'bad-signature')) network.misbehaved(from, 'bad-signature')
       if (refusals.length > 0) network.send(from, FRAME.forwardReply, encodeRefusals(refusals))
     } catch (error) {
       if (error instanceof FormatError) network.misbehaved(from, error.code)
