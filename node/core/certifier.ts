@@ -311,9 +311,12 @@ export class Certifier {
   async #timeFault(checkpoint: Checkpoint, line: NoteSignature): Promise<'certain' | 'likely' | undefined> {
     const { store, clocks, now } = this.#ports
     const seconds = claimedTime(line)
+    const isHere = checkpoint.size <= store.tip.size
+    const sealed = isHere ? await this.#factsAt(checkpoint.size) : undefined
+    // What contradicts this node's tree is held against its signers for that, whatever its time is.
+    if (isHere && !(sealed && equalBytes(sealed.root, checkpoint.root))) return undefined
     if (seconds >= YEAR_10000) return 'certain'
     const slackMs = SKEWS_MAX * store.genesis.parameters.limits.clockSkewMs
-    const sealed = checkpoint.size <= store.tip.size ? await this.#factsAt(checkpoint.size) : undefined
     // Both times are signed, so it does not matter how this node's clock goes.
     if (sealed && 1_000 * seconds < sealed.time - slackMs) return 'certain'
     const latest = clocks ? clocks.latest() : now()
@@ -325,16 +328,14 @@ export class Certifier {
 
   /** Whether a verified line counts as far as its time goes; if not, its signer is named, and blamed if it brought it. */
   async #isTimely(checkpoint: Checkpoint, line: NoteSignature, from: string | undefined): Promise<boolean> {
-    const fault = await this.#timeFault(checkpoint, line)
-    if (!fault) return true
+    if ((await this.#timeFault(checkpoint, line)) !== 'certain') return true
     const key = this.#keyOf(checkpoint, line)
     const { witnesses } = this.policyAt(checkpoint.size)
     const validator = witnesses.find((witness) => key && equalBytes(witness.key.bytes, key.bytes))?.name
     const facts = { validator, code: 'bad-time', size: checkpoint.size, seconds: claimedTime(line) }
     this.#ports.logger.warn(facts, 'refused a cosignature whose time cannot be')
-    // Of two clocks that differ it may be this one that is wrong; who passes the line on has another clock again.
-    if (fault === 'certain' && validator !== undefined && validator === from)
-      this.#ports.onBadTime?.(validator)
+    // Who only passes it on may not know the time as well.
+    if (validator !== undefined && validator === from) this.#ports.onBadTime?.(validator)
     return false
   }
 
