@@ -3,7 +3,7 @@
  * acknowledgements and locks; each peer is asked, and answered, once in the time of a heartbeat.
  */
 import type { Core } from './core.ts'
-import { mayCount } from './decide.ts'
+import { counts, mayCount } from './decide.ts'
 import { hearTerm, heeds } from './election.ts'
 import type { Acknowledge, Ask, Lead, Message, VoteReply } from './messages.ts'
 import type { NodeId } from './types.ts'
@@ -32,11 +32,10 @@ export function onAsk(core: Core, from: NodeId, { term, knowsLeader }: Ask): voi
   }
   if (core.lead === undefined || !core.isDue('answer', from)) return
   if (term < core.term || !knowsLeader) core.send(from, core.lead)
-  const { acknowledged, certified, log } = core
+  const { acknowledged, certified } = core
   if (acknowledged) core.sendDurable(from, { kind: 'acknowledge', term: core.term, ...acknowledged })
   const { block } = certified
-  if (block.term !== core.term || !core.lockIsDurable || !core.speaksIn(log.configurationAt(block.height)))
-    return
+  if (block.term !== core.term || !core.lockIsDurable || !counts(core, block.height)) return
   core.sendDurable(from, { kind: 'locked', term: core.term, height: block.height, hash: block.hash })
 }
 

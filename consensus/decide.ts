@@ -43,7 +43,7 @@ export function certify(core: Core): void {
     const { seal } = block.proposal
     core.lockOn({ block: refOf(block), proof: { kind: 'acknowledgements', seal, acknowledgements } })
     forget(core)
-    if (core.speaksIn(log.configurationAt(height))) {
+    if (counts(core, height)) {
       core.tellAll({ kind: 'locked', term, height, hash: block.hash })
     }
     return
@@ -57,6 +57,15 @@ export function certify(core: Core): void {
 function configurationsFor({ log }: Core, { height, configuration }: Block): Configuration[] {
   const after = log.configurationAt(height)
   return configuration === undefined ? [after] : [log.configurationAt(height - 1), after]
+}
+
+/** Does this server's word count for the block at `height`, and may it give it? */
+export function counts(core: Core, height: number): boolean {
+  const block = core.log.at(height)
+  return (
+    block !== undefined &&
+    configurationsFor(core, block).some((configuration) => core.speaksIn(configuration))
+  )
 }
 
 /** The acknowledgements that make a quorum with the proposer's seal; undefined if they are too few. */
@@ -90,7 +99,7 @@ export function onLocked(core: Core, from: NodeId, { term, height, hash }: Locke
 export function lockIsDurable(core: Core, lock: Certified): void {
   const { block } = lock
   if (lock === core.certified) core.lockIsDurable = true
-  if (block.term !== core.term || !core.speaksIn(core.log.configurationAt(block.height))) return
+  if (block.term !== core.term || !counts(core, block.height)) return
   core.locks.set(core.id, block)
   decide(core)
 }

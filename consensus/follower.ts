@@ -2,7 +2,7 @@
 import { invariant, RefusedError } from '../src/errors.ts'
 import { difference } from './configurations.ts'
 import { type Core, compareRanks } from './core.ts'
-import { certify, decide, onAcknowledge } from './decide.ts'
+import { certify, counts, decide, onAcknowledge } from './decide.ts'
 import { campaign } from './election.ts'
 import { refOf } from './log.ts'
 import type { Acknowledge, Append, Behind, Heartbeat, Lead, Statement, TimeoutNow } from './messages.ts'
@@ -34,7 +34,7 @@ export function onAppend(core: Core, from: NodeId, message: Append, lead: Lead):
   const divergence = log.divergence(blocks)
   if (divergence !== undefined) {
     const first = blocks[divergence.at]!
-    checkSealedBy(lead, blocks.slice(divergence.at))
+    checkProposer(blocks.slice(divergence.at), term, lead)
     const taken = fitting(core, blocks.slice(divergence.at), lead)
     if (taken === 0) return
     blocks = blocks.slice(0, divergence.at + taken)
@@ -88,15 +88,17 @@ function checkBuildsOnBase(core: Core, { term, prev, blocks }: Append, lead: Lea
   }
 }
 
-/** Blocks of a term are its leader's. What is held already comes unchecked, and without saying whose it is. */
-function checkSealedBy({ term, leader }: Lead, fresh: readonly Block[]): void {
-  const other = fresh.find((block) => block.term === term && block.proposal?.by !== leader)
-  if (other === undefined) return
-  throw new RefusedError('bad-chain', 'A block of the term is not sealed by its leader.', {
-    height: other.height,
-    sealedBy: other.proposal?.by,
-    leader,
-  })
+/** Blocks that are new here come from the ledger's check, with their proposals: those of the term are the leader's. */
+function checkProposer(fresh: readonly Block[], term: number, { leader }: Lead): void {
+  for (const block of fresh) {
+    if (block.term !== term || block.proposal?.by === leader) continue
+    throw new RefusedError('bad-chain', 'A block of the term is not sealed by its leader.', {
+      height: block.height,
+      term,
+      leader,
+      by: block.proposal?.by,
+    })
+  }
 }
 
 /**
@@ -164,7 +166,7 @@ function reply(core: Core, from: NodeId, match: number): void {
   const { log, term, acknowledged } = core
   const block = log.at(match)
   const ofTerm = block !== undefined && block.term === term && match > (acknowledged?.height ?? 0)
-  if (ofTerm && !core.abstains && core.speaksIn(log.configurationAt(match))) {
+  if (ofTerm && !core.abstains && counts(core, match)) {
     core.sign.push({ kind: 'acknowledgement', term, height: match, hash: block.hash })
   } else {
     core.send(from, {
@@ -180,7 +182,7 @@ export function acknowledgeAgain(core: Core): void {
   const { log, term, acknowledged } = core
   const block = log.at(log.stable)
   if (acknowledged !== undefined || core.abstains || block?.term !== term) return
-  if (!core.speaksIn(log.configurationAt(block.height))) return
+  if (!counts(core, block.height)) return
   core.sign.push({ kind: 'acknowledgement', term, height: block.height, hash: block.hash })
 }
 

@@ -51,6 +51,10 @@ export function createMetrics(labels: { node: string; ledger: string }) {
     submissions: counter('submissions_total', 'Submissions by outcome: ok or an error code', ['outcome']),
     rpcRequests: counter('rpc_requests_total', 'JSON-RPC calls by method and outcome', ['method', 'outcome']),
     refusedPeers: counter('refused_peers_total', 'Connections refused because the peer is no member'),
+    halfOpenClosed: counter(
+      'half_open_closed_total',
+      'Inbound connections closed before it was known whose they are: silent, slow or too many',
+    ),
     misbehaviour: counter('peer_misbehaviour_total', 'Protocol violations by member and code', [
       'peer',
       'code',

@@ -151,6 +151,16 @@ export interface GenesisView {
   readonly genesis: string
 }
 
+/** By whom an entry is brought to this node: none can take the room or the turns of the others. */
+export interface Bringer {
+  /** The holder of a token, or an address; peers are named so inside of the node. */
+  readonly name: string
+  /** One of several connections from there. */
+  readonly connection?: string
+  /** Whether it is somebody known, for whom a share of the room is kept: anyone can have many addresses. */
+  readonly known: boolean
+}
+
 /** What subscribers are told of. */
 export type LedgerEvent =
   | { readonly topic: 'blocks'; readonly block: BlockView }
@@ -213,13 +223,14 @@ export interface LinkService {
 
 export interface LedgerService {
   /** Admits a signed entry and waits until it is at `stage` or `timeoutMs` has passed; answers how far it is. */
-  submit(entry: Entry, stage: Stage, timeoutMs: number): Promise<Submission>
+  submit(entry: Entry, stage: Stage, timeoutMs: number, bringer?: Bringer): Promise<Submission>
   /** The gateway signs events for a sender known by its token: one event, or several as one batch entry. */
   submitEvents(
     events: readonly JsonObject[],
     principal: Principal,
     stage: Stage,
     timeoutMs: number,
+    bringer?: Bringer,
   ): Promise<Submission>
   /** Throws ServiceError not-found for an id this node has never seen. */
   submission(id: string, stage: Stage, timeoutMs: number): Promise<Submission>

@@ -77,6 +77,7 @@ export class ProofError extends QatError<
   | 'no-contradiction'
   | 'wrong-accused'
   | 'out-of-range'
+  | 'bad-time'
 > {}
 
 /**

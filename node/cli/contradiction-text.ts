@@ -4,9 +4,7 @@ import { formatInstant, type JsonObject } from '../../src/json.ts'
 import type { Contradiction, SignedCheckpoint, SignedSeal } from '../../src/ledger/contradiction.ts'
 import type { Vote } from '../../src/ledger/vote.ts'
 import { counted } from './output.ts'
-
-/** In seconds since 1970. */
-const YEAR_10000 = 253_402_300_800
+import { spellTime } from './spell-time.ts'
 
 /** What was signed, without the ledger, which is the same on both sides. */
 export function sidesJson(found: Contradiction): JsonObject {
@@ -73,11 +71,6 @@ function voteText({ candidate, base }: Vote): string {
 
 function checkpointText({ size, root, timestamp, name }: SignedCheckpoint): string {
   return `size ${size}, root ${toBase64(root)}, as ${name}, at ${spellTime(timestamp)} by its clock`
-}
-
-/** Seconds since 1970; a liar may have signed any number. */
-function spellTime(seconds: number): string {
-  return seconds < YEAR_10000 ? `${formatInstant(1_000 * seconds).slice(0, 19)}Z` : `second ${seconds}`
 }
 
 /** What the two are, and on the next line what an honest validator does. */

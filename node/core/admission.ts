@@ -11,9 +11,10 @@ import { changeIn, checkEntry } from '../../src/ledger/chain.ts'
 import { decodeEntry, type Entry, verifyAll } from '../../src/ledger/entry.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import { ENTRY_BYTES_MAX } from '../../src/limits.ts'
-import { ServiceError } from '../service.ts'
+import { type Bringer, ServiceError } from '../service.ts'
 import type { LedgerStore } from '../store/ledger-store.ts'
 import type { Pool } from './pool.ts'
+import { VerifyTurns } from './verify-turns.ts'
 
 /** When the pool is full: about the time in which a loaded cluster orders a good part of it. */
 export const RETRY_AFTER_MS = 500
@@ -31,6 +32,7 @@ export class Admission {
   readonly #pool: Pool
   readonly #suite: SignatureSuite
   readonly #mayPromote: (learner: string) => boolean
+  readonly #turns = new VerifyTurns(overloaded)
 
   constructor(
     store: LedgerStore,
@@ -47,8 +49,9 @@ export class Admission {
   /**
    * Checks an entry and puts it into the pool. Throws RefusedError, or ServiceError overloaded.
    * @param accepted another node, or this one before it was restarted, has taken the entry in already
+   * @param bringer absent where this node itself brings it
    */
-  async admit(entry: Entry, accepted = false): Promise<Admitted> {
+  async admit(entry: Entry, accepted = false, bringer?: Bringer): Promise<Admitted> {
     // A change that is recorded already would only be called stale.
     if (entry.envelope.payloadType === PAYLOAD_TYPES.change) {
       const { leaf } = await this.#store.recorded(entry)
@@ -59,8 +62,14 @@ export class Admission {
     this.#checkPromotion(entry)
     const before = await this.#earlier(entry)
     if (before) return before
-    if (accepted ? this.#pool.overfull : this.#pool.full) throw overloaded()
-    if (!(await this.#pool.expect(entry, verifyAll(this.#suite, checks)))) {
+    const known = bringer?.known ? bringer.name : undefined
+    // A signature by nobody says any submitter's name; so it is asked for before, and taken after it has been verified.
+    const hasRoom = () =>
+      this.#pool.hasRoom(entry, this.#store.state.membership.submitters.length, accepted, known)
+    if (!hasRoom()) throw overloaded()
+    const source = bringer ? { ...bringer, part: bringer.connection } : { name: 'self', known: true }
+    const verified = this.#turns.run(source, entry.bytes.length, () => verifyAll(this.#suite, checks))
+    if (!(await verified)) {
       throw new RefusedError('bad-signature', "The entry's signature does not verify.", { id: entry.id })
     }
     // Others were admitted and applied meanwhile. Blocks applied from here on look into the pool themselves.
@@ -68,7 +77,8 @@ export class Admission {
     if (meanwhile) return meanwhile
     // So may have been a change of membership, which looked into the pool before this entry was there.
     if (state.membership !== this.#store.state.membership) checkEntry(this.#store.state, entry)
-    this.#pool.add(entry)
+    if (!hasRoom()) throw overloaded()
+    this.#pool.add(entry, known)
     return { outcome: 'admitted' }
   }
 

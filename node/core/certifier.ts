@@ -15,19 +15,33 @@ import { errorMessage, InvariantError, invariant, ProofError } from '../../src/e
 import { cosignerName, policyOf } from '../../src/ledger/membership.ts'
 import { assembleCertificate, verifyCertificate } from '../../src/notes/certificate.ts'
 import { type Checkpoint, parseCheckpoint, printCheckpoint } from '../../src/notes/checkpoint.ts'
-import { cosignatureKey, signCosignature, verifyCosignature } from '../../src/notes/cosignature.ts'
+import {
+  claimedTime,
+  cosignatureKey,
+  signCosignature,
+  verifyCosignature,
+} from '../../src/notes/cosignature.ts'
 import { type NoteSignature, parseNote, printNote } from '../../src/notes/note.ts'
 import { type Policy, satisfied } from '../../src/notes/policy.ts'
 import type { VerifierKey } from '../../src/notes/vkey.ts'
+import { boundedLog } from '../bounded-log.ts'
 import type { Logger } from '../logger.ts'
 import type { Verdict } from '../net/network.ts'
 import type { BlockFacts } from '../store/block-facts.ts'
 import type { Checkpointed, LedgerStore } from '../store/ledger-store.ts'
 import { StoreError } from '../store/store-error.ts'
 import { type EvidenceCollector, forked } from './evidence.ts'
+import type { ValidatorClocks } from './validator-clocks.ts'
 
 /** A round that has not ended by then has lost a message: the next one may start. */
 const ROUND_MS = 500
+/**
+ * Two honest clocks may differ by the skew of the ledger, and from a third by as much, and a seal may lie ahead by it:
+ * beyond so many skews no honest validator's time comes.
+ */
+const SKEWS_MAX = 3
+/** In seconds since 1970: what no calendar can spell is no time, whatever this node's own clock says. */
+const YEAR_10000 = 253_402_300_800
 
 interface Round {
   readonly checkpoint: Checkpoint
@@ -44,8 +58,12 @@ export interface CertifierPorts {
   readonly store: LedgerStore
   readonly evidence: EvidenceCollector
   readonly logger: Logger
-  /** Milliseconds since 1970, for what is signed. */
+  /** Milliseconds since 1970 by this node's own clock. */
   readonly now: () => number
+  /** By the validators' clocks, as ValidatorClocks has them; absent, this node's own is believed. */
+  readonly clocks?: Pick<ValidatorClocks, 'sealTime' | 'latest'>
+  /** A validator has itself sent a cosignature whose time cannot be. */
+  readonly onBadTime?: (validator: string) => void
   /** Milliseconds that only grow. */
   readonly elapsed: () => number
   /** To every member that is connected: what this node has signed. */
@@ -92,7 +110,7 @@ export class Certifier {
   #stopped = false
 
   private constructor(ports: CertifierPorts, cosigned: Checkpointed | undefined) {
-    this.#ports = ports
+    this.#ports = { ...ports, logger: boundedLog(ports.logger, ports.elapsed) }
     this.#cosigned = cosigned
   }
 
@@ -196,6 +214,11 @@ export class Certifier {
   /** Sends the newest cosignature of this node once more if it is in no certificate yet: it may have been lost. */
   repeat(): void {
     this.#enqueue(async () => {
+      // This node may not have known the time when it was asked to sign, or when it saw the others' lines.
+      for (const round of [...this.#rounds.values()]) {
+        await this.#settle(round)
+        await this.#answer(round)
+      }
       for (const round of this.#rounds.values())
         if (round.checkpoint.size === this.#cosigned?.size) this.#send(round)
     })
@@ -215,8 +238,9 @@ export class Certifier {
     const ahead = this.#ahead
     if (!ahead || ahead.checkpoint.size > this.newestToSign) return
     this.#ahead = undefined
+    let note: string
     try {
-      await this.judge(ahead.note)
+      note = (await this.#judge(ahead.note)).note
     } catch (error) {
       this.#ports.logger.warn(
         { error: errorMessage(error) },
@@ -224,11 +248,14 @@ export class Certifier {
       )
       return
     }
-    await this.#adopt(ahead.checkpoint, ahead.note)
+    await this.#adopt(ahead.checkpoint, note)
   }
 
-  /** Takes a note with lines of one or more validators from gossip. */
-  async receive(text: string): Promise<Verdict> {
+  /**
+   * Takes a note with lines of one or more validators.
+   * @param from the member that sent it: its signer, or one that passes it on
+   */
+  async receive(text: string, from?: string): Promise<Verdict> {
     const note = parseNote(text)
     const { extensions, ...checkpoint } = parseCheckpoint(note.text)
     if (checkpoint.origin !== this.#ports.origin || extensions.length > 0) return 'reject'
@@ -238,32 +265,91 @@ export class Certifier {
     const verdicts = await Promise.all(fresh.map((line) => this.#verify(checkpoint, line)))
     const refusal = verdicts.find((verdict) => verdict !== 'accept')
     if (refusal !== undefined) return refusal
-    for (const line of fresh) this.#place(checkpoint, line)
     this.#show(checkpoint, fresh)
+    let timely = true
+    for (const line of fresh) {
+      if (!(await this.#isTimely(checkpoint, line, from))) timely = false
+      else this.#place(checkpoint, line)
+    }
     const round = this.#rounds.get(note.text)
     if (!round) return 'ignore'
     this.#enqueue(async () => {
       await this.#answer(round)
       await this.#settle(round)
     })
-    return 'accept'
+    return timely ? 'accept' : 'ignore'
   }
 
   /** Takes a whole certificate from a peer. Throws ProofError or FormatError if it does not satisfy the policy. */
-  async receiveCertificate(note: string): Promise<Checkpoint> {
-    const checkpoint = await this.judge(note)
-    this.#show(checkpoint, parseNote(note).signatures)
+  async receiveCertificate(given: string): Promise<Checkpoint> {
+    const { checkpoint, note } = await this.#judge(given)
+    this.#show(checkpoint, parseNote(given).signatures)
     this.#enqueue(() => this.#adopt(checkpoint, note))
     return checkpoint
   }
 
   /** The checkpoint of a certificate. Throws ProofError or FormatError if it does not satisfy the policy of its size. */
   async judge(note: string): Promise<Checkpoint> {
+    return (await this.#judge(note)).checkpoint
+  }
+
+  /** The certificate without lines whose time cannot be, which it must not need. */
+  async #judge(given: string): Promise<{ checkpoint: Checkpoint; note: string }> {
     const { origin, suite } = this.#ports
-    const { size } = parseCheckpoint(parseNote(note).text)
-    const { checkpoint } = await verifyCertificate(suite, this.policyAt(size), note)
+    const { text, signatures } = parseNote(given)
+    const { size } = parseCheckpoint(text)
+    const { checkpoint } = await verifyCertificate(suite, this.policyAt(size), given)
     if (checkpoint.origin !== origin) throw new ProofError('wrong-origin', 'A certificate of another log.')
-    return checkpoint
+    const lines = new Map<string, NoteSignature>()
+    for (const line of signatures) {
+      const fault = this.#keyOf(checkpoint, line) && (await this.#timeFault(checkpoint, line))
+      if (fault !== 'certain') lines.set(slotOf(line), line)
+    }
+    if (lines.size === signatures.length) return { checkpoint, note: given }
+    if (!this.#suffices({ checkpoint, lines })) {
+      throw new ProofError('bad-time', 'The certificate holds only with cosignatures whose time cannot be.')
+    }
+    return { checkpoint, note: assembleCertificate(checkpoint, [...lines.values()]) }
+  }
+
+  /** As far as can be told: that of a line lies after now, or before the block was sealed that the checkpoint ends with. */
+  async #timeFault(checkpoint: Checkpoint, line: NoteSignature): Promise<'certain' | 'likely' | undefined> {
+    const { store, clocks, now } = this.#ports
+    const seconds = claimedTime(line)
+    const isHere = checkpoint.size <= store.tip.size
+    const sealed = isHere ? await this.#factsAt(checkpoint.size) : undefined
+    // What contradicts this node's tree is held against its signers for that, whatever its time is.
+    if (isHere && !(sealed && equalBytes(sealed.root, checkpoint.root))) return undefined
+    if (seconds >= YEAR_10000) return 'certain'
+    const slackMs = SKEWS_MAX * store.genesis.parameters.limits.clockSkewMs
+    // Both times are signed, so it does not matter how this node's clock goes.
+    if (sealed && 1_000 * seconds < sealed.time - slackMs) return 'certain'
+    const latest = clocks ? clocks.latest() : now()
+    if (latest !== undefined) return 1_000 * seconds > latest + slackMs ? 'certain' : undefined
+    // Where the others' clocks will be known in a moment, what is doubtful waits for that.
+    const waits = clocks && clocks.sealTime() === undefined
+    return waits && 1_000 * seconds > now() + slackMs ? 'likely' : undefined
+  }
+
+  /** Whether a verified line counts as far as its time goes; if not, its signer is named, and blamed if it brought it. */
+  async #isTimely(checkpoint: Checkpoint, line: NoteSignature, from: string | undefined): Promise<boolean> {
+    if ((await this.#timeFault(checkpoint, line)) !== 'certain') return true
+    const key = this.#keyOf(checkpoint, line)
+    const { witnesses } = this.policyAt(checkpoint.size)
+    const validator = witnesses.find((witness) => key && equalBytes(witness.key.bytes, key.bytes))?.name
+    const facts = { validator, code: 'bad-time', size: checkpoint.size, seconds: claimedTime(line) }
+    this.#ports.logger.warn(facts, 'refused a cosignature whose time cannot be')
+    // Who only passes it on may not know the time as well.
+    if (validator !== undefined && validator === from) this.#ports.onBadTime?.(validator)
+    return false
+  }
+
+  /** For a cosignature of a checkpoint, in seconds since 1970: never before its block was sealed. */
+  async #signingTime(size: number): Promise<number | undefined> {
+    const { clocks, now } = this.#ports
+    const time = clocks ? clocks.sealTime() : now()
+    const sealed = (await this.#factsAt(size))?.time ?? 0
+    return time === undefined ? undefined : Math.floor(Math.max(time, sealed) / 1_000)
   }
 
   /** From now on nothing is signed, written or published: another certifier may take over the store. */
@@ -349,6 +435,11 @@ export class Certifier {
     return new Set(witnesses.filter(({ key }) => lines.has(slotOfKey(key))).map(({ name }) => name))
   }
 
+  /** Whether its lines make a certificate. */
+  #suffices(round: Round): boolean {
+    return this.#hasLogLine(round) && satisfied(this.policyAt(round.checkpoint.size), this.#cosigners(round))
+  }
+
   #hasLogLine({ checkpoint, lines }: Round): boolean {
     return this.policyAt(checkpoint.size).logs.some(({ key }) => lines.has(slotOfKey(key)))
   }
@@ -380,7 +471,7 @@ export class Certifier {
 
   /** Signs under this validator's name, and as the log if it leads; the pair is on disk before it leaves. */
   async #cosign(checkpoint: Checkpoint, asLog: boolean): Promise<void> {
-    const { store, signer, origin, name, now } = this.#ports
+    const { store, signer, origin, name } = this.#ports
     const { size, root } = checkpoint
     const own = store.members.at(size).validatorByName.get(name)?.cosignerKey
     // Not a validator for this size, or one with another key: the signature would not count.
@@ -396,7 +487,8 @@ export class Certifier {
         size,
       })
     }
-    const timestamp = Math.floor(now() / 1000)
+    const timestamp = await this.#signingTime(size)
+    if (timestamp === undefined || this.#stopped) return
     const names = asLog ? [origin, cosignerName(origin, name)] : [cosignerName(origin, name)]
     const [lines] = await Promise.all([
       Promise.all(names.map((key) => signCosignature(signer, key, checkpoint, timestamp))),
@@ -437,10 +529,16 @@ export class Certifier {
 
   /** Makes the certificate of a round once it has the log's line and the quorum. */
   async #settle(round: Round): Promise<void> {
-    const { checkpoint, lines } = round
-    if (!this.#hasLogLine(round) || checkpoint.size <= this.#size) return
-    if (checkpoint.size > this.#boundary) return
-    if (!satisfied(this.policyAt(checkpoint.size), this.#cosigners(round))) return
+    const { checkpoint } = round
+    if (checkpoint.size <= this.#size || checkpoint.size > this.#boundary) return
+    // Of lines that came before the block, or before the time was known, it can be told only now.
+    const lines = new Map<string, NoteSignature>()
+    for (const [slot, line] of round.lines) {
+      const fault = await this.#timeFault(checkpoint, line)
+      if (!fault) lines.set(slot, line)
+      else if (fault === 'certain') round.lines.delete(slot)
+    }
+    if (!this.#suffices({ checkpoint, lines })) return
     await this.#adopt(checkpoint, assembleCertificate(checkpoint, [...lines.values()]))
   }
 

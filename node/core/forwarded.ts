@@ -10,10 +10,11 @@ import type { Refusal } from './forwarding.ts'
  */
 export async function admitForwarded(
   admission: Admission,
+  from: string,
   leaves: readonly Uint8Array[],
   onAdmitted: () => void,
 ): Promise<Refusal[]> {
-  const verdicts = await Promise.allSettled(leaves.map((leaf) => admitOne(admission, leaf, onAdmitted)))
+  const verdicts = await Promise.allSettled(leaves.map((leaf) => admitOne(admission, from, leaf, onAdmitted)))
   return verdicts.flatMap((verdict) => {
     if (verdict.status === 'rejected') throw verdict.reason
     return verdict.value ?? []
@@ -22,6 +23,7 @@ export async function admitForwarded(
 
 async function admitOne(
   admission: Admission,
+  from: string,
   leaf: Uint8Array,
   onAdmitted: () => void,
 ): Promise<Refusal | undefined> {
@@ -30,7 +32,8 @@ async function admitOne(
   // A rival that is only on its way may yet be lost. When it is in a block, the sender sees it there.
   if (admission.hasRival(entry)) return undefined
   try {
-    const admitted = await admission.admit(entry, true)
+    const connection = entry.envelope.signatures[0]?.keyid ?? ''
+    const admitted = await admission.admit(entry, true, { name: `peer ${from}`, connection, known: true })
     if (admitted.outcome === 'admitted') onAdmitted()
     if (admitted.outcome !== 'duplicate') return undefined
     return { id, code: 'duplicate', message: 'The event is recorded already.', duplicateOf: admitted.id }

@@ -5,11 +5,12 @@
 import type { Driver } from '../../consensus/driver.ts'
 import { fromUtf8, toHex, utf8 } from '../../src/bytes.ts'
 import type { SignatureSuite, Signer } from '../../src/crypto/suite.ts'
-import { errorCode, errorMessage } from '../../src/errors.ts'
+import { errorCode, errorMessage, FormatError, ProofError, RefusedError } from '../../src/errors.ts'
 import { type Block, decodeBlock } from '../../src/ledger/block.ts'
 import { BLOCK_ENTRIES_MAX } from '../../src/limits.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
 import { decodeEntryBundle, encodeEntryBundle } from '../../src/merkle/tiles.ts'
+import { boundedLog } from '../bounded-log.ts'
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
@@ -71,7 +72,7 @@ export class Gossip {
   readonly #newest = new Map<Topic, Uint8Array>()
 
   constructor(ports: GossipPorts) {
-    this.#ports = ports
+    this.#ports = { ...ports, logger: boundedLog(ports.logger, () => ports.clock.elapsed()) }
   }
 
   /** What the other validators last said of themselves, and how long ago. */
@@ -85,12 +86,12 @@ export class Gossip {
     const { certifier, logger, metrics } = this.#ports
     let verdict: Verdict
     try {
-      if (topic === 'cosignatures') verdict = await certifier.receive(fromUtf8(bytes))
+      if (topic === 'cosignatures') verdict = await certifier.receive(fromUtf8(bytes), from)
       else if (topic === 'blocks') verdict = await this.#onBlock(bytes)
       else verdict = await this.#onAnnouncement(bytes)
     } catch (error) {
       const code = errorCode(error)
-      verdict = OTHER_MEMBERS.has(code) ? 'ignore' : 'reject'
+      verdict = isSendersFault(error) ? 'reject' : 'ignore'
       if (verdict === 'reject') logger.warn({ from, topic, code }, 'rejected a gossip message')
     }
     metrics.gossip.inc({ topic, verdict })
@@ -182,6 +183,12 @@ export class Gossip {
       if (height > driver.raft.commit) puller.pullTo(height)
     })
   }
+}
+
+/** Of what else goes wrong meanwhile, such as a disk that cannot be read, no peer is guilty. */
+function isSendersFault(error: unknown): boolean {
+  const says = error instanceof FormatError || error instanceof RefusedError || error instanceof ProofError
+  return says && !OTHER_MEMBERS.has(error.code)
 }
 
 /** Whether an announcement comes late, or once more. */

@@ -5,9 +5,11 @@ import type { JsonObject } from '../../src/json.ts'
 import type { Entry } from '../../src/ledger/entry.ts'
 import { memberToJson, type NodeMember } from '../../src/ledger/member.ts'
 import type { Membership } from '../../src/ledger/membership.ts'
+import { boundedLog } from '../bounded-log.ts'
 import type { PeerRecord } from '../net/network.ts'
 import type {
   BlockView,
+  Bringer,
   BundleFiles,
   CheckpointView,
   ClusterStatus,
@@ -86,6 +88,7 @@ export class LedgerNode implements LedgerService {
     this.#ports = ports
     this.#waiters = new Waiters(ports.clock)
     const { name, store, gateway, clock, logger, metrics, onFatal } = ports
+    const bounded = boundedLog(logger, clock.elapsed)
     this.#lifecycle = new Lifecycle({ store, clock, logger, open: () => this.#openReplica(), onFatal })
     const reader = () => this.#reader
     this.#submissions = new Submissions({
@@ -96,9 +99,9 @@ export class LedgerNode implements LedgerService {
       clock,
       metrics,
     })
-    this.#subscribers = new Subscribers(store, logger, reader)
+    this.#subscribers = new Subscribers(store, bounded, reader)
     const ledger = store.genesis.parameters.ledger
-    this.#recorder = new EvidenceRecorder({ name, ledger, gateway, clock, logger, service: this })
+    this.#recorder = new EvidenceRecorder({ name, ledger, gateway, clock, logger: bounded, service: this })
   }
 
   static async open(ports: LedgerNodePorts): Promise<LedgerNode> {
@@ -107,7 +110,7 @@ export class LedgerNode implements LedgerService {
     node.#evidence = await EvidenceCollector.open({
       store,
       suite: suites.ordinary,
-      logger,
+      logger: boundedLog(logger, clock.elapsed),
       elapsed: clock.elapsed,
       known: knownEvidence,
       onEvidence: (accusation) => node.#onEvidence(accusation),
@@ -235,8 +238,8 @@ export class LedgerNode implements LedgerService {
 
   // ---- submissions
 
-  submit(entry: Entry, stage: Stage, timeoutMs: number): Promise<Submission> {
-    return this.#submissions.submit(entry, stage, timeoutMs)
+  submit(entry: Entry, stage: Stage, timeoutMs: number, bringer?: Bringer): Promise<Submission> {
+    return this.#submissions.submit(entry, stage, timeoutMs, bringer)
   }
 
   async submitEvents(
@@ -244,6 +247,7 @@ export class LedgerNode implements LedgerService {
     principal: Principal,
     stage: Stage,
     timeoutMs: number,
+    bringer: Bringer = { name: `token ${principal.name}`, known: true },
   ): Promise<Submission> {
     const { store, clock, gateway } = this.#ports
     const entry = await signForPrincipal(
@@ -253,7 +257,7 @@ export class LedgerNode implements LedgerService {
       clock.now(),
       gateway,
     )
-    return this.submit(entry, stage, timeoutMs)
+    return this.submit(entry, stage, timeoutMs, bringer)
   }
 
   submission(id: string, stage: Stage, timeoutMs: number): Promise<Submission> {

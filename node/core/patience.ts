@@ -1,5 +1,5 @@
 /**
- * Whether the leader orders what it should. A node that waits too long for an entry shows it to the other validators,
+ * Whether the leader orders what it should, and signs as the log what is ordered. A node that waits too long for an entry shows it to the other validators,
  * so that they wait for it as well, and then complains; enough complaints change the leader (consensus/complaints.ts).
  * What counts as long is judged for each submitter: under load everyone waits, but nobody is passed over.
  */
@@ -18,6 +18,9 @@ const SHOWN_MAX = 64
 export interface PatiencePorts {
   readonly pool: Pick<Pool, 'values' | 'size' | 'get'>
   readonly clock: Pick<Clock, 'elapsed'>
+  /** Whether all that is ordered is final, and how much is. */
+  readonly isFinal: () => boolean
+  readonly finalSize: () => number
   /** Shows entries to the other validators. */
   readonly show: (entries: readonly Entry[]) => void
   /** Tells the other validators that this leader does not do its work. */
@@ -34,6 +37,8 @@ export class Patience {
   readonly #shown = new Set<string>()
   #leader: string | undefined
   #leaderSince = 0
+  /** Since when nothing has become final although something is ordered. */
+  #unfinal: { readonly size: number; readonly since: number } | undefined
 
   constructor(ports: PatiencePorts) {
     this.#ports = ports
@@ -60,7 +65,7 @@ export class Patience {
     for (const id of this.#since.keys()) if (!pool.get(id)) this.#since.delete(id)
     const submitters = new Set<string>()
     const late: Entry[] = []
-    let tooLate = false
+    let tooLate = this.#isUnfinal(now)
     const more = MS_PER_ENTRY * pool.size
     for (const entry of pool.values()) {
       const submitter = submitterOf(entry)
@@ -79,6 +84,17 @@ export class Patience {
     for (const { id } of shown) this.#shown.add(id)
     if (shown.length > 0) show(shown)
     if (tooLate) complain()
+  }
+
+  /** Has nothing become final for too long, under this leader? It takes the leader's line, as the log. */
+  #isUnfinal(now: number): boolean {
+    const { isFinal, finalSize } = this.#ports
+    const size = finalSize()
+    if (isFinal()) this.#unfinal = undefined
+    else if (this.#unfinal?.size !== size) this.#unfinal = { size, since: now }
+    return (
+      this.#unfinal !== undefined && now - Math.max(this.#unfinal.since, this.#leaderSince) >= STARVING_MS
+    )
   }
 }
 

@@ -19,11 +19,13 @@ import type { Entry } from '../../src/ledger/entry.ts'
 import type { Membership } from '../../src/ledger/membership.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
 import { decodeEntryBundle, encodeEntryBundle } from '../../src/merkle/tiles.ts'
+import { type BoundedLog, boundedLog } from '../bounded-log.ts'
 import type { Clock } from '../clock.ts'
 import type { VerifyLanes } from '../crypto/verify-queue.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import { FRAME, type FrameKind, type Network, type Topic, type Verdict } from '../net/network.ts'
+import type { Bringer } from '../service.ts'
 import { type AppliedBlock, type LedgerStore, type Recovering, toRaftBlock } from '../store/ledger-store.ts'
 import { Admission, type Admitted } from './admission.ts'
 import { Certifier } from './certifier.ts'
@@ -55,6 +57,8 @@ const HEARTBEAT_TICKS = 4
 /** Blocks that a leader may have under way; more would only make them smaller. */
 const WINDOW_BLOCKS = 2
 const ANNOUNCE_MS = 2_000
+/** Changes of role that are logged within a minute as they come: more than an honest cluster has. */
+const ROLES_LOGGED = 10
 /** How far a learner may lag behind the leader and still be made a voter: a moment's worth of blocks. */
 const PROMOTION_LAG_BLOCKS = 32
 
@@ -103,7 +107,9 @@ export class Replica {
   readonly reads: Reads
   readonly standstill: Standstill
   readonly #ports: ReplicaPorts
-  readonly #clocks: ValidatorClocks
+  readonly #log: BoundedLog
+  readonly #roles: BoundedLog
+  readonly clocks: ValidatorClocks
   readonly #pending: PendingEntries
   readonly #unapplied: Unapplied
   readonly #admission: Admission
@@ -118,8 +124,11 @@ export class Replica {
   #leader: string | undefined
 
   private constructor(ports: ReplicaPorts, unapplied: Unapplied, certifier: Certifier, parts: Opened) {
-    const { name, store, pool, network, clock, nodeKey, logger, suites, onRefused, onFatal } = ports
-    this.#ports = ports
+    const { name, store, pool, network, clock, nodeKey, suites, onRefused, onFatal } = ports
+    const { logger } = parts
+    this.#ports = { ...ports, logger }
+    this.#roles = boundedLog(ports.logger, clock.elapsed, ROLES_LOGGED)
+    this.#log = logger
     this.#pending = new PendingEntries({ pool, store, logger, onRefused, onFatal })
     this.#unapplied = unapplied
     this.certifier = certifier
@@ -162,6 +171,8 @@ export class Replica {
     this.#patience = new Patience({
       pool,
       clock,
+      isFinal: () => this.certifier.uncertified === undefined,
+      finalSize: () => this.certifier.size,
       show: (entries) => this.#show(entries),
       complain: () => {
         logger.warn(
@@ -180,7 +191,7 @@ export class Replica {
       unapplied: this.#unapplied,
       store,
       clock,
-      sealTime: () => this.#clocks.sealTime(),
+      sealTime: () => this.clocks.sealTime(),
       isSettled: () => store.members.boundaryAbove(this.certifier.size) === undefined,
       refuse: (entry, error) => this.#pending.drop(entry, error),
       onFatal: (error) => {
@@ -220,7 +231,7 @@ export class Replica {
       },
     })
     const configuration = () => this.driver.raft.configuration
-    this.#clocks = new ValidatorClocks({
+    this.clocks = new ValidatorClocks({
       name,
       clock,
       skewMs: store.genesis.parameters.limits.clockSkewMs,
@@ -243,7 +254,7 @@ export class Replica {
       logger,
       leader: () => this.#leader,
       configuration,
-      clocks: this.#clocks,
+      clocks: this.clocks,
     })
     this.recovering = parts.recovering
   }
@@ -255,7 +266,8 @@ export class Replica {
 
   /** Reads what the disk holds and stands ready; nothing moves before `start`. */
   static async open(ports: ReplicaPorts): Promise<Replica> {
-    const { name, store, clock, suites, cosigner, logger, metrics, network, pool, evidence, onFatal } = ports
+    const { name, store, clock, suites, cosigner, metrics, network, pool, evidence, onFatal } = ports
+    const logger = boundedLog(ports.logger, clock.elapsed)
     const own = { node: ports.nodeKey.publicKey, cosigner: cosigner.publicKey }
     const recovering = await boundBy(store, name, own)
     let replica: Replica | undefined
@@ -269,6 +281,11 @@ export class Replica {
       logger,
       now: clock.now,
       elapsed: clock.elapsed,
+      clocks: {
+        sealTime: () => replica?.clocks.sealTime(),
+        latest: () => replica?.clocks.latest(),
+      },
+      onBadTime: (validator) => network.misbehaved(validator, 'bad-time'),
       send: (note) => {
         const bytes = utf8(note)
         for (const peer of network.peers()) network.send(peer, FRAME.cosignature, bytes)
@@ -301,7 +318,7 @@ export class Replica {
     })
     const standing = standingOf(store.members.at(certifier.size + 1), name, own)
     const logEnd = log.at(-1)!.seal.height
-    replica = new Replica(ports, unapplied, certifier, { raft, logEnd, standing, recovering })
+    replica = new Replica(ports, unapplied, certifier, { raft, logEnd, standing, logger, recovering })
     await replica.#pending.sweep()
     await replica.#pending.reload(replica.#admission)
     return replica
@@ -339,6 +356,8 @@ export class Replica {
 
   #announce(): void {
     this.#ports.metrics.peers.set(this.#ports.network.peers().length)
+    this.#log.flush()
+    this.#roles.flush()
     // What it says of itself is signed as well.
     if (!this.recovering) void this.gossip.announce()
   }
@@ -378,8 +397,8 @@ export class Replica {
   }
 
   /** Admits an entry and sends it on its way; `spool` puts it on disk first, for an answer that says `pending`. */
-  async submit(entry: Entry, spool: boolean): Promise<Admitted> {
-    const admitted = await this.#admission.admit(entry)
+  async submit(entry: Entry, spool: boolean, bringer?: Bringer): Promise<Admitted> {
+    const admitted = await this.#admission.admit(entry, false, bringer)
     if (spool) await this.#pending.keep(entry.id)
     if (admitted.outcome === 'admitted') this.#onward(entry)
     return admitted
@@ -451,11 +470,11 @@ export class Replica {
   }
 
   #onSoftState({ role, leader }: SoftState): void {
-    const { name, logger, metrics } = this.#ports
+    const { name, metrics } = this.#ports
     this.#leader = leader
     metrics.isLeader.set(role === 'leader' ? 1 : 0)
     metrics.term.set(this.driver.raft.term)
-    logger.info({ role, leader, term: this.driver.raft.term }, 'role changed')
+    this.#roles.info({ role, leader, term: this.driver.raft.term }, 'role changed')
     this.#forwarding.follow(leader === name ? undefined : leader)
     this.#patience.follow(leader === name ? undefined : leader)
     // The opening block is due as soon as this call has returned to Raft.
@@ -530,15 +549,32 @@ export class Replica {
 
   /** Entries of another node, for this one as the leader. Silence means that they will be ordered. */
   async #onForwarded(from: string, leaves: readonly Uint8Array[]): Promise<void> {
-    const { network, onFatal } = this.#ports
     // Not leading any more: the sender will learn who does, and send them there.
     if (this.driver.raft.role !== 'leader') return
+    const refusals = await this.#admit(from, leaves)
+    if (refusals.length > 0) this.#ports.network.send(from, FRAME.forwardReply, encodeRefusals(refusals))
+  }
+
+  /** Entries that wait too long at another node: from now on they wait here, too. */
+  async #onLate(from: string, leaves: readonly Uint8Array[]): Promise<void> {
+    await this.#admit(from, leaves)
+    for (const leaf of leaves) {
+      const entry = this.#ports.pool.get(toHex(leafHash(leaf)))
+      if (entry && this.driver.raft.role !== 'leader') this.#forwarding.add(entry)
+    }
+  }
+
+  async #admit(from: string, leaves: readonly Uint8Array[]): Promise<readonly Refusal[]> {
+    const { network, onFatal } = this.#ports
     try {
-      const refusals = await admitForwarded(this.#admission, leaves, () => this.#proposer.kick())
-      if (refusals.length > 0) network.send(from, FRAME.forwardReply, encodeRefusals(refusals))
+      const refusals = await admitForwarded(this.#admission, from, leaves, () => this.#proposer.kick())
+      // Who forwards an entry has verified it.
+      if (refusals.some(({ code }) => code === 'bad-signature')) network.misbehaved(from, 'bad-signature')
+      return refusals
     } catch (error) {
       if (error instanceof FormatError) network.misbehaved(from, error.code)
       else onFatal(error)
+      return []
     }
   }
 
@@ -548,21 +584,6 @@ export class Replica {
     const bytes = encodeEntryBundle(entries.map((entry) => entry.bytes))
     for (const peer of this.driver.raft.configuration.voters) {
       if (peer !== name) network.send(peer, FRAME.late, bytes)
-    }
-  }
-
-  /** Entries that wait too long at another node: from now on they wait here, too. */
-  async #onLate(from: string, leaves: readonly Uint8Array[]): Promise<void> {
-    const { network, pool, onFatal } = this.#ports
-    try {
-      await admitForwarded(this.#admission, leaves, () => this.#proposer.kick())
-      for (const leaf of leaves) {
-        const entry = pool.get(toHex(leafHash(leaf)))
-        if (entry && this.driver.raft.role !== 'leader') this.#forwarding.add(entry)
-      }
-    } catch (error) {
-      if (error instanceof FormatError) network.misbehaved(from, error.code)
-      else onFatal(error)
     }
   }
 
@@ -600,6 +621,7 @@ async function highestCertified(store: LedgerStore, { note, size }: Certifier): 
 }
 
 interface Opened {
+  readonly logger: BoundedLog
   readonly raft: Raft
   readonly logEnd: number
   readonly standing: Standing

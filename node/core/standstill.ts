@@ -55,7 +55,7 @@ export class Standstill {
     if (isOld(this.#leaderlessSince)) notes.push(this.#leaderless())
     else if (uncertified && isOld(this.#waiting?.since)) notes.push(notFinal(uncertified))
     const note = notes.filter((found) => found !== undefined).join(' ') || undefined
-    if (note !== undefined && note !== this.#note) logger.warn({}, note)
+    if (note !== undefined && note !== this.#note) logger.warn({ kind: 'standstill' }, note)
     this.#note = note
   }
 

@@ -3,7 +3,7 @@ import { errorCode, QatError } from '../../src/errors.ts'
 import type { Entry } from '../../src/ledger/entry.ts'
 import type { Clock } from '../clock.ts'
 import type { Metrics } from '../metrics.ts'
-import { ServiceError, type Stage, type Submission } from '../service.ts'
+import { type Bringer, ServiceError, type Stage, type Submission } from '../service.ts'
 import { StoreError } from '../store/store-error.ts'
 import type { Admitted } from './admission.ts'
 import { DISK_CHECK_MS, type Lifecycle } from './lifecycle.ts'
@@ -40,13 +40,13 @@ export class Submissions {
    * Throws RefusedError; ServiceError overloaded, or unavailable while the disk does not work and while this node is
    * outside, where what it takes would never be ordered.
    */
-  async submit(entry: Entry, stage: Stage, timeoutMs: number): Promise<Submission> {
+  async submit(entry: Entry, stage: Stage, timeoutMs: number, bringer?: Bringer): Promise<Submission> {
     const { lifecycle, metrics } = this.#ports
     try {
       const { suspended } = lifecycle
       if (suspended) throw unavailable(suspended)
       if (lifecycle.replica.standing === 'outside') throw outside()
-      const submission = await this.#submit(entry, stage, timeoutMs)
+      const submission = await this.#submit(entry, stage, timeoutMs, bringer)
       metrics.submissions.inc({ outcome: 'ok' })
       return submission
     } catch (error) {
@@ -79,17 +79,17 @@ export class Submissions {
     }
   }
 
-  async #submit(entry: Entry, stage: Stage, timeoutMs: number): Promise<Submission> {
+  async #submit(entry: Entry, stage: Stage, timeoutMs: number, bringer?: Bringer): Promise<Submission> {
     const { waiters, metrics, clock } = this.#ports
     const start = clock.elapsed()
     if (stage === 'pending') {
-      const admitted = await this.#admit(entry, true)
+      const admitted = await this.#admit(entry, true, bringer)
       return this.#resubmission(entry, admitted, stage, timeoutMs) ?? { id: entry.id, status: 'pending' }
     }
     // Registered before the entry leaves, so that nothing can happen unseen in between.
     const wait = waiters.wait(entry.id, stage, timeoutMs)
     try {
-      const admitted = await this.#admit(entry, false)
+      const admitted = await this.#admit(entry, false, bringer)
       const earlier = this.#resubmission(entry, admitted, stage, timeoutMs)
       if (earlier) return await earlier
       const progress = await wait.answer
@@ -105,10 +105,10 @@ export class Submissions {
     }
   }
 
-  async #admit(entry: Entry, spool: boolean): Promise<Admitted> {
+  async #admit(entry: Entry, spool: boolean, bringer?: Bringer): Promise<Admitted> {
     // It may be taken now, and refused again meanwhile.
     this.#refusals.delete(entry.id)
-    return this.#ports.lifecycle.replica.submit(entry, spool)
+    return this.#ports.lifecycle.replica.submit(entry, spool, bringer)
   }
 
   /** The answer to an entry that is here already, or whose event is recorded in another entry. */

@@ -30,13 +30,22 @@ export class ValidatorClocks {
     this.#since = ports.clock.elapsed()
   }
 
-  /** For the next seal, in ms since 1970; undefined just after the start, while too few have been heard of. */
+  /** For the next seal or cosignature, in ms since 1970; undefined just after the start, while too few have been heard of. */
   sealTime(): number | undefined {
     const { clock, skewMs } = this.#ports
     const read = this.#read()
     if (read === undefined && clock.elapsed() - this.#since < LISTEN_MS) return undefined
     const now = clock.now()
     return read !== undefined && now > read.least + skewMs ? read.least : now
+  }
+
+  /**
+   * No honest clock is later by more than the skew, in ms since 1970. Undefined where that cannot be told: too few have
+   * been heard of, or their clocks are so far apart that either half may be wrong.
+   */
+  latest(): number | undefined {
+    const read = this.#read()
+    return read && read.most - read.least <= this.#ports.skewMs ? read.most : undefined
   }
 
   /** Whose clock is wrong, for the operator: this node's, or that of another that is too far behind. */

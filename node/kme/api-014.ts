@@ -98,11 +98,12 @@ export function createApi014(options: Api014Options): FastifyInstance {
   })
   const decKeys = handle('dec_keys', async (slave, master, request) => {
     const ids = readKeyIds(request)
-    pace(limiter.decKeys(slave))
+    service.mustKnow(master)
+    pace(limiter.decKeys(slave, master))
     try {
       return container(await service.claim(slave, master, ids))
     } catch (error) {
-      if (error instanceof KeyServiceError && error.code === 'not-found') limiter.unknownKey(slave)
+      if (error instanceof KeyServiceError && error.code === 'not-found') limiter.unknownKey(slave, master)
       throw error
     }
   })

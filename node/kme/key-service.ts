@@ -163,6 +163,11 @@ export class KeyService {
     return this.#options.kmeOfSae.get(sae) === this.#options.kmeId
   }
 
+  /** Throws KeyServiceError `bad-request` for an SAE that this KME does not know, or cannot reach. */
+  mustKnow(sae: string): void {
+    this.#wayTo(sae)
+  }
+
   /** Keys that `master` shares with `slave`, and with whoever else is to have them. Throws KeyServiceError. */
   async issue(master: string, slave: string, options: IssueOptions): Promise<IssuedKey[]> {
     this.#mustBeLocal(master)

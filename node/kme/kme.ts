@@ -11,6 +11,7 @@ import type { JsonObject } from '../../src/json.ts'
 import type { Health } from '../../src/qkd/link-health.ts'
 import type { Channel } from '../../src/qkd/profile.ts'
 import type { BlockReport, BlockResult } from '../../src/qkd/protocol.ts'
+import { boundedLog } from '../bounded-log.ts'
 import type { Clock } from '../clock.ts'
 import { createFile, readOrMakeSecret } from '../durable-file.ts'
 import type { Logger } from '../logger.ts'
@@ -63,11 +64,12 @@ export interface Kme {
 export async function startKme({
   config,
   clock,
-  logger,
+  logger: given,
   events,
   rateLimits,
-  kv: given,
+  kv: givenKv,
 }: KmeOptions): Promise<Kme> {
+  const logger = boundedLog(given, clock.elapsed)
   const closers: (() => Promise<void> | void)[] = []
   const stop = async () => {
     for (let close = closers.pop(); close; close = closers.pop()) await close()
@@ -76,8 +78,8 @@ export async function startKme({
     await mkdir(config.store, { recursive: true, mode: 0o700 })
     const sealKey = await readOrMakeSecret(join(config.store, 'pool.key'), 32)
     closers.push(() => void sealKey.fill(0))
-    const kv = given ?? (await openLevel(join(config.store, 'pool')))
-    if (!given) closers.push(() => kv.close())
+    const kv = givenKv ?? (await openLevel(join(config.store, 'pool')))
+    if (!givenKv) closers.push(() => kv.close())
     const tls = await readTls(config)
     const runner = new BlockRunner()
     closers.push(() => runner.close())

@@ -1,4 +1,8 @@
-/** How much one application may ask of a KME: calls, keys, and names that nobody knows. */
+/**
+ * How much one application may ask of a KME: calls, keys, and names that nobody knows. The names of keys come from the
+ * other side, which may lie: asking by name is counted for each pair of applications, so that a master that names
+ * keys which do not exist locks nobody's keys but its own.
+ */
 import type { Clock } from '../clock.ts'
 
 export interface RateLimits {
@@ -7,7 +11,7 @@ export interface RateLimits {
   readonly decKeys: { readonly perS: number; readonly burst: number }
   /** Keys in a minute. */
   readonly keysPerMinute: number
-  /** Unknown names in a minute; after that none is looked up for a minute. */
+  /** Unknown names of one master in a minute; after that none of its is looked up for a minute. */
   readonly unknownPerMinute: number
 }
 
@@ -21,18 +25,23 @@ export const RATE_LIMITS: RateLimits = {
 const MINUTE_MS = 60_000
 
 interface Account {
-  encKeys: Bucket
-  decKeys: Bucket
-  keys: Window
-  unknown: Window
+  readonly encKeys: Bucket
+  readonly keys: Window
+}
+
+/** Of a slave with one master. */
+interface Named {
+  readonly decKeys: Bucket
+  readonly unknown: Window
   penaltyUntilMs: number
 }
 
-/** One for each SAE that the KME knows, so there are few. */
+/** Callers are to be SAEs that the KME knows, so that there are few. */
 export class RateLimiter {
   readonly #limits: RateLimits
   readonly #clock: Pick<Clock, 'elapsed'>
   readonly #accounts = new Map<string, Account>()
+  readonly #named = new Map<string, Named>()
 
   constructor(limits: RateLimits, clock: Pick<Clock, 'elapsed'>) {
     this.#limits = limits
@@ -50,16 +59,16 @@ export class RateLimiter {
     return bucket
   }
 
-  decKeys(sae: string): number {
-    const account = this.#account(sae)
+  decKeys(sae: string, master: string): number {
+    const account = this.#namedBy(sae, master)
     const now = this.#clock.elapsed()
     if (account.penaltyUntilMs > now) return account.penaltyUntilMs - now
     return account.decKeys.take(this.#limits.decKeys, now)
   }
 
   /** Somebody who asks for keys that are not there may be guessing. */
-  unknownKey(sae: string): void {
-    const account = this.#account(sae)
+  unknownKey(sae: string, master: string): void {
+    const account = this.#namedBy(sae, master)
     const now = this.#clock.elapsed()
     account.unknown.add(1, now)
     if (account.unknown.count(now) > this.#limits.unknownPerMinute) account.penaltyUntilMs = now + MINUTE_MS
@@ -68,14 +77,22 @@ export class RateLimiter {
   #account(sae: string): Account {
     let account = this.#accounts.get(sae)
     if (!account) {
+      account = { encKeys: new Bucket(this.#limits.encKeys.burst), keys: new Window() }
+      this.#accounts.set(sae, account)
+    }
+    return account
+  }
+
+  #namedBy(sae: string, master: string): Named {
+    const pair = JSON.stringify([sae, master])
+    let account = this.#named.get(pair)
+    if (!account) {
       account = {
-        encKeys: new Bucket(this.#limits.encKeys.burst),
         decKeys: new Bucket(this.#limits.decKeys.burst),
-        keys: new Window(),
         unknown: new Window(),
         penaltyUntilMs: 0,
       }
-      this.#accounts.set(sae, account)
+      this.#named.set(pair, account)
     }
     return account
   }

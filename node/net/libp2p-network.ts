@@ -8,7 +8,7 @@
 import { gossipsub, StrictNoSign, TopicValidatorResult } from '@chainsafe/libp2p-gossipsub'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { identify } from '@libp2p/identify'
-import type { Connection, PeerId, Stream } from '@libp2p/interface'
+import type { Connection, MessageStream, PeerId, Stream } from '@libp2p/interface'
 import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id'
 import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
@@ -19,9 +19,11 @@ import { createLibp2p } from 'libp2p'
 import { sha256 } from '../../src/crypto/hash.ts'
 import type { PublicKey } from '../../src/crypto/suite.ts'
 import { errorMessage, QatError } from '../../src/errors.ts'
+import { boundedLog } from '../bounded-log.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import { FRAME_BYTES_MAX, protocols, REQUEST_BYTES_MAX } from './frames.ts'
+import { HALF_OPEN_LIMITS, HalfOpen } from './half-open.ts'
 import { Link } from './link.ts'
 import {
   FRAME,
@@ -69,6 +71,8 @@ const DIAL_TIMEOUT_MS = 5_000
 /** A peer with which there is no QKD key is dialled ever more seldom, up to about the time of a block. */
 const KEYLESS_REDIAL_MS_MAX = 10_000
 const KEYLESS = ['no-keys', 'key-not-found', 'kme-unavailable']
+/** Two members that dial each other at once have two; what has broken may be counted for some seconds more. */
+const CONNECTIONS_PER_PEER_MAX = 8
 /** It takes milliseconds; a busy machine gets as long as for an identify that it has to begin again. */
 const SUBSCRIBE_MS = 10_000
 
@@ -84,7 +88,8 @@ export interface Libp2pNetwork extends Network {
 }
 
 export async function createNetwork(options: NetworkOptions): Promise<Libp2pNetwork> {
-  const { self, logger, metrics } = options
+  const { self, metrics } = options
+  const logger = boundedLog(options.logger, options.links.clock.elapsed)
   const names = protocols(options.genesisId)
   let others: ReadonlyMap<string, readonly Peer[]> = new Map()
   let nameByPeerId: ReadonlyMap<string, string> = new Map()
@@ -99,7 +104,7 @@ export async function createNetwork(options: NetworkOptions): Promise<Libp2pNetw
   }
   const turnedAway = (peerId: string) => {
     metrics.refusedPeers.inc()
-    logger.warn({ peer: peerId }, 'refused a peer that is not a member')
+    logger.warn({ peerId }, 'refused a peer that is not a member')
   }
   const keyless = new Map<string, { readonly waitMs: number; readonly untilMs: number }>()
   const onLink = (event: LinkEvent) => {
@@ -110,12 +115,20 @@ export async function createNetwork(options: NetworkOptions): Promise<Libp2pNetw
     }
     options.links.onEvent(event)
   }
-  const qkdNoise = createQkdNoise({ ...options.links, name: self, onEvent: onLink }, linkPeer, turnedAway)
+  const halfOpen = new HalfOpen<MessageStream>(HALF_OPEN_LIMITS, options.links.clock, () =>
+    metrics.halfOpenClosed.inc(),
+  )
+  const qkdNoise = createQkdNoise({ ...options.links, name: self, onEvent: onLink }, linkPeer, turnedAway, {
+    spoke: (connection) => halfOpen.spoke(connection),
+    known: (connection) => halfOpen.done(connection),
+  })
   const turnAway = (peer: PeerId) => {
     const stranger = nameOf(peer) === undefined && !former.has(peer.toString())
     if (stranger) turnedAway(peer.toString())
     return stranger
   }
+  /** Nor may one peer take the room of all. */
+  const isCrowded = (peer: PeerId): boolean => libp2p.getConnections(peer).length >= CONNECTIONS_PER_PEER_MAX
 
   const libp2p = await createLibp2p({
     start: false,
@@ -126,11 +139,21 @@ export async function createNetwork(options: NetworkOptions): Promise<Libp2pNetw
     streamMuxers: [yamux()],
     connectionGater: {
       denyDialPeer: (peer) => nameOf(peer) === undefined,
-      denyInboundEncryptedConnection: turnAway,
+      denyInboundConnection: (connection) => {
+        halfOpen.came(connection, hostOf(connection.remoteAddr))
+        connection.addEventListener('close', () => halfOpen.done(connection))
+        return false
+      },
+      denyInboundEncryptedConnection: (peer) => turnAway(peer) || isCrowded(peer),
       denyDialMultiaddr: () => false,
     },
-    // The default of 5 new connections a second and host would turn members of one test machine away.
-    connectionManager: { inboundConnectionThreshold: 100, dialTimeout: DIAL_TIMEOUT_MS },
+    // libp2p's own bounds turn the newcomer away, who may be a member, so that strangers could keep members out.
+    // Those of `halfOpen` close connections that have got less far.
+    connectionManager: {
+      inboundConnectionThreshold: Number.MAX_SAFE_INTEGER,
+      maxIncomingPendingConnections: Number.MAX_SAFE_INTEGER,
+      dialTimeout: DIAL_TIMEOUT_MS,
+    },
     // A partition is noticed in about three seconds; the generous timeout spares a peer that is only busy.
     connectionMonitor: { pingInterval: 1_500, pingTimeout: { minTimeout: 5_000 } },
     services: {
@@ -322,6 +345,7 @@ export async function createNetwork(options: NetworkOptions): Promise<Libp2pNetw
       for (const topic of TOPICS) libp2p.services.pubsub.subscribe(names.topic(topic))
       dialMissing()
       redial = setInterval(() => {
+        logger.flush()
         cutSilent()
         dialMissing()
       }, REDIAL_MS)
@@ -353,8 +377,14 @@ export async function createNetwork(options: NetworkOptions): Promise<Libp2pNetw
     async stop() {
       clearInterval(redial)
       await libp2p.stop()
+      halfOpen.stop()
     },
   }
+}
+
+/** Of a connection's address; one that has none counts as one host of its own. */
+function hostOf(address: Multiaddr): string {
+  return address.getComponents()[0]?.value ?? ''
 }
 
 interface Peer {

@@ -9,6 +9,7 @@ import { errorMessage, RefusedError } from '../../src/errors.ts'
 import { formatInstant, type JsonObject } from '../../src/json.ts'
 import { signEntry } from '../../src/ledger/entry.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
+import { boundedLog } from '../bounded-log.ts'
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../logger.ts'
 import type { LedgerService } from '../service.ts'
@@ -47,7 +48,7 @@ export class LinkRecorder {
   #stopped = false
 
   constructor(ports: LinkRecorderPorts) {
-    this.#ports = ports
+    this.#ports = { ...ports, logger: boundedLog(ports.logger, () => ports.clock.elapsed()) }
   }
 
   /** @param subject the link */

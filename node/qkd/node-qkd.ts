@@ -4,6 +4,7 @@
  */
 import { resolve } from 'node:path'
 import { errorMessage } from '../../src/errors.ts'
+import { boundedLog } from '../bounded-log.ts'
 import type { Clock } from '../clock.ts'
 import { readKmeConfig } from '../kme/config.ts'
 import { type Kme, type KmeEvents, startKme } from '../kme/kme.ts'
@@ -43,7 +44,8 @@ const STATUS_MS = 2_000
 
 /** Throws QatError if there is no KME where the configuration says. */
 export async function openNodeQkd(options: NodeQkdOptions): Promise<NodeQkd> {
-  const { name, dir, config, clock, logger, metrics } = options
+  const { name, dir, config, clock, metrics } = options
+  const logger = boundedLog(options.logger, clock.elapsed)
   let recorder: LinkRecorder | undefined
   let sessions: () => LinkSession[] = () => []
   const linkOf = (peer: string) => [name, peer].toSorted().join('-')
@@ -77,6 +79,7 @@ export async function openNodeQkd(options: NodeQkdOptions): Promise<NodeQkd> {
     const client = credentials && createClient014({ ...credentials, clock, random: Math.random })
     const views = () => viewsOf(name, sessions(), kme, client)
     metrics.onCollect(async () => {
+      logger.flush()
       for (const view of await views()) {
         const labels = { link: view.link }
         metrics.qkdQber.set(labels, view.qber ?? 0)

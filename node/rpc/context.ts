@@ -1,5 +1,5 @@
 /** What a method may know of its caller, whatever the transport. */
-import type { LinkService, Principal } from '../service.ts'
+import type { Bringer, LinkService, Principal } from '../service.ts'
 
 export type Topic = 'blocks' | 'checkpoints' | 'entries'
 
@@ -26,6 +26,8 @@ export interface CallContext {
   principal(): Principal
   /** Counts a message's calls against the caller's rate. Throws RpcError `rate-limited`. */
   admit(calls: number): Promise<void>
+  /** By whom entries of this call are brought, as far as the transport knows. */
+  readonly bringer?: Bringer
   /** How this node's links are keyed. */
   readonly links: LinkService
   /** Present on a WebSocket only. */

@@ -6,7 +6,7 @@ import { fastifyRateLimit, normalizeIP } from '@fastify/rate-limit'
 import { fastifyWebsocket } from '@fastify/websocket'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Metrics } from '../metrics.ts'
-import { ServiceError } from '../service.ts'
+import { type Bringer, ServiceError } from '../service.ts'
 import type { Dispatch } from './dispatch.ts'
 import { errorAnswer, type RpcError, rpcError } from './errors.ts'
 import { httpError, httpRefusal } from './http-errors.ts'
@@ -97,6 +97,7 @@ function addRpc(scope: FastifyInstance, { dispatch, tokens }: RouteOptions): voi
     if (!(request.body instanceof Uint8Array)) throw httpRefusal('wrong-content-type')
     const answer = await dispatch(request.body, {
       principal: () => tokens.principalOf(request.headers.authorization),
+      bringer: bringerOf(request, tokens),
       // The request itself was counted before its body was read.
       admit: (calls) => admit(request, calls - 1),
     })
@@ -138,6 +139,7 @@ function addSocket(scope: FastifyInstance, options: RouteOptions): void {
         hub,
         limits,
         principal: () => tokens.principalOf(request.headers.authorization),
+        bringer: bringerOf(request, tokens),
         admit: (calls) => admit(request, calls),
         onDropped: (code) => onCall('none', code),
       }),
@@ -159,6 +161,16 @@ function admission(scope: FastifyInstance): (request: FastifyRequest, calls: num
 function callerKey(request: FastifyRequest, tokens: TokenStore): string {
   const caller = tokens.find(request.headers.authorization)
   return caller === undefined ? normalizeIP(request.ip) : `token ${caller.name}`
+}
+
+/** Of one address, each connection has turns of its own. */
+function bringerOf(request: FastifyRequest, tokens: TokenStore): Bringer {
+  const { remoteAddress = '', remotePort = 0 } = request.raw.socket
+  return {
+    name: callerKey(request, tokens),
+    connection: `${remoteAddress} ${remotePort}`,
+    known: tokens.find(request.headers.authorization) !== undefined,
+  }
 }
 
 function rateLimited(retryAfterMs: number): RpcError {

@@ -38,8 +38,8 @@ export const METHODS: readonly Method[] = [
     result: s.Submission,
     errors: SUBMISSION_ERRORS,
     submits: true,
-    handle: (service, { entry, wait = 'ordered', timeoutMs = WAIT_MS_DEFAULT }) =>
-      service.submit(entryFromJson(entry), wait, timeoutMs),
+    handle: (service, { entry, wait = 'ordered', timeoutMs = WAIT_MS_DEFAULT }, { bringer }) =>
+      service.submit(entryFromJson(entry), wait, timeoutMs, bringer),
   }),
   method({
     name: 'event.submit',

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fastify } from 'fastify'
 import { errorMessage, QatError } from '../../src/errors.ts'
+import { boundedLog } from '../bounded-log.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import type { LedgerService, LinkService } from '../service.ts'
@@ -32,11 +33,14 @@ export interface Server {
   close(): Promise<void>
 }
 
+/** Failed calls of one kind that are logged within a minute with all that is known of them. */
+const FAILURES_LOGGED = 10
 /** Receiving one request, head and body, may take this long. */
 const REQUEST_MS_MAX = 30_000
 
 export async function createServer(options: ServerOptions): Promise<Server> {
-  const { service, metrics, logger } = options
+  const { service, metrics } = options
+  const logger = boundedLog(options.logger, () => performance.now(), FAILURES_LOGGED)
   const limits = { ...RPC_LIMITS, ...options.limits }
 
   const onCall = (method: string, outcome: string) => metrics.rpcRequests.inc({ method, outcome })

@@ -3,7 +3,7 @@
  * hold is bounded: a peer that sends faster than it is answered is not read; one that reads too slowly is dropped.
  */
 import type { WebSocket } from '@fastify/websocket'
-import type { Principal } from '../service.ts'
+import type { Bringer, Principal } from '../service.ts'
 import type { Caller } from './context.ts'
 import type { Dispatch } from './dispatch.ts'
 import { rpcError } from './errors.ts'
@@ -15,6 +15,7 @@ export interface SocketOptions {
   readonly hub: Hub
   readonly limits: RpcLimits
   readonly principal: () => Principal
+  readonly bringer?: Bringer
   readonly admit: (calls: number) => Promise<void>
   /** Told when the node ends the connection, and why. */
   readonly onDropped: (code: 'slow-consumer' | 'not-text' | 'silent') => void
@@ -57,6 +58,7 @@ export function serveSocket(socket: WebSocket, options: SocketOptions): void {
   function contextOf(opened: Subscription[]): Caller {
     return {
       principal: options.principal,
+      ...(options.bringer && { bringer: options.bringer }),
       admit: options.admit,
       subscriptions: {
         add(topics, filter) {

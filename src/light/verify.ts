@@ -9,7 +9,7 @@ import { verifyInclusion } from '../merkle/verify.ts'
 import { type Certificate, type Cosigner, verifyCertificate } from '../notes/certificate.ts'
 import { parseCheckpoint } from '../notes/checkpoint.ts'
 import { parseNote } from '../notes/note.ts'
-import { type Policy, parsePolicy, satisfied } from '../notes/policy.ts'
+import { type Policy, parsePolicy, quorumWitnesses } from '../notes/policy.ts'
 import { parseTlogProof, type TlogProof } from '../notes/tlog-proof.ts'
 import { type Bundle, checkBundleSizes } from './bundle.ts'
 import { checkSignatures, type EntrySignature, type LeafKind, readLeaf } from './leaf.ts'
@@ -28,7 +28,11 @@ export interface Proven {
   readonly leafHash: string
   /** The witnesses of the policy that cosigned, and when by their own clocks. */
   readonly cosigners: readonly Cosigner[]
-  /** Seconds since 1970. By then a quorum vouched for the entry; it may have been recorded earlier. */
+  /**
+   * Seconds since 1970: by then more than half of the cosigners of the quorum had vouched for the entry, each by its
+   * own clock. While at least half of them do not lie about it, neither earlier nor later than an honest one said.
+   * It may have been recorded earlier.
+   */
   readonly recordedBy: number
   /** What stands there: a submitted entry, or a record of the ledger's own. */
   readonly kind: LeafKind
@@ -149,14 +153,16 @@ export function provenChange({ id, change: { sequence, what } }: FollowedChange)
   return { sequence, id, what: { put: { kind, name } } }
 }
 
-/** The earliest time at which the log's line and enough of the cosignatures had been made. */
+/**
+ * The time by which more than half of the quorum's cosigners that the certificate names had signed. Of c cosigners it is
+ * that of place ⌊c/2⌋ + 1 when they are sorted: as long as fewer than half lie, an honest one had signed by then, and
+ * an honest one signed no earlier. Of the default quorums k = 2ℓ + 1 or more stand there, of which ℓ may lie. What
+ * the log's line says is not asked: one validator made it, and its own cosignature says as much.
+ */
 function quorumTime(policy: Policy, { cosigners, logTimestamp }: Certificate): number {
-  const names = new Set<string>()
-  let time = logTimestamp
-  for (const { name, timestamp } of cosigners.toSorted((a, b) => a.timestamp - b.timestamp)) {
-    if (satisfied(policy, names)) break
-    names.add(name)
-    time = Math.max(time, timestamp)
-  }
-  return time
+  const counting = quorumWitnesses(policy)
+  const times = cosigners.filter(({ name }) => counting.has(name)).map(({ timestamp }) => timestamp)
+  // Under the quorum `none` there is nobody else to ask.
+  if (times.length === 0) return logTimestamp
+  return times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)]!
 }

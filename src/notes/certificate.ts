@@ -13,7 +13,7 @@ import { COSIGNATURE_TYPE, type VerifierKey } from './vkey.ts'
 export interface Cosigner {
   /** The witness's name in the policy. */
   readonly name: string
-  /** Seconds since 1970, by the cosigner's own clock. */
+  /** Seconds since 1970, by the cosigner's own clock; a liar may have signed any number. */
   readonly timestamp: number
 }
 
@@ -21,7 +21,7 @@ export interface Certificate {
   readonly checkpoint: Checkpoint
   /** The witnesses of the policy that cosigned, in the order of the note's lines, each once. */
   readonly cosigners: readonly Cosigner[]
-  /** Seconds since 1970, of the log's first line. */
+  /** Seconds since 1970, of the log's first line: the word of the one validator that made it. */
   readonly logTimestamp: number
 }
 

@@ -1,5 +1,5 @@
 /** Cosignatures of C2SP tlog-cosignature, type 0x06: timestamped ML-DSA-44 signatures on checkpoints. */
-import { concat, fromU64, u64, utf8 } from '../bytes.ts'
+import { concat, u64, utf8 } from '../bytes.ts'
 import { ML_DSA, type PublicKey, type SignatureSuite, type Signer } from '../crypto/suite.ts'
 import { FormatError, ProofError } from '../errors.ts'
 import { HASH_BYTES } from '../limits.ts'
@@ -30,10 +30,14 @@ export function cosignatureKey(name: string, publicKey: PublicKey): VerifierKey 
  * u8 length and cosigner name, u64 timestamp (seconds since 1970), u8 length and origin, u64 start (0),
  * u64 end (the size), root[32]; integers big-endian. Throws FormatError bad-cosignature or bad-integer.
  */
-export function cosignedMessage(name: string, timestamp: number, checkpoint: Checkpoint): Uint8Array {
+export function cosignedMessage(
+  name: string,
+  timestamp: number | bigint,
+  checkpoint: Checkpoint,
+): Uint8Array {
   const { origin, size, root } = checkpoint
   if (root.length !== HASH_BYTES) throw new FormatError('bad-cosignature', 'The root of a tree has 32 bytes.')
-  return concat(LABEL, opaque8(name), u64(timestamp), opaque8(origin), u64(0), u64(size), root)
+  return concat(LABEL, opaque8(name), timeBytes(timestamp), opaque8(origin), u64(0), u64(size), root)
 }
 
 function opaque8(text: string): Uint8Array {
@@ -52,18 +56,18 @@ export async function signCosignature(
   signer: Signer,
   name: string,
   checkpoint: Checkpoint,
-  timestamp: number,
+  timestamp: number | bigint,
 ): Promise<NoteSignature> {
   const { id } = cosignatureKey(name, signer.publicKey)
   checkTimestamp(timestamp)
   const signature = await signer.sign(cosignedMessage(name, timestamp, checkpoint))
-  return { name, keyId: id, signature: concat(u64(timestamp), signature) }
+  return { name, keyId: id, signature: concat(timeBytes(timestamp), signature) }
 }
 
 /**
- * The time in seconds since 1970 of a cosignature on a checkpoint by this key. Throws ProofError
- * bad-signature if the line is another key's or does not verify, and FormatError bad-cosignature or
- * bad-integer if it is malformed.
+ * The time in seconds since 1970 of a cosignature on a checkpoint by this key. A signer may say any u64: above
+ * 2^53 − 1, which no clock shows, it is the nearest number that there is. Throws ProofError bad-signature if the line
+ * is another key's or does not verify, and FormatError bad-cosignature if it is malformed.
  */
 export async function verifyCosignature(
   suite: SignatureSuite,
@@ -80,17 +84,41 @@ export async function verifyCosignature(
       name,
     })
   }
-  const timestamp = fromU64(signature)
+  const timestamp = timeOf(signature)
   checkTimestamp(timestamp)
   const publicKey: PublicKey = { alg: 'ML-DSA-44', bytes: key.bytes }
   const message = cosignedMessage(name, timestamp, checkpoint)
   if (!(await suite.verify(publicKey, message, signature.subarray(TIMESTAMP_BYTES)))) {
     throw new ProofError('bad-signature', `The signature of ${name} is not valid.`, { name, keyId })
   }
-  return timestamp
+  return Number(timestamp)
+}
+
+/** The time that a line says, in seconds since 1970; nobody has verified it. Throws FormatError bad-cosignature. */
+export function claimedTime({ signature }: NoteSignature): number {
+  return Number(timeOf(signature))
+}
+
+function timeOf(signature: Uint8Array): bigint {
+  if (signature.length < TIMESTAMP_BYTES) {
+    throw new FormatError('bad-cosignature', 'A cosignature begins with a timestamp.')
+  }
+  return new DataView(signature.buffer, signature.byteOffset, TIMESTAMP_BYTES).getBigUint64(0)
+}
+
+/** Throws FormatError bad-integer for what is no u64, or a number above 2^53 − 1. */
+function timeBytes(timestamp: number | bigint): Uint8Array {
+  if (typeof timestamp === 'number') return u64(timestamp)
+  if (BigInt.asUintN(64, timestamp) !== timestamp) {
+    throw new FormatError('bad-integer', 'A timestamp has 64 bits.')
+  }
+  const bytes = new Uint8Array(TIMESTAMP_BYTES)
+  new DataView(bytes.buffer).setBigUint64(0, timestamp)
+  return bytes
 }
 
 // Time 0 means that the signer does not vouch for having seen no larger tree; our cosigners always do.
-function checkTimestamp(timestamp: number): void {
-  if (timestamp === 0) throw new FormatError('bad-cosignature', 'The time of a cosignature is not 0.')
+function checkTimestamp(timestamp: number | bigint): void {
+  if (timestamp === 0 || timestamp === 0n)
+    throw new FormatError('bad-cosignature', 'The time of a cosignature is not 0.')
 }

@@ -49,6 +49,15 @@ export function satisfied(policy: Policy, witnesses: ReadonlySet<string>): boole
   return met.has(policy.quorum)
 }
 
+/** The witnesses that can count towards the quorum: it, the members of its group, and of the groups among them. */
+export function quorumWitnesses({ groups, witnesses, quorum }: Policy): ReadonlySet<string> {
+  const reached = new Set([quorum])
+  // A group stands after its members, so going backwards each is met after whatever names it.
+  for (const { name, members } of groups.toReversed())
+    if (reached.has(name)) for (const member of members) reached.add(member)
+  return new Set(witnesses.map(({ name }) => name).filter((name) => reached.has(name)))
+}
+
 /**
  * Reads a policy of at most POLICY_BYTES_MAX bytes. Stricter than the specification in one point: text that
  * is not ASCII must be UTF-8. Throws FormatError bad-policy, bad-key, bad-base64, bad-integer or too-large.

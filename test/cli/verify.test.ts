@@ -1,11 +1,16 @@
 /** `qat verify` on proofs that hold and on proofs that do not, without a node anywhere. */
 import assert from 'node:assert/strict'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { keyId, publicKeyToJwk, publicKeyToPem } from '../../src/crypto/keys.ts'
 import { nobleDeterministicSuite } from '../../src/crypto/noble.ts'
 import { BUNDLE_FILES, makeBundle } from '../../src/light/bundle.ts'
+import { assembleCertificate } from '../../src/notes/certificate.ts'
+import { parseCheckpoint } from '../../src/notes/checkpoint.ts'
+import { signCosignature } from '../../src/notes/cosignature.ts'
+import { parseNote } from '../../src/notes/note.ts'
 import { printPolicy } from '../../src/notes/policy.ts'
+import { parseTlogProof, printTlogProof } from '../../src/notes/tlog-proof.ts'
 import { certified, entriesOf, ORIGIN, policyOf, TIME, VALIDATORS } from '../notes/fixture.ts'
 import { ENTRY, EVENT } from '../rpc/fake-service.ts'
 import { qat, scratch } from './run-qat.ts'
@@ -59,7 +64,7 @@ describe('qat verify', () => {
       new RegExp(`^Ledger +${ORIGIN}$`, 'm'),
       new RegExp(`^Entry +${ENTRY.id}$`, 'm'),
       /^Index +3, in a tree of 7$/m,
-      new RegExp(`^Recorded +by ${new Date(1_000 * (TIME + 3)).toISOString().slice(0, 19)}Z$`, 'm'),
+      new RegExp(`^Recorded +by ${new Date(1_000 * (TIME + 2)).toISOString().slice(0, 19)}Z$`, 'm'),
       /^Cosigned +ada at [^\n]+\nCosigned +bob at [^\n]+\nCosigned +cyd at [^\n]+$/m,
       new RegExp(`^Submitter +key ${keyId(SUBMITTER)} \\(signature not checked`, 'm'),
       new RegExp(`^Event +${EVENT.type} on ${EVENT.subject}, from ${EVENT.source}`, 'm'),
@@ -68,6 +73,29 @@ describe('qat verify', () => {
       assert.match(stdout, line)
     }
     assert.doesNotMatch(stdout, /came with the proof/)
+  })
+
+  it('reads a certificate in which a cosigner has signed a time of no calendar', async () => {
+    for (const [lie, said] of [
+      [2 ** 53 - 1, /^Cosigned +bob at second 9007199254740991, which is in no calendar$/m],
+      [2n ** 64n - 1n, /^Cosigned +bob at a second after 9007199254740991, which is in no calendar$/m],
+    ] as const) {
+      const proof = parseTlogProof(await readFile(path(good, BUNDLE_FILES.proof), 'utf8'))
+      const { text, signatures } = parseNote(proof.checkpoint)
+      const { extensions: _, ...checkpoint } = parseCheckpoint(text)
+      const line = await signCosignature(VALIDATORS[1].signer, `${ORIGIN}/bob`, checkpoint, lie)
+      const lines = signatures.map((before) => (before.name === line.name ? line : before))
+      await cp(path(good), path('absurd-time'), { recursive: true })
+      const changed = printTlogProof({ ...proof, checkpoint: assembleCertificate(checkpoint, lines) })
+      await writeFile(path('absurd-time', BUNDLE_FILES.proof), changed)
+      const { code, stdout } = await verify('absurd-time', '--policy', path(trusted))
+      assert.equal(code, 0)
+      assert.match(stdout, said)
+      const recorded = new Date(1_000 * (TIME + 3)).toISOString().slice(0, 19)
+      assert.match(stdout, new RegExp(`^Recorded +by ${recorded}Z$`, 'm'))
+      const { json } = await verify('absurd-time', '--policy', path(trusted), '--json')
+      assert.equal((json() as [{ recordedBy: number }])[0].recordedBy, TIME + 3)
+    }
   })
 
   it('warns that a policy which came with the proof vouches for nothing', async () => {
@@ -88,7 +116,7 @@ describe('qat verify', () => {
       index: INDEX,
       size: 7,
       cosigners: ['ada', 'bob', 'cyd'].map((name, i) => ({ name, timestamp: TIME + 1 + i })),
-      recordedBy: TIME + 3,
+      recordedBy: TIME + 2,
       keyids: [keyId(SUBMITTER)],
       kind: 'entry',
       payloadType: 'application/cloudevents+json',

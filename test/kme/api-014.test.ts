@@ -246,6 +246,24 @@ describe('ETSI GS QKD 014', function () {
     }
   })
 
+  it('holds back no keys of another master than the one that names keys which do not exist', async () => {
+    limits.now = { ...NO_LIMITS, unknownPerMinute: 2, decKeys: { perS: 1, burst: 20 } }
+    try {
+      const named = (master: string, id: string) => call(bravo, 'GET', `${master}/dec_keys?key_ID=${id}`)
+      const statuses = []
+      for (let i = 0; i < 6; i++)
+        statuses.push((await named('charlie', '00000000-0000-8000-8000-000000000001')).status)
+      assert.equal(statuses.at(-1), 503)
+      for (let i = 0; i < 3; i++) {
+        const { json } = await call(alpha, 'GET', 'bravo/enc_keys')
+        assert.equal((await named('alpha', json.keys[0].key_ID)).status, 200)
+      }
+      for (let i = 0; i < 30; i++) assert.equal((await named(`nobody-${i}`, 'x')).status, 400)
+    } finally {
+      limits.now = NO_LIMITS
+    }
+  })
+
   it('says when its keys are gone, and gives keys again when there are new ones', async () => {
     const { stored_key_count: stored } = (await call(alpha, 'GET', 'charlie/status')).json
     for (let left = stored; left > 0; left -= 20) {

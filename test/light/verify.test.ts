@@ -14,7 +14,12 @@ import { nobleSuite } from '../../src/crypto/noble.ts'
 import { BUNDLE_FILES, type Bundle, makeBundle } from '../../src/light/bundle.ts'
 import { type Verdict, verifyBundle } from '../../src/light/verify.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
+import { assembleCertificate } from '../../src/notes/certificate.ts'
+import { parseCheckpoint } from '../../src/notes/checkpoint.ts'
+import { signCosignature } from '../../src/notes/cosignature.ts'
+import { parseNote } from '../../src/notes/note.ts'
 import { printPolicy } from '../../src/notes/policy.ts'
+import { parseTlogProof, printTlogProof } from '../../src/notes/tlog-proof.ts'
 import { CI, EVENT, entryOf, exampleEntry } from '../ledger/fixture.ts'
 import { certified, ORIGIN, policyOf, TIME, VALIDATORS, type Validator } from '../notes/fixture.ts'
 
@@ -29,6 +34,24 @@ async function bundleOf(cosigners: readonly Validator[] = [ada, bob, cyd], thres
   const { certificate, path } = await certified(entries, cosigners)
   const proof = { index: INDEX, path: path(INDEX), checkpoint: certificate }
   return makeBundle(entries[INDEX]!, proof, policyOf(threshold))
+}
+
+/** The bundle with the lines of these, at the times of `linesOf` but for those that `lie` gives: undefined is the log. */
+async function withTimes(
+  bundle: Bundle,
+  signers: readonly Validator[],
+  lie: (name: string | undefined) => number | bigint | undefined,
+): Promise<Bundle> {
+  const { checkpoint: note, ...proof } = parseTlogProof(fromUtf8(bundle.proof))
+  const { extensions: _, ...checkpoint } = parseCheckpoint(parseNote(note).text)
+  const lines = await Promise.all([
+    signCosignature(ada.signer, ORIGIN, checkpoint, lie(undefined) ?? TIME),
+    ...signers.map(({ name, signer }, i) =>
+      signCosignature(signer, `${ORIGIN}/${name}`, checkpoint, lie(name) ?? TIME + 1 + i),
+    ),
+  ])
+  const text = printTlogProof({ ...proof, checkpoint: assembleCertificate(checkpoint, lines) })
+  return { ...bundle, proof: utf8(text) }
 }
 
 const codeOf = (verdict: Verdict) => (verdict.ok ? 'ok' : verdict.code)
@@ -50,7 +73,7 @@ describe('the light client', () => {
         size: 11,
         leafHash: toHex(leafHash(bundle.entry)),
         cosigners: [ada, bob, cyd].map(({ name }, i) => ({ name, timestamp: TIME + 1 + i })),
-        recordedBy: TIME + 3,
+        recordedBy: TIME + 2,
         kind: 'entry',
         payloadType: 'application/cloudevents+json',
         keyids: [keyId(CI.key)],
@@ -65,8 +88,40 @@ describe('the light client', () => {
     }
   })
 
-  it('takes the time at which the quorum was complete, not that of the last line', async () => {
+  it('takes the time at which more than half of the cosigners had signed', async () => {
     const verdict = await verifyBundle(opensslSuite, await bundleOf([ada, bob, cyd, dee], 2))
+    assert.ok(verdict.ok)
+    assert.equal(verdict.proves.recordedBy, TIME + 3)
+    assert.equal(verdict.proves.cosigners.length, 4)
+  })
+
+  it('is told no other time by one cosigner or log line that lies, whatever it says', async () => {
+    const honest = [TIME + 1, TIME + 3]
+    for (const lie of [1, TIME - 86_400, TIME + 86_400, 2 ** 53 - 1, 2n ** 64n - 1n]) {
+      for (const signers of [
+        [ada, bob, cyd],
+        [ada, bob, cyd, dee],
+      ]) {
+        const lying = await withTimes(bundle, signers, (name) => (name === bob.name ? lie : undefined))
+        const verdict = await verifyBundle(opensslSuite, lying)
+        assert.ok(verdict.ok)
+        const { recordedBy, cosigners } = verdict.proves
+        assert.ok(recordedBy >= honest[0]! && recordedBy <= TIME + signers.length, `${lie}: ${recordedBy}`)
+        assert.equal(cosigners[1]!.timestamp, Number(lie))
+      }
+      const log = await withTimes(bundle, [ada, bob, cyd], (name) => (name === undefined ? lie : undefined))
+      const verdict = await verifyBundle(opensslSuite, log)
+      assert.ok(verdict.ok)
+      assert.equal(verdict.proves.recordedBy, TIME + 2)
+    }
+  })
+
+  it('asks none for the time who cannot count towards the quorum', async () => {
+    const outside = { ...policyOf(2, [ada, bob, cyd]), quorum: 'validators' }
+    const witnesses = [...outside.witnesses, ...policyOf(1, [dee]).witnesses]
+    const policy = utf8(printPolicy({ ...outside, witnesses }))
+    const lying = await withTimes(bundle, VALIDATORS, (name) => (name === dee.name ? 2 ** 53 - 1 : undefined))
+    const verdict = await verifyBundle(opensslSuite, { ...lying, policy })
     assert.ok(verdict.ok)
     assert.equal(verdict.proves.recordedBy, TIME + 2)
     assert.equal(verdict.proves.cosigners.length, 4)

@@ -73,24 +73,84 @@ describe('a pool with all that clients may put into it', () => {
     await assert.rejects(admission.admit(await entryOf({ id: 'another' }), true), { code: 'overloaded' })
   })
 
-  it('counts those whose signatures are being verified, and no longer than that', async () => {
+  it('is not filled by signatures that nobody has made, whoever they name', async () => {
     const pool = new Pool()
     const some = await entryOf()
-    for (let i = 0; i < 4_094; i++) pool.add({ ...some, id: `entry ${i}`, claims: [] })
     const state = genesisState(await exampleGenesis())
     const store = { state, tip: { height: 0 }, recorded: async () => ({ leaf: undefined, event: undefined }) }
-    const verified: ((good: boolean) => void)[] = []
-    const verify = () => new Promise<boolean>((resolve) => verified.push(resolve))
+    const waiting: (() => void)[] = []
+    // They never come to their end here, as they would not for long under a flood.
+    const verify = (_key: unknown, message: Uint8Array) =>
+      new TextDecoder().decode(message).includes('honest')
+        ? Promise.resolve(true)
+        : new Promise<boolean>((resolve) => waiting.push(() => resolve(false)))
     const admission = admissionOver(store, pool, { verify })
-    const entries = await Promise.all([1, 2, 3, 4].map((i) => entryOf({ id: `new ${i}` })))
-    const [first, second, third] = entries.slice(0, 3).map((entry) => admission.admit(entry))
-    await assert.rejects(third!, { code: 'overloaded' })
-    verified[0]!(false)
-    await assert.rejects(first!, { code: 'bad-signature' })
-    const fourth = admission.admit(entries[3]!)
-    while (verified.length < 3) await new Promise((resolve) => setImmediate(resolve))
-    for (const resolve of verified) resolve(true)
-    assert.deepEqual(await Promise.all([second, fourth]), [{ outcome: 'admitted' }, { outcome: 'admitted' }])
-    assert.equal(pool.size, 4_096)
+    const flood = Array.from({ length: 6_000 }, (_, i) =>
+      admission
+        .admit({ ...some, id: `forged ${i}`, claims: [] }, false, {
+          name: '10.0.0.1',
+          connection: `${i % 50}`,
+          known: false,
+        })
+        .then(
+          () => 'admitted',
+          (error) => error.code,
+        ),
+    )
+    const honest = await entryOf({ id: 'honest' })
+    const admitted = admission.admit(honest, false, { name: 'token ci', known: true })
+    const drain = setInterval(() => {
+      for (const end of waiting.splice(0)) end()
+    }, 1)
+    try {
+      assert.deepEqual(await admitted, { outcome: 'admitted' })
+      assert.equal(pool.size, 1)
+      const outcomes = await Promise.all(flood)
+      assert.ok(outcomes.filter((code) => code === 'overloaded').length > 4_000)
+      assert.ok(!outcomes.includes('admitted'))
+    } finally {
+      clearInterval(drain)
+    }
+  })
+
+  it('keeps a share for each submitter, and for each token and peer', async () => {
+    const pool = new Pool()
+    const some = await entryOf()
+    const by = (keyid: string, id: string) => ({
+      ...some,
+      id,
+      claims: [],
+      envelope: { ...some.envelope, signatures: [{ ...some.envelope.signatures[0]!, keyid }] },
+    })
+    for (let i = 0; i < 4_096; i++) pool.add(by('greedy', `greedy ${i}`), 'token greedy')
+    assert.equal(pool.hasRoom(by('greedy', 'more'), 4, false, 'token greedy'), false)
+    assert.equal(pool.hasRoom(by('greedy', 'more'), 4, false, 'token other'), true)
+    let shared = 0
+    while (pool.hasRoom(by('modest', `modest ${shared}`), 4, false))
+      pool.add(by('modest', `modest ${shared++}`))
+    assert.equal(shared, 256)
+    let brought = 0
+    while (pool.hasRoom(by('greedy', `brought ${brought}`), 4, false, 'peer bravo'))
+      pool.add(by('greedy', `brought ${brought++}`), 'peer bravo')
+    assert.equal(brought, 32)
+    for (let i = 0; i < 4_096; i++) pool.remove(`greedy ${i}`)
+    assert.equal(pool.hasRoom(by('greedy', 'more'), 4, false), true)
+  })
+
+  it('gives blocks the oldest of each submitter in turn', async () => {
+    const pool = new Pool()
+    const some = await entryOf()
+    const by = (keyid: string, id: string) => ({
+      ...some,
+      id,
+      claims: [],
+      envelope: { ...some.envelope, signatures: [{ ...some.envelope.signatures[0]!, keyid }] },
+    })
+    for (let i = 0; i < 1_000; i++) pool.add(by('greedy', `greedy ${i}`))
+    pool.add(by('modest', 'modest 0'))
+    pool.add(by('modest', 'modest 1'))
+    const ids = pool.oldest(6, 1_000_000, ({ id }) => id === 'greedy 0').map(({ id }) => id)
+    assert.deepEqual(ids, ['greedy 1', 'modest 0', 'greedy 2', 'modest 1', 'greedy 3', 'greedy 4'])
+    assert.equal(pool.oldest(1, 1_000_000, () => false)[0]!.id, 'modest 0', 'another begins')
   })
 })

@@ -1,6 +1,6 @@
 /** The certifier of one validator of four, while the other three are silent. */
 import assert from 'node:assert/strict'
-import { Certifier } from '../../node/core/certifier.ts'
+import { Certifier, type CertifierPorts } from '../../node/core/certifier.ts'
 import { EvidenceCollector } from '../../node/core/evidence.ts'
 import { Standstill } from '../../node/core/standstill.ts'
 import { opensslSuite } from '../../node/crypto/openssl.ts'
@@ -9,9 +9,10 @@ import { LedgerStore } from '../../node/store/ledger-store.ts'
 import { genesisState } from '../../src/ledger/chain.ts'
 import { createGenesis } from '../../src/ledger/genesis.ts'
 import { cosignerName } from '../../src/ledger/membership.ts'
+import { assembleCertificate } from '../../src/notes/certificate.ts'
 import { printCheckpoint } from '../../src/notes/checkpoint.ts'
-import { signCosignature } from '../../src/notes/cosignature.ts'
-import { printNote } from '../../src/notes/note.ts'
+import { claimedTime, signCosignature } from '../../src/notes/cosignature.ts'
+import { parseNote, printNote } from '../../src/notes/note.ts'
 import {
   ADA,
   ALICE,
@@ -29,7 +30,7 @@ import { memoryKv } from '../support/memory-kv.ts'
 describe('a validator whose peers are silent', () => {
   const logger = createLogger('test', 'silent')
 
-  async function certifying() {
+  async function certifying(more: Partial<CertifierPorts> = {}) {
     const others = ['bob', 'cleo', 'dan'].map((name, i) => validatorOf(name, 20 + 2 * i))
     const genesis = await createGenesis(
       { ...PARAMETERS, cosigners: 3 },
@@ -63,6 +64,7 @@ describe('a validator whose peers are silent', () => {
       onCosigned() {},
       onForgotten() {},
       onFatal: (error) => assert.fail(error),
+      ...more,
     })
     return { certifier, store, time, published }
   }
@@ -191,5 +193,140 @@ describe('a validator whose peers are silent', () => {
     assert.deepEqual(certifier.uncertified?.elsewhere, ['bob', 'cleo'])
     standstill.look()
     assert.match(standstill.note ?? '', /differs from what bob, cleo signed, and is final on neither side/)
+  })
+
+  describe('among whom one says absurd times', () => {
+    const NAMES = ['bob', 'cleo', 'dan']
+    const SECONDS = TIME / 1_000
+    /** The newest block's seal; who is behind says that time. */
+    const SEALED = SECONDS + 1
+    const ABSURD = [1, SECONDS - 86_400, SECONDS + 86_400, 2 ** 53 - 1, 2n ** 64n - 1n]
+
+    /** The checkpoint of the newest block, and the line of another validator, under its name or as the log. */
+    function linesFor({ store }: Awaited<ReturnType<typeof certifying>>) {
+      const { size, root } = store.tip
+      const checkpoint = { origin: LEDGER, size, root }
+      const lineOf = (name: string, time: number | bigint, asLog = false) => {
+        const signer = signerOf('ML-DSA-44', 21 + 2 * NAMES.indexOf(name))
+        return signCosignature(signer, asLog ? LEDGER : cosignerName(LEDGER, name), checkpoint, time)
+      }
+      type Line = Awaited<ReturnType<typeof lineOf>>
+      const note = (...signatures: Line[]) => printNote({ text: printCheckpoint(checkpoint), signatures })
+      return { checkpoint, lineOf, note }
+    }
+
+    it('makes its certificates without that line, blames who signed it, and no one who passes it on', async () => {
+      for (const time of ABSURD) {
+        const blamed: string[] = []
+        const here = await certifying({ onBadTime: (name) => blamed.push(name) })
+        const { certifier } = here
+        const { lineOf, note } = linesFor(here)
+        certifier.propose()
+        await certifier.idle()
+        const bad = note(await lineOf('bob', time), await lineOf('bob', time, true))
+        assert.equal(await certifier.receive(bad, 'cleo'), 'ignore')
+        assert.deepEqual(blamed, [])
+        assert.equal(await certifier.receive(bad, 'bob'), 'ignore')
+        assert.deepEqual(new Set(blamed), new Set(['bob']))
+        for (const name of ['cleo', 'dan'])
+          assert.equal(await certifier.receive(note(await lineOf(name, SECONDS)), name), 'accept')
+        await certifier.idle()
+        const { signatures } = parseNote(certifier.note!)
+        assert.deepEqual(
+          signatures.map(({ name }) => name),
+          [LEDGER, ...['ada', 'cleo', 'dan'].map((name) => cosignerName(LEDGER, name))],
+        )
+        for (const line of signatures) assert.ok([SECONDS, SEALED].includes(claimedTime(line)))
+      }
+    })
+
+    it('cosigns nothing on the word of a log line of that kind', async () => {
+      const here = await certifying()
+      const { lineOf, note } = linesFor(here)
+      await here.certifier.receive(note(await lineOf('bob', 2 ** 53 - 1, true)), 'bob')
+      await here.certifier.idle()
+      assert.deepEqual(here.published, [])
+    })
+
+    it('takes a certificate without such a line, if that suffices', async () => {
+      const blamed: string[] = []
+      const here = await certifying({ onBadTime: (name) => blamed.push(name) })
+      const { certifier } = here
+      const { checkpoint, lineOf } = linesFor(here)
+      const good = [
+        await lineOf('cleo', SECONDS, true),
+        ...(await Promise.all(NAMES.map((name) => lineOf(name, SECONDS)))),
+      ]
+      const absurd = await lineOf('bob', 2n ** 64n - 1n)
+      const needed = assembleCertificate(checkpoint, good.with(1, absurd))
+      await assert.rejects(certifier.receiveCertificate(needed), { code: 'bad-time' })
+      const asLog = await lineOf('bob', 2 ** 53 - 1, true)
+      await certifier.receiveCertificate(assembleCertificate(checkpoint, [...good, asLog]))
+      await certifier.idle()
+      assert.equal(certifier.note, assembleCertificate(checkpoint, good))
+      assert.deepEqual(blamed, [])
+    })
+
+    it('blames nobody when it is its own clock that is wrong, and signs by those of the others', async () => {
+      for (const hours of [-100, 100]) {
+        const blamed: string[] = []
+        const here = await certifying({
+          now: () => TIME + 3_600_000 * hours,
+          clocks: { sealTime: () => TIME, latest: () => TIME },
+          onBadTime: (name) => blamed.push(name),
+        })
+        const { certifier } = here
+        const { lineOf, note } = linesFor(here)
+        certifier.propose()
+        for (const name of NAMES)
+          assert.equal(await certifier.receive(note(await lineOf(name, SECONDS)), name), 'accept')
+        await certifier.idle()
+        const { signatures } = parseNote(certifier.note!)
+        for (const line of signatures) assert.ok([SECONDS, SEALED].includes(claimedTime(line)))
+        assert.deepEqual(blamed, [])
+      }
+    })
+
+    it('refuses only what no calendar has while it cannot tell whose clock is wrong', async () => {
+      const here = await certifying({ clocks: { sealTime: () => TIME, latest: () => undefined } })
+      const { lineOf, note } = linesFor(here)
+      const { certifier } = here
+      certifier.propose()
+      assert.equal(await certifier.receive(note(await lineOf('bob', SECONDS + 86_400)), 'bob'), 'accept')
+      assert.equal(await certifier.receive(note(await lineOf('cleo', 2 ** 53 - 1)), 'cleo'), 'ignore')
+    })
+
+    it('signs nothing before it can know the time, and then without being asked again', async () => {
+      let time: number | undefined
+      const here = await certifying({ clocks: { sealTime: () => time, latest: () => time && TIME } })
+      const { certifier } = here
+      const { lineOf, note } = linesFor(here)
+      const log = note(await lineOf('bob', SECONDS, true), await lineOf('bob', SECONDS))
+      await certifier.receive(log, 'bob')
+      certifier.propose()
+      await certifier.idle()
+      assert.deepEqual(here.published, [])
+      // Before the block was sealed it was not there to be signed.
+      time = TIME - 3_600_000
+      certifier.repeat()
+      await certifier.idle()
+      assert.ok(here.published.length > 0)
+      const [own] = parseNote(here.published[0]!).signatures
+      assert.equal(claimedTime(own!), SEALED)
+    })
+
+    it('logs that once for each validator, and then once a minute', async () => {
+      const lines: object[] = []
+      const quiet = createLogger('test', 'silent')
+      const here = await certifying({
+        logger: Object.assign(Object.create(quiet), { warn: (facts: object) => lines.push(facts) }),
+      })
+      const { lineOf, note } = linesFor(here)
+      const bad = note(await lineOf('bob', 2 ** 53 - 1))
+      for (let i = 0; i < 20; i++) await here.certifier.receive(bad, 'bob')
+      assert.deepEqual(lines, [
+        { validator: 'bob', code: 'bad-time', size: here.store.tip.size, seconds: 2 ** 53 - 1 },
+      ])
+    })
   })
 })

@@ -1,5 +1,6 @@
 /** What a node's network survives: names it does not know (any more), and member records that make no sense. */
 import assert from 'node:assert/strict'
+import { connect, type Socket } from 'node:net'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { multiaddr } from '@multiformats/multiaddr'
 import { opensslSuite } from '../../node/crypto/openssl.ts'
@@ -66,6 +67,30 @@ describe('a network of two members', function () {
     assert.deepEqual(alpha.peers(), ['bravo'])
   })
 
+  it('logs what one peer does wrong once, and counts it', async () => {
+    const lines: object[] = []
+    const logger = createLogger('alpha', 'silent')
+    const metrics = createMetrics({ node: 'alpha', ledger: 'test' })
+    const network = await createNetwork({
+      self: 'alpha',
+      genesisId: GENESIS_ID,
+      peerSeed: seeds.alpha,
+      listen: [],
+      logger: Object.assign(Object.create(logger), { warn: (facts: object) => lines.push(facts) }),
+      metrics,
+      links: linkOptions(opensslSuite.signer('ML-DSA-65', seeds.alpha)),
+    })
+    network.setPeers({ nodes, former: new Map() })
+    for (let i = 0; i < 500; i++) network.misbehaved('bravo', 'bad-time')
+    network.misbehaved('bravo', 'bad-frame')
+    assert.deepEqual(lines, [
+      { peer: 'bravo', code: 'bad-time' },
+      { peer: 'bravo', code: 'bad-frame' },
+    ])
+    const text = await metrics.text()
+    assert.match(text, /qat_peer_misbehaviour_total\{peer="bravo",code="bad-time".*\} 500/)
+  })
+
   it('leaves members aside whose records name no address or no peer', async () => {
     const { peerId } = nodes[1]!
     const strange = [
@@ -79,6 +104,36 @@ describe('a network of two members', function () {
     await until(() => alpha.peers().length === 1)
     assert.deepEqual(alpha.peers(), ['bravo'])
     assert.equal(nodes[1]!.peerId, peerId)
+  })
+
+  it('lets a member in while strangers keep connections open that say nothing', async () => {
+    const ports = nodes.map(({ addresses }) => Number(addresses[0]!.split('/').at(-1)))
+    const strangers = new Set<Socket>()
+    let flooding = true
+    const open = (port: number) => {
+      const socket = connect(port, '127.0.0.1')
+      strangers.add(socket)
+      socket.on('error', () => {})
+      socket.on('close', () => {
+        strangers.delete(socket)
+        if (flooding) setTimeout(() => open(port), 20)
+      })
+    }
+    for (let i = 0; i < 200; i++) open(ports[i % 2]!)
+    try {
+      await until(() => strangers.size >= 100)
+      alpha.misbehaved('bravo', 'test')
+      await until(() => alpha.peers().length === 0)
+      await until(() => alpha.peers().length === 1 && bravo.peers().length === 1)
+      const since = performance.now()
+      const crowd = [...strangers]
+      await until(() => crowd.every((socket) => socket.destroyed))
+      assert.ok(performance.now() - since < 4_000, 'who says nothing is closed within seconds')
+      assert.deepEqual(alpha.peers(), ['bravo'])
+    } finally {
+      flooding = false
+      for (const socket of strangers) socket.destroy()
+    }
   })
 
   it('connects anew to a member from whom no gossip comes, and only to that one', async () => {

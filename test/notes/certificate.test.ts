@@ -26,6 +26,16 @@ describe('cosignatures', () => {
     }
   })
 
+  it('are read with any time of 64 bits that a liar signs', async () => {
+    for (const time of [2 ** 53 - 1, 2n ** 53n + 1n, 2n ** 63n, 2n ** 64n - 1n]) {
+      const line = await signCosignature(ada.signer, key.name, checkpoint, time)
+      assert.equal(await verifyCosignature(opensslSuite, key, checkpoint, line), Number(time))
+    }
+    for (const time of [2 ** 53, 2n ** 64n, -1n]) {
+      await assert.rejects(signCosignature(ada.signer, key.name, checkpoint, time), { code: 'bad-integer' })
+    }
+  })
+
   it('hold for one name, origin, size, root and time only', async () => {
     const line = await sign()
     const rejects = (given: Partial<typeof checkpoint>, changed: Partial<NoteSignature> = {}, by = key) =>
@@ -64,9 +74,6 @@ describe('cosignatures', () => {
     })
     await assert.rejects(verifyCosignature(opensslSuite, key, checkpoint, at(new Uint8Array(8))), {
       code: 'bad-cosignature',
-    })
-    await assert.rejects(verifyCosignature(opensslSuite, key, checkpoint, at(new Uint8Array(8).fill(255))), {
-      code: 'bad-integer',
     })
   })
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { Ajv } from 'ajv'
 import { METHODS } from '../../node/rpc/methods.ts'
 import { SubscriptionEvent } from '../../node/rpc/schemas.ts'
+import type { Bringer } from '../../node/service.ts'
 import type { Entry } from '../../src/ledger/entry.ts'
 import {
   BLOCK,
@@ -49,7 +50,10 @@ describe('the methods', () => {
   it('entry.submit hands on the entry as it was signed', async () => {
     const { result, asked } = await ask('entry.submit', { entry: ENVELOPE, wait: 'final', timeoutMs: 5 })
     const [name, entry, ...rest] = asked as [string, Entry, ...unknown[]]
-    assert.deepEqual([name, ...rest], ['submit', 'final', 5])
+    const [wait, timeoutMs, bringer] = rest as [string, number, Bringer]
+    assert.deepEqual([name, wait, timeoutMs], ['submit', 'final', 5])
+    assert.deepEqual([bringer.name, bringer.known], ['127.0.0.1', false])
+    assert.match(bringer.connection ?? '', /^127\.0\.0\.1 \d+$/)
     assert.deepEqual(entry.bytes, ENTRY.bytes)
     assert.deepEqual(result, { id: ENTRY.id, status: 'ordered', index: 7, height: 2 })
   })
@@ -58,7 +62,12 @@ describe('the methods', () => {
     const { signatures, payloadType, payload } = ENVELOPE
     const { result, asked } = await ask('entry.submit', { entry: { signatures, payloadType, payload } })
     assert.equal(result.id, ENTRY.id)
-    assert.deepEqual(asked.slice(2), ['ordered', 30_000])
+    assert.deepEqual(asked.slice(2, 4), ['ordered', 30_000])
+    const known = await ask('entry.submit', { entry: ENVELOPE }, AUTHORIZED)
+    assert.deepEqual(
+      { ...(known.asked[4] as Bringer), connection: '' },
+      { name: 'token ci', connection: '', known: true },
+    )
   })
 
   it('event.submit takes one event or several, in the name of the token', async () => {

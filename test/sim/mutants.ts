@@ -103,8 +103,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     why: 'accepts a certificate without a quorum',
     file: 'node/core/certifier.ts',
-    find: 'if (!satisfied(this.policyAt(checkpoint.size), this.#cosigners(round))) return',
-    replace: 'if (this.#cosigners(round).size < 1) return',
+    find: 'if (!this.#suffices({ checkpoint, lines })) return',
+    replace: 'if (!this.#hasLogLine({ checkpoint, lines })) return',
   },
   {
     why: 'takes pulled blocks without checking them',
@@ -125,8 +125,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     why: 'believes a certificate that a peer sends',
     file: 'node/core/certifier.ts',
-    find: 'const { checkpoint } = await verifyCertificate(suite, this.policyAt(size), note)',
-    replace: 'const checkpoint = suite && this.policyAt(size) && parseCheckpoint(parseNote(note).text)',
+    find: 'const { checkpoint } = await verifyCertificate(suite, this.policyAt(size), given)',
+    replace: 'const checkpoint = suite && this.policyAt(size) && parseCheckpoint(text)',
     flags: ['--liars', '1'],
   },
   {

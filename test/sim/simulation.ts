@@ -30,7 +30,7 @@ const RECOVERY_MS_MAX = 60_000
 /** After the last fault a cluster with liars goes on for so long. */
 const LIARS_REST_MS = 6_000
 const LOOK_EVERY_MS = 250
-const TRANSCRIPT_LINES = 80
+const TRANSCRIPT_LINES = 9000
 
 export interface Outcome {
   readonly seed: number

@@ -12,6 +12,7 @@ import { changeDeed } from '../member/words.ts'
 import type { GlobalOptions } from '../options.ts'
 import { factSheet, printJson, printText } from '../output.ts'
 import { recordText } from '../record-text.ts'
+import { spellTime } from '../spell-time.ts'
 import { readKeys } from '../submitter-keys.ts'
 
 interface Options extends GlobalOptions {
@@ -74,13 +75,13 @@ async function verify(dir: string, { policy, keys: keysPath, json }: Options): P
  */
 function verdictText(proven: Proven, record: string | undefined, bundledPolicy: string | undefined): string {
   const signed = proven.entrySignature === 'verified'
-  const cosigners = proven.cosigners.map(({ name, timestamp }) => `${name} at ${utc(timestamp)}`)
+  const cosigners = proven.cosigners.map(({ name, timestamp }) => `${name} at ${spellTime(timestamp)}`)
   const keys = proven.keyids.join(', ')
   const facts = factSheet([
     ['Ledger', proven.origin],
     ['Entry', proven.leafHash],
     ['Index', `${proven.index}, in a tree of ${proven.size}`],
-    ['Recorded', `by ${utc(proven.recordedBy)}`],
+    ['Recorded', `by ${spellTime(proven.recordedBy)}`],
     ...cosigners.map((cosigner) => ['Cosigned', cosigner] as const),
     [
       proven.kind === 'entry' ? 'Submitter' : 'Signed by',
@@ -115,8 +116,3 @@ function verdictText(proven: Proven, record: string | undefined, bundledPolicy: 
 }
 
 const bullets = (lines: readonly string[]) => lines.map((line) => `  - ${line}`).join('\n')
-
-/** Seconds since 1970, as people write them. */
-function utc(seconds: number): string {
-  return `${new Date(1_000 * seconds).toISOString().slice(0, 19)}Z`
-}

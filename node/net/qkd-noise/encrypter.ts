@@ -34,6 +34,12 @@ export interface QkdNoise {
   links(): LinkSession[]
 }
 
+/** Told how far inbound connections get: that the other end speaks this protocol, and that its PeerId is proved. */
+export interface InboundWatch {
+  spoke(connection: MessageStream): void
+  known(connection: MessageStream): void
+}
+
 type NoiseComponents = Parameters<ReturnType<typeof noise>>[0] & { readonly peerId: PeerId }
 
 /** Unfinished key agreements that others began, in all; each peer may have one. */
@@ -49,6 +55,7 @@ export function createQkdNoise(
   options: QkdNoiseOptions,
   memberOf: (peerId: string) => LinkPeer | undefined,
   onStranger: (peerId: string) => void,
+  watch?: InboundWatch,
 ): QkdNoise {
   const open = new Set<LinkSession>()
   const pending = new Set<string>()
@@ -102,7 +109,9 @@ export function createQkdNoise(
         return secure('initiator', self, inner, given?.signal ?? NEVER)
       },
       async secureInbound(connection: MessageStream, given?: SecureConnectionOptions) {
+        watch?.spoke(connection)
         const inner = await stock.secureInbound(connection, given)
+        watch?.known(connection)
         const peerId = inner.remotePeer.toString()
         const peer = memberOf(peerId)
         const refused = !peer
