@@ -65,7 +65,8 @@ export class Core {
   standTerm = 0
   /** Our vote for ourselves as candidate, once it is signed. */
   candidacy: Uint8Array | undefined
-  /** The highest term that others have refused us for. */
+  /** The highest term that each has refused us for; and what of that we believe. */
+  readonly termsHeard = new Map<NodeId, number>()
   termHeard = 0
   /** To whom the leader of this term has handed over. */
   successor: NodeId | undefined

@@ -165,6 +165,24 @@ describe('a raft', () => {
     equal(asked?.message.term, 2 * TERM_LEAP_MAX + 1)
   })
 
+  it('stands above far later terms when more say so than may lie', () => {
+    const node = raft('a', { configuration: of('abcde', '', 4) })
+    const far = 3 * TERM_LEAP_MAX
+    const next = () => {
+      node.campaign()
+      const term = settle(node)[0]?.message.term
+      ticks(node, 5)
+      settle(node)
+      return term
+    }
+    node.step('b', { kind: 'vote-reply', term: Number.MAX_SAFE_INTEGER, signature: undefined })
+    node.step('c', { kind: 'vote-reply', term: far, signature: undefined })
+    node.step('c', { kind: 'vote-reply', term: far, signature: undefined })
+    equal(next(), TERM_LEAP_MAX + 1)
+    node.step('d', { kind: 'pre-vote-reply', term: far + 1, granted: false })
+    equal(next(), far + 1)
+  })
+
   it('does not vote in a term that it knows to have a leader', () => {
     const node = follower()
     node.step('c', vote(1, 'c'))
