@@ -95,7 +95,6 @@ export class Driver {
     | 'needsOpening'
     | 'canPropose'
     | 'canChange'
-    | 'isCertified'
     | 'certified'
   > {
     return this.#raft

@@ -228,12 +228,6 @@ export class Raft {
     return this.#core.vote
   }
 
-  /** Is the block this server's lock, or below it on its chain? Then its proof has been verified before. */
-  isCertified(block: BlockRef): boolean {
-    const { log, certified } = this.#core
-    return block.height <= certified.block.height && log.has(block) && log.has(certified.block)
-  }
-
   /**
    * Leads, and has no block of its term yet: the driver proposes an empty one first, so that what earlier
    * terms left behind can commit.

@@ -100,17 +100,6 @@ describe('a raft', () => {
     deepEqual(granted(settle(applied)), [['b', false]])
   })
 
-  it('knows a block of its log by height, hash and term', () => {
-    const [one] = chain([1])
-    const node = raft('a', {
-      hardState: { term: 1, vote: undefined, abstains: false },
-      log: { blocks: [GENESIS, one!], commit: 0 },
-      certified: certified(one!, 'c'),
-    })
-    equal(node.isCertified(refTo(one!)), true)
-    equal(node.isCertified({ ...one!, term: 9 }), false, 'it would outrank every lock')
-  })
-
   it('enters no term for a mere word, and asks for its certificate', () => {
     const node = raft('a', { electionTicks: 100 })
     const words: Message[] = [

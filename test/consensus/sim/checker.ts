@@ -5,7 +5,8 @@
  */
 import type { Lead, Message, Statement } from '../../../consensus/messages.ts'
 import type { Raft } from '../../../consensus/raft.ts'
-import type { Block, BlockRef, Configuration, NodeId } from '../../../consensus/types.ts'
+import type { Block, BlockRef, Certified, Configuration, NodeId } from '../../../consensus/types.ts'
+import { isFakeSigned } from '../fakes.ts'
 import { changeTo, checked, GENESIS } from './block.ts'
 import type { Disk } from './disk.ts'
 
@@ -201,7 +202,8 @@ export class Checker {
   }
 
   /** An honest node shows the certificate of a term: there is one leader, and its base has all that was decided before. */
-  #leads(id: NodeId, { term, leader, base: { block } }: Lead): void {
+  #leads(id: NodeId, { term, leader, base, votes }: Lead): void {
+    const { block } = base
     const known = this.#terms.get(term)
     if (known !== undefined) {
       if (known.leader !== leader || known.base.hash !== block.hash) {
@@ -214,6 +216,13 @@ export class Checker {
     const own = this.#blocks.get(block.hash)
     if (own?.height !== block.height || own.term !== block.term) {
       throw new Violation(`${id} shows a base ${block.height}/${block.term} that is no such block`)
+    }
+    this.#isProven(id, base)
+    const statement: Statement = { kind: 'vote', term, candidate: leader, base: block }
+    const voted = votes.filter(({ from, signature }) => isFakeSigned(from, statement, signature))
+    const names = new Set(voted.map(({ from }) => from))
+    if (!this.#isQuorum(block.hash, names)) {
+      throw new Violation(`${id} believes ${leader} in term ${term} by the votes of ${[...names]}`)
     }
     this.#terms.set(term, { leader, base: block })
     const height = Math.max(
@@ -231,6 +240,36 @@ export class Checker {
     )
   }
 
+  /** Counted anew, by any configuration on the chain: a node may not know the newest. */
+  #isQuorum(hash: string, names: ReadonlySet<NodeId>): boolean {
+    for (let at: string | undefined = hash; at !== undefined; at = this.#blocks.get(at)?.prev) {
+      const placed = this.#placed.get(at)
+      if (placed === undefined) return false
+      const { voters, quorum } = placed.configuration
+      if (voters.filter((voter) => names.has(voter)).length >= quorum) return true
+    }
+    return false
+  }
+
+  /** Who has acknowledged a certified block is counted anew. */
+  #isProven(id: NodeId, { block, proof }: Certified): void {
+    if (proof.kind !== 'acknowledgements') {
+      const decided = this.committed[block.height]?.hash === block.hash
+      if (!decided) throw new Violation(`${id} takes block ${block.height} for decided`)
+      return
+    }
+    const { term, height, hash } = block
+    const statement: Statement = { kind: 'acknowledgement', term, height, hash }
+    const signed = proof.acknowledgements.filter(({ from, signature }) =>
+      isFakeSigned(from, statement, signature),
+    )
+    const by = checked(this.#blocks.get(hash)!).proposal!.by
+    const names = new Set([by, ...signed.map(({ from }) => from)])
+    if (!this.#isQuorum(hash, names)) {
+      throw new Violation(`${id} takes block ${height}/${term} for certified by ${[...names]}`)
+    }
+  }
+
   /** Certified blocks of one term are on one chain, and are what they claim to be. */
   #certifies({ id, raft }: Judged): void {
     const { block } = raft.certified
@@ -241,6 +280,7 @@ export class Checker {
     if (this.#ancestor(raft.tail.hash, block.height) !== block.hash) {
       throw new Violation(`${id} is locked on ${block.height}/${block.term}, which is not in its log`)
     }
+    this.#isProven(id, raft.certified)
     const ofTerm = this.#certified.get(block.term) ?? new Map<number, string>()
     this.#certified.set(block.term, ofTerm)
     if (ofTerm.has(block.height) && ofTerm.get(block.height) === block.hash) return

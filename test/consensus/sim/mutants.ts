@@ -56,12 +56,6 @@ export const MUTANTS: readonly Mutant[] = [
     to: '',
   },
   {
-    name: 'locks of an earlier term count on',
-    file: 'core.ts',
-    from: '      this.locks = new Map()\n',
-    to: '',
-  },
-  {
     name: 'a lock counts before it is on the disk',
     file: 'decide.ts',
     from: '    core.lockOn({ block: refOf(block)',
