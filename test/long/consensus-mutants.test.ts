@@ -8,7 +8,7 @@ import { MUTANTS, type Mutant } from '../consensus/sim/mutants.ts'
 import type * as Simulation from '../consensus/sim/simulation.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const SEEDS = 300
+const SEEDS = Number(process.env.SEEDS ?? 300)
 
 /** A copy of the sources with the mistake in it. */
 function mutated({ file, from, to }: Mutant): string {

@@ -429,6 +429,7 @@ export class Liar extends SimNode {
       }
       if (isFakeSigned(from, statement, message.signature)) usurper.votes.set(from, message.signature)
       const { quorum } = this.world.checker.configuration
+      if (usurper.votes.size === quorum - 1) this.#crownFalsely(usurper)
       if (usurper.votes.size >= quorum && usurper.lead === undefined) this.#crown(usurper)
     }
     // Votes for everyone, by every liar.
@@ -449,6 +450,16 @@ export class Liar extends SimNode {
         this.#send(from, { kind: 'append-reply', term: message.term, match: last.height })
       }
     }
+  }
+
+  /** A certificate that is short of a vote, as it is or with a signature made up. */
+  #crownFalsely({ term, base, votes }: Usurper): void {
+    const given = [...votes].map(([from, signature]) => ({ from, signature }))
+    const others = this.world.checker.configuration.voters.filter((voter) => !votes.has(voter))
+    const made = others.map((from) => ({ from, signature: given[0]!.signature }))
+    this.#count('false certificates')
+    const all = this.world.random.chance(0.5) ? given : [...given, ...made]
+    this.#sendAll({ kind: 'lead', term, leader: this.id, base, votes: all })
   }
 
   #crown(usurper: Usurper): void {
