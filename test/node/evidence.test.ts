@@ -81,7 +81,7 @@ describe('the evidence collector', function () {
   const grow = async (blocks: number, term = 1) => {
     for (let i = 0; i < blocks; i++) {
       const block = await sealed({ term })
-      await store.persist(undefined, undefined, [toRaftBlock(block)])
+      await store.put({ blocks: [toRaftBlock(block)] })
       await store.apply([{ block, entries: [] }])
     }
   }
@@ -288,7 +288,7 @@ describe('the evidence collector', function () {
       await cosign(slow, size, root, signer)
     }
     for (const block of await store.logFrom(1)) {
-      await late.persist(undefined, undefined, [toRaftBlock(block)])
+      await late.put({ blocks: [toRaftBlock(block)] })
       await late.apply([{ block, entries: [] }])
       slow.treeGrew()
     }
