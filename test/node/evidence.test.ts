@@ -55,7 +55,7 @@ describe('the evidence collector', function () {
 
   let stores = 0
   beforeEach(async () => {
-    const genesis = await createGenesis(PARAMETERS, [ALICE, ADA, BOB, CI], [adminSigner])
+    const genesis = await createGenesis({ ...PARAMETERS, cosigners: 2 }, [ALICE, ADA, BOB, CI], [adminSigner])
     store = await LedgerStore.open(await openLevel(join(dir, String(stores++))), genesis.block.bytes)
     told = []
     complaints.length = 0

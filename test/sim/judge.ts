@@ -159,9 +159,9 @@ export class Judge {
 
   #votes({ name }: Judged, bytes: Uint8Array): void {
     const message = decodeMessage(bytes)
-    const grants = message.kind === 'vote-reply' && message.granted
-    if (grants || message.kind === 'vote')
-      this.fail(`${name} votes, though its store has forgotten what it signed`)
+    const grants = message.kind === 'vote-reply' && message.signature !== undefined
+    if (grants || message.kind === 'vote' || message.kind === 'acknowledge' || message.kind === 'locked')
+      this.fail(`${name} says ${message.kind}, though its store has forgotten what it signed`)
   }
 
   #cosigns(node: Judged, bytes: Uint8Array): void {
