@@ -31,6 +31,8 @@ export interface DevnetNode {
 export interface Devnet {
   readonly dir: string
   readonly nodes: readonly DevnetNode[]
+  /** Names of nodes that may have forgotten what they signed, and wait for new keys. */
+  readonly forgetful: readonly string[]
   /** Bearer token that every node accepts, for any source and type. */
   readonly token: string
   readonly policyPath: string
@@ -67,11 +69,13 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
   }
   const readyMs = options.readyMs ?? READY_MS
   const policyPath = join(options.dir, 'policy')
+  let forgetful: readonly string[] = []
   try {
     for (const each of members) each.start()
     await untilAll(members, isUp, readyMs)
     const apart = await Promise.all(members.map((each) => isRecovering(each).catch(() => false)))
     const whole = members.filter((_, i) => !apart[i])
+    forgetful = members.filter((_, i) => apart[i]).map(({ name }) => name)
     const names = new Set(whole.map(({ name }) => name))
     await untilAll(whole, (node) => canFinalize(node, names), readyMs)
     const first = [...whole, ...members].find((each) => !each.process.removed)
@@ -84,6 +88,7 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
   return {
     dir: options.dir,
     nodes: members.filter((each) => !each.process.removed),
+    forgetful,
     token: layout.token,
     policyPath,
     keyPath: join(options.dir, `${DEVNET_SUBMITTER}.key`),

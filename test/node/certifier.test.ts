@@ -104,7 +104,7 @@ describe('a validator whose peers are silent', () => {
       logger,
       leader: () => leader,
       clocks: { note: undefined },
-      voters: () => ['ada', 'bob', 'cleo', 'dan'],
+      configuration: () => ({ voters: ['ada', 'bob', 'cleo', 'dan'], quorum: 3 }),
     })
     certifier.propose()
     await certifier.idle()
@@ -146,7 +146,7 @@ describe('a validator whose peers are silent', () => {
       logger,
       leader: () => 'ada',
       clocks: { note: undefined },
-      voters: () => ['ada'],
+      configuration: () => ({ voters: ['ada'], quorum: 1 }),
     })
     standstill.look()
     elapsed = 6_000
@@ -175,7 +175,7 @@ describe('a validator whose peers are silent', () => {
       logger,
       leader: () => 'ada',
       clocks: { note: undefined },
-      voters: () => ['ada', 'bob', 'cleo', 'dan'],
+      configuration: () => ({ voters: ['ada', 'bob', 'cleo', 'dan'], quorum: 3 }),
     })
     certifier.propose()
     standstill.look()

@@ -31,7 +31,7 @@ describe('a node that has applied another chain than the certified one', functio
     const store = await LedgerStore.open(await openLevel(dir), genesis.block.bytes)
     const start = genesisState(genesis)
     const ours = await blockOn(start, [], {}, nodeSigner)
-    await store.persist(undefined, undefined, [toRaftBlock(ours)])
+    await store.put({ blocks: [toRaftBlock(ours)] })
     await store.apply([{ block: ours, entries: [] }])
 
     const first = await blockOn(start, [], { time: TIME + 5_000 }, nodeSigner)

@@ -65,13 +65,18 @@ describe('a store that may have forgotten what was signed', () => {
 
   it('lets new keys sign that are in force, with the term kept, its vote spent, and nothing cosigned', async () => {
     const { store, record, other, own, reopen } = await lostStore()
-    await store.persist({ term: 5, votedFor: 'somebody' }, undefined, [])
+    const base = { height: 0, term: 0, hash: store.tip.hash }
+    await store.put({ hardState: { term: 5, vote: { candidate: 'somebody', base }, abstains: false } })
     await store.setCosigned({ size: 3, root: new Uint8Array(32) })
     await store.setRecovering({ keys: ids(other.nodeKey, other.cosignerKey), why: 'lost' })
     assert.equal(await boundBy(store, record.name, own(record)), undefined)
     const after = await reopen()
     assert.equal(await after.recovering(), undefined)
-    assert.deepEqual(await after.hardState(), { term: 5, votedFor: record.name })
+    assert.deepEqual(await after.hardState(), {
+      term: 5,
+      vote: { candidate: record.name, base },
+      abstains: false,
+    })
     assert.equal(await after.cosigned(), undefined)
   })
 
@@ -82,6 +87,7 @@ describe('a store that may have forgotten what was signed', () => {
       mark,
       {
         ...ring([]),
+        nodeSigner: async () => undefined,
         holds: async () => false,
         prepare: async (spent, record) => {
           asked.push([spent, record])

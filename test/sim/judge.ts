@@ -4,10 +4,11 @@
  * catches errors must not be able to hide one.
  */
 import type { Raft } from '../../consensus/raft.ts'
+import { decodeMessage } from '../../consensus/wire.ts'
 import { FRAME, type FrameKind, type Topic, type Verdict } from '../../node/net/network.ts'
-import { blockKey } from '../../node/store/keys.ts'
+import { blockKey, META } from '../../node/store/keys.ts'
 import type { KvWrite } from '../../node/store/kv.ts'
-import { fromU64, fromUtf8 } from '../../src/bytes.ts'
+import { equalBytes, fromU64, fromUtf8 } from '../../src/bytes.ts'
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
 import type { Block } from '../../src/ledger/block.ts'
 import { decodeEnvelope } from '../../src/ledger/dsse.ts'
@@ -33,8 +34,13 @@ export interface Judged {
   readonly disk: SimDisk
   /** Its disk was replaced: what stood on it, stood there once. */
   readonly diskLost: boolean
-  /** Its disk was replaced by an old copy: it may contradict what it has forgotten. */
+  /** Its disk was replaced by an old copy: until it is shown that, it may contradict what it has forgotten. */
   readonly forgetful: boolean
+  /** Its store says that it may have forgotten something. */
+  readonly recovering: boolean
+  /** Which of its keys it has in place, and the first of those made since its store forgot something. */
+  readonly generation: number
+  readonly freshGeneration: number
   /** Undefined while the process is down or starting. */
   readonly raft: Pick<Raft, 'term' | 'role' | 'tail' | 'commit'> | undefined
 }
@@ -96,6 +102,7 @@ export class Judge {
     const node = this.#nodes.get(name)!
     const block = this.blocks.read(bytes)
     if (this.#lies) return
+    if (node.recovering) this.fail(`${name} proposes a block, though its store has forgotten what it signed`)
     // What was committed until now was committed by the voters until now.
     this.raft.observe(node)
     this.raft.met(node, block)
@@ -106,6 +113,10 @@ export class Judge {
     if (!node.honest) return
     const written = new Map<number, Block>()
     for (const { key, value } of batch) {
+      const lifted = value === undefined && equalBytes(key, META.recovering)
+      if (lifted && node.generation < node.freshGeneration) {
+        this.fail(`${name} takes part again under keys that its store has forgotten the signatures of`)
+      }
       if (key[0] !== BLOCK || value === undefined) continue
       const block = this.blocks.read(value)
       const { height } = block.seal
@@ -139,8 +150,23 @@ export class Judge {
   sends(name: string, to: string, kind: FrameKind, bytes: Uint8Array): void {
     const node = this.#nodes.get(name)!
     if (!node.honest) return
-    if (kind === FRAME.raft) this.raft.sends(node, to, bytes)
-    else if (kind === FRAME.cosignature) this.ledger.cosigns(node, bytes)
+    if (kind === FRAME.raft) {
+      if (node.recovering) this.#votes(node, bytes)
+      this.raft.sends(node, to, bytes)
+    }
+    if (kind === FRAME.cosignature) this.#cosigns(node, bytes)
+  }
+
+  #votes({ name }: Judged, bytes: Uint8Array): void {
+    const message = decodeMessage(bytes)
+    const grants = message.kind === 'vote-reply' && message.signature !== undefined
+    if (grants || message.kind === 'vote' || message.kind === 'acknowledge' || message.kind === 'locked')
+      this.fail(`${name} says ${message.kind}, though its store has forgotten what it signed`)
+  }
+
+  #cosigns(node: Judged, bytes: Uint8Array): void {
+    if (node.recovering) this.fail(`${node.name} cosigns, though its store has forgotten what it signed`)
+    this.ledger.cosigns(node, bytes)
   }
 
   publishes(name: string, topic: Topic, bytes: Uint8Array): void {
@@ -178,9 +204,8 @@ export class Judge {
 
   /** Evidence convicts liars, and nobody else. */
   accuses(name: string, accused: string): void {
-    // Whoever has lost its disk, or what was newest on it, may be made to contradict what it has forgotten.
-    const { diskLost, forgetful } = this.#nodes.get(accused)!
-    if (forgetful || (this.#lies && diskLost)) return
+    // Before it is shown that its disk is an old copy, a node may contradict what it has forgotten.
+    if (this.#nodes.get(accused)!.forgetful) return
     if (this.#bothHonest(name, accused)) this.fail(`${name} accuses ${accused}, who is honest`)
   }
 

@@ -198,8 +198,26 @@ export const MUTANTS: readonly Mutant[] = [
   {
     why: 'takes part again with an empty disk, as if it had never promised anything',
     file: 'node/store/ledger-store.ts',
-    find: '...(fresh ? [] : [records.recoveringWrite({ without: [] })]),',
-    replace: '...(fresh || !fresh ? [] : [records.recoveringWrite({ without: [] })]),',
+    find: "...(fresh ? [] : [records.recoveringWrite({ keys: [], why: 'lost' })]),",
+    replace: "...(fresh || !fresh ? [] : [records.recoveringWrite({ keys: [], why: 'lost' })]),",
+  },
+  {
+    why: 'takes part again under the keys with which it may have signed what its store has forgotten',
+    file: 'node/core/recovery.ts',
+    find: 'if (mark.keys.includes(keyId(own.node)) || mark.keys.includes(keyId(own.cosigner))) return mark',
+    replace: '',
+  },
+  {
+    why: 'cosigns though its store may have forgotten what it signed',
+    file: 'node/core/replica.ts',
+    find: 'signer: recovering ? undefined : cosigner,',
+    replace: 'signer: cosigner,',
+  },
+  {
+    why: 'votes and acknowledges though its store may have forgotten what it signed',
+    file: 'node/core/replica.ts',
+    find: 'listening: recovering !== undefined,',
+    replace: 'listening: false,',
   },
   {
     why: 'cosigns beyond the checkpoint of a change before that is certified',

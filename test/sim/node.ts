@@ -79,6 +79,8 @@ export class SimNode implements Judged {
   /** Which of its keys it has in place, and how many it has made: the newer ones wait until they are admitted. */
   generation = 0
   generations = 1
+  /** The first of its keys that were made since its disk was replaced. */
+  freshGeneration = 0
   ledger: LedgerNode | undefined
   readonly #world: World
   #memory: Memory | undefined
@@ -361,6 +363,7 @@ export class SimNode implements Judged {
     this.crash(true)
     this.disk.wipe()
     this.diskLost = true
+    this.freshGeneration = this.generations
     this.#world.judge.forgets(this.name)
     this.#world.transcript.note(this.name, () => 'has lost its disk')
   }
@@ -372,6 +375,7 @@ export class SimNode implements Judged {
     const cosigned = fromU64(this.disk.durable(META.cosigned)!)
     this.disk.putBack(copy)
     this.forgetful = true
+    this.freshGeneration = this.generations
     this.#memory = new Memory(this, (finding) => judge.fail(finding))
     judge.forgets(this.name)
     transcript.note(this.name, () => `gets an old copy of its disk; it had cosigned ${cosigned}`)

@@ -36,7 +36,7 @@ describe('a store on disk, damaged by hand', function () {
     kv = await openLevel(sound)
     const store = await LedgerStore.open(kv, chain.genesis.block.bytes)
     for (const block of chain.blocks.slice(BLOCKS / 2)) {
-      await store.persist(undefined, undefined, [toRaftBlock(block.block)])
+      await store.put({ blocks: [toRaftBlock(block.block)] })
       await store.apply([block])
     }
     const { size, root } = store.tip

@@ -1,4 +1,5 @@
 /** Chains of real, signed blocks by the one validator of the example ledger, and stores that hold them. */
+import type { HardState } from '../../consensus/types.ts'
 import { opensslSuite } from '../../node/crypto/openssl.ts'
 import type { AppliedBlock } from '../../node/store/derived.ts'
 import type { Kv } from '../../node/store/kv.ts'
@@ -55,6 +56,13 @@ function admission({ membership, parameters }: Genesis): Promise<Entry> {
   return signEntry(PAYLOAD_TYPES.change, encodeChange(change), signer('ML-DSA-65', 1))
 }
 
+/** As a store remembers a vote. */
+export const VOTED: HardState = {
+  term: 1,
+  vote: { candidate: 'ada', base: { height: 0, term: 0, hash: '00'.repeat(32) } },
+  abstains: false,
+}
+
 /**
  * A store in which `applied` blocks of the chain are applied and certified and the others wait in the log,
  * as it stands on a validator's disk.
@@ -62,7 +70,7 @@ function admission({ membership, parameters }: Genesis): Promise<Entry> {
 export async function fillStore(kv: Kv, chain: Chain, applied = chain.blocks.length): Promise<LedgerStore> {
   const store = await LedgerStore.open(kv, chain.genesis.block.bytes, { fresh: true })
   for (const [i, block] of chain.blocks.entries()) {
-    await store.persist({ term: 1, votedFor: 'ada' }, undefined, [toRaftBlock(block.block)])
+    await store.put({ hardState: VOTED, blocks: [toRaftBlock(block.block)] })
     if (i >= applied) continue
     await store.apply([block])
     const { size, root } = store.tip

@@ -1,5 +1,7 @@
 /** A store that was damaged, lost or is of another kind says so, and serves nothing of it. */
+
 import assert from 'node:assert/strict'
+import { refOf } from '../../consensus/log.ts'
 import { sealValue } from '../../node/store/checked-kv.ts'
 import { blockKey, factsKey, firstIndexKey, leafKey, META, tileKey } from '../../node/store/keys.ts'
 import { LedgerStore } from '../../node/store/ledger-store.ts'
@@ -7,7 +9,7 @@ import { concat, toHex, u64 } from '../../src/bytes.ts'
 import { canonicalJson } from '../../src/json.ts'
 import { refused } from '../ledger/fixture.ts'
 import { type MemoryKv, memoryKv } from '../support/memory-kv.ts'
-import { type Chain, certify, fillStore, makeChain } from './fixture.ts'
+import { type Chain, certify, fillStore, makeChain, VOTED } from './fixture.ts'
 
 const damaged = refused('store-damaged')
 
@@ -15,6 +17,7 @@ const damaged = refused('store-damaged')
 async function readAll(kv: MemoryKv, chain: Chain): Promise<void> {
   const store = await LedgerStore.open(kv, chain.genesis.block.bytes)
   await store.hardState()
+  await store.certified()
   await store.cosigned()
   await store.certificate()
   await store.logFrom(0)
@@ -94,11 +97,11 @@ describe('the store of a node', function () {
     const kv = memoryKv()
     const { bytes, id } = chain.genesis.block
     await kv.write([{ key: META.version, value: canonicalJson({ version: 1, genesis: id }) }], true)
-    await assert.rejects(LedgerStore.open(kv, bytes), /layout version 1; this program reads 3/)
+    await assert.rejects(LedgerStore.open(kv, bytes), /layout version 1; this program reads 4/)
     const older = sealValue(META.version, canonicalJson({ version: 2, genesis: id }))
     await kv.write([{ key: META.version, value: older }], true)
-    await assert.rejects(LedgerStore.open(kv, bytes), /layout version 2; this program reads 3/)
-    const value = sealValue(META.version, canonicalJson({ version: 3, genesis: '0'.repeat(64) }))
+    await assert.rejects(LedgerStore.open(kv, bytes), /layout version 2; this program reads 4/)
+    const value = sealValue(META.version, canonicalJson({ version: 4, genesis: '0'.repeat(64) }))
     await kv.write([{ key: META.version, value }], true)
     await assert.rejects(LedgerStore.open(kv, bytes), refused('store-mismatch'))
   })
@@ -113,12 +116,12 @@ describe('the store of a node', function () {
     const mark = { keys: ['one', 'two'], why: 'restored' } as const
     await fresh.setRecovering(mark)
     assert.deepEqual(await (await LedgerStore.open(kv, genesis)).recovering(), mark)
-    await fresh.persist({ term: 7, votedFor: 'bella' }, undefined, [])
+    await fresh.put({ hardState: { ...VOTED, term: 7 } })
     await fresh.clearRecovering('ada')
     const again = await LedgerStore.open(kv, genesis)
     assert.deepEqual(
       [await again.recovering(), await again.hardState()],
-      [undefined, { term: 7, votedFor: 'ada' }],
+      [undefined, { ...VOTED, term: 7, vote: { candidate: 'ada', base: refOf(again.tip) } }],
     )
   })
 
@@ -141,7 +144,7 @@ describe('the store of a node', function () {
     const store = await LedgerStore.open(other, chain.genesis.block.bytes, { fresh: true })
     await store.install(chain.blocks.slice(0, 1))
     await store.install(chain.blocks.slice(1))
-    await store.persist({ term: 1, votedFor: 'ada' }, undefined, [])
+    await store.put({ hardState: VOTED })
     await store.setCosigned(store.tip)
     await store.setCertificate(await certify(store.tip.size, store.tip.root), store.tip.size)
     const certificate = toHex(META.certificate) // signed anew, so with other bytes

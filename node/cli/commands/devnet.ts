@@ -1,4 +1,5 @@
 /** `qat devnet`: a whole ledger on this machine, to try things out. */
+import { join } from 'node:path'
 import { type Command, Option } from 'commander'
 import { VALIDATORS_MAX } from '../../../src/limits.ts'
 import type { Exit } from '../../devnet/child.ts'
@@ -91,7 +92,7 @@ async function devnet({
   await early.stop()
 }
 
-function readyLine({ dir, nodes, token, policyPath, keyPath }: Devnet) {
+function readyLine({ dir, nodes, forgetful, token, policyPath, keyPath }: Devnet) {
   return {
     event: 'ready',
     nodes: nodes.map(({ name, rpc, pid, dir: folder }) => ({ name, rpc, pid, dir: folder })),
@@ -100,10 +101,11 @@ function readyLine({ dir, nodes, token, policyPath, keyPath }: Devnet) {
     key: keyPath,
     policy: policyPath,
     dir,
+    ...(forgetful.length > 0 && { forgetful }),
   }
 }
 
-function readyText({ nodes, token, policyPath, keyPath }: Devnet): string {
+function readyText({ dir, nodes, forgetful, token, policyPath, keyPath }: Devnet): string {
   const rows = nodes.map(({ name, rpc, pid, dir }) => [name, rpc, String(pid), dir])
   const facts = factSheet([
     ['Token', token],
@@ -114,7 +116,12 @@ function readyText({ nodes, token, policyPath, keyPath }: Devnet): string {
   const example =
     `qat log --rpc ${first?.rpc} --token ${token} \\\n` +
     `  --source //demo --type demo.hello --subject world --data '{"hello":"world"}'`
-  return `${table(['NODE', 'JSON-RPC', 'PID', 'FOLDER'], rows)}\n\n${facts}\n\nTry:\n  ${example}\n\nCtrl-C stops it.`
+  const notes = forgetful.map(
+    (name) =>
+      `${name} may have forgotten what it signed, and needs new keys before it signs again:\n` +
+      `  qat rotate --rpc ${first?.rpc} --dir ${join(dir, name)} --admin-key ${join(dir, 'admin.key')}\n\n`,
+  )
+  return `${table(['NODE', 'JSON-RPC', 'PID', 'FOLDER'], rows)}\n\n${facts}\n\n${notes.join('')}Try:\n  ${example}\n\nCtrl-C stops it.`
 }
 
 function reportExit(name: string, { code, signal }: Exit, removed: boolean, json: boolean): void {

@@ -14,8 +14,9 @@ Examples:
   qat status --rpc http://10.0.0.7:8480 --json
 
 A learner follows and does not count yet. SIZE counts the leaves that a node has applied; FINAL those that a
-certificate covers. What the others do is what they last announced. If nothing can be ordered or become final, or
-the asked node does not take part, a note says why. Evidence is that of the asked node: "qat evidence list".
+certificate covers. What the others do is what they last announced; one that is connected and announces nothing is
+silent: ask that one. If nothing can be ordered or become final, or the asked node does not take part, a note says why.
+Evidence is that of the asked node: "qat evidence list".
 `
 
 export function addStatusCommand(program: Command): void {
