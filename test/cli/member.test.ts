@@ -187,7 +187,7 @@ describe('qat member', function () {
     assert.equal(forced.code, 0)
     assert.match(
       forced.stderr,
-      /Warning: Of 2 validators only 1 would be online \(not n4\), and ordering needs 2\.\n/,
+      /Warning: Of 2 validators only 1 would be online \(not n4\), and the ledger needs 2 to go on\.\n/,
     )
   })
 

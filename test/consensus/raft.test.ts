@@ -517,9 +517,9 @@ describe('a raft', () => {
     equal(node.term, 1)
   })
 
-  it('gives up leading when it commits nothing for three election timeouts', () => {
+  it('gives up leading when it commits nothing for five election timeouts', () => {
     const node = leader()
-    for (let i = 0; i < 29; i++) {
+    for (let i = 0; i < 49; i++) {
       node.tick()
       node.step('b', { kind: 'heartbeat-reply', term: 1, commit: 0, round: 1 })
     }
