@@ -35,7 +35,8 @@ export interface Acknowledged {
 
 export class Core {
   readonly id: NodeId
-  readonly listening: boolean
+  /** See `RaftConfig.listening`. */
+  listening: boolean
   readonly limits: RaftLimits
   readonly electionTicks: number
   readonly heartbeatTicks: number

@@ -96,6 +96,8 @@ export class Driver {
     | 'canPropose'
     | 'canChange'
     | 'certified'
+    | 'lead'
+    | 'listening'
   > {
     return this.#raft
   }
@@ -132,6 +134,16 @@ export class Driver {
    */
   install(blocks: readonly Block[], proof: Uint8Array): void {
     this.#enter(() => this.#raft.install(blocks, proof))
+  }
+
+  /** Whether the block is in the log and on the disk. */
+  holds(block: BlockRef): boolean {
+    return this.#raft.holds(block)
+  }
+
+  /** See `Raft.join`. */
+  join(): void {
+    this.#enter(() => this.#raft.join())
   }
 
   /** An admitted entry waits too long under the present leader. */
