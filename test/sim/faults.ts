@@ -218,8 +218,10 @@ function canSpare(nodes: readonly SimNode[], lost: SimNode): boolean {
 
 /** The node hears, as if from its leader, that it is to lead: it stands at once, and asks nobody beforehand. */
 function callToLead({ name, ledger, raft }: SimNode, leader: string): void {
-  if (ledger && raft)
-    ledger.replica.driver.deliver(leader, { kind: 'timeout-now', term: raft.term, to: name })
+  const driver = ledger?.replica.driver
+  // It speaks for the leader that the node has: nobody else may say so.
+  if (!driver || !raft || driver.raft.leader !== leader) return
+  driver.deliver(leader, { kind: 'timeout-now', term: raft.term, to: name })
 }
 
 function leaderOf(nodes: readonly SimNode[]): SimNode | undefined {
