@@ -20,7 +20,10 @@ export const SPEC_MUTANTS: readonly SpecMutant[] = [
     why: 'votes for a base without its proof',
     edits: [
       edit('    proven(s, base),\n    enough(s.votes', '    enough(s.votes'),
-      edit('      proven(s, base),\n      ranksAtLeast(s, base, node.memory.lock)', '      ranksAtLeast(s, base, node.memory.lock)'),
+      edit(
+        '      proven(s, base),\n      ranksAtLeast(s, base, node.memory.lock)',
+        '      ranksAtLeast(s, base, node.memory.lock)',
+      ),
     ],
   },
   {
@@ -29,32 +32,46 @@ export const SPEC_MUTANTS: readonly SpecMutant[] = [
   },
   {
     why: 'votes again in a term after a restart',
-    edits: [edit('{ ...node, memory: node.disk, role: "following"', '{ ...node, voted: 0, memory: node.disk, role: "following"')],
+    edits: [edit('voted: voted, disk: found', 'voted: 0, disk: found')],
   },
   {
     why: 'forgets its lock in a restart',
-    edits: [edit('memory: node.disk, role: "following"', 'memory: { ...node.disk, lock: GENESIS }, role: "following"')],
+    edits: [
+      edit('memory: found, role: "following"', 'memory: { ...found, lock: GENESIS }, role: "following"'),
+    ],
   },
   {
     why: 'takes office after a restart with the votes from before it',
     edits: [
       edit(
-        'memory: node.disk, role: "following", leader: "", base: GENESIS }',
-        'memory: node.disk, role: if (node.role == "following") "following" else "standing", leader: "" }',
+        'memory: found, role: "following", leader: "", base: GENESIS }',
+        'memory: found, role: if (node.role == "following") "following" else "standing", leader: "" }',
       ),
     ],
   },
   {
     why: 'a new leader builds on genesis instead of its base',
-    edits: [edit('{ ...node.memory, tip: node.base, lock: node.base }', '{ ...node.memory, tip: GENESIS, lock: GENESIS }')],
+    edits: [
+      edit(
+        '{ ...node.memory, tip: node.base, lock: node.base }',
+        '{ ...node.memory, tip: GENESIS, lock: GENESIS }',
+      ),
+    ],
   },
   {
     why: 'takes blocks of a leader that do not stand on its base',
-    edits: [edit('(s.blocks.get(b).proposer == node.leader and holds(s, b, node.base))', 's.blocks.get(b).proposer == node.leader')],
+    edits: [
+      edit(
+        '(s.blocks.get(b).proposer == node.leader and holds(s, b, node.base))',
+        's.blocks.get(b).proposer == node.leader',
+      ),
+    ],
   },
   {
     why: 'takes blocks that another than the leader has sealed',
-    edits: [edit('(s.blocks.get(b).proposer == node.leader and holds(s, b, node.base))', 'holds(s, b, node.base)')],
+    edits: [
+      edit('(s.blocks.get(b).proposer == node.leader and holds(s, b, node.base))', 'holds(s, b, node.base)'),
+    ],
   },
   {
     why: 'replaces a block of the term by another',
@@ -64,7 +81,10 @@ export const SPEC_MUTANTS: readonly SpecMutant[] = [
     why: 'gives its lock up for an append that does not reach the base',
     edits: [
       edit('      holds(s, b, held.lock) or holds(s, b, node.base),\n', ''),
-      edit('lock: if (stays) lock else node.base }', 'lock: if (stays) lock else if (holds(s, b, node.base)) node.base else GENESIS }'),
+      edit(
+        'lock: if (stays) lock else node.base }',
+        'lock: if (stays) lock else if (holds(s, b, node.base)) node.base else GENESIS }',
+      ),
     ],
   },
   {
@@ -73,7 +93,12 @@ export const SPEC_MUTANTS: readonly SpecMutant[] = [
   },
   {
     why: 'acknowledges before the block is on the disk',
-    edits: [edit('      holds(s, node.disk.tip, b),\n      term(s, b) == node.term,', '      holds(s, node.memory.tip, b),\n      term(s, b) == node.term,')],
+    edits: [
+      edit(
+        '      holds(s, node.disk.tip, b),\n      term(s, b) == node.term,',
+        '      holds(s, node.memory.tip, b),\n      term(s, b) == node.term,',
+      ),
+    ],
   },
   {
     why: 'acknowledges blocks of earlier terms',
@@ -103,11 +128,21 @@ export const SPEC_MUTANTS: readonly SpecMutant[] = [
   },
   {
     why: 'says that it is locked on a block of an earlier term',
-    edits: [edit('b == node.disk.lock and b != GENESIS and term(s, b) == node.term', 'b == node.disk.lock and b != GENESIS')],
+    edits: [
+      edit(
+        'b == node.disk.lock and b != GENESIS and term(s, b) == node.term',
+        'b == node.disk.lock and b != GENESIS',
+      ),
+    ],
   },
   {
     why: 'decides with one lock statement too few',
-    edits: [edit('b == GENESIS or enough(sayLocked(s, b))', 'b == GENESIS or sayLocked(s, b).union(LIARS).size() >= K - 1')],
+    edits: [
+      edit(
+        'b == GENESIS or enough(sayLocked(s, b))',
+        'b == GENESIS or sayLocked(s, b).union(LIARS).size() >= K - 1',
+      ),
+    ],
   },
   {
     why: 'counts lock statements of different terms together',
@@ -126,3 +161,12 @@ export const SPEC_MUTANTS: readonly SpecMutant[] = [
     edits: [edit('LIARS = Set("d"), K = 3', 'LIARS = Set("c", "d"), K = 3')],
   },
 ]
+
+/** The specification with the mistake. Throws if a place is not there exactly once. */
+export function mutated({ why, edits }: SpecMutant, spec: string): string {
+  return edits.reduce((text, { find, replace }) => {
+    const parts = text.split(find)
+    if (parts.length !== 2) throw new Error(`${why}: its place was found ${parts.length - 1} times: ${find}`)
+    return parts.join(replace)
+  }, spec)
+}
