@@ -5,6 +5,8 @@
 
 export type SpecMutant = {
   readonly why: string
+  /** Samples from this seed find it at once; without it, a few samples from any seed do. */
+  readonly seed?: string
   /** Each text occurs exactly once in the specification. */
   readonly edits: readonly { readonly find: string; readonly replace: string }[]
 }
