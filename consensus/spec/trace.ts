@@ -58,7 +58,7 @@ export type TraceLine =
 export type Replay = { readonly module: string; readonly lines: readonly number[] }
 
 /**
- * The text of a Quint module `replay` that takes the trace's steps one by one with `begin` and `play`, by the rules in
+ * The text of a Quint module `replay` that takes the trace's steps one by one with `first` and `play`, by the rules in
  * the file `source`. A step that they do not permit ends its trace: its place goes to `refused`, and the next trace
  * begins. Blocks of liars, whom nobody records, are made when an honest node first shows them.
  *
@@ -181,7 +181,7 @@ ${steps.map((line, index) => `  pure val L${index}: Line = ${line}`).join('\n')}
   var end: int
   var refused: List[int]
 
-  action begin = all { init, at' = 0, end' = 0, refused' = [] }
+  action first = all { init, at' = 0, end' = 0, refused' = [] }
   action play = all {
     at < TRACE.length(),
     match TRACE[at] {

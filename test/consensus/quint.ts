@@ -45,6 +45,7 @@ export async function sample(
     quint(folder, [
       'ordering.qnt',
       `--main=${main}`,
+      '--init=begin',
       `--max-samples=${samples}`,
       `--max-steps=${steps}`,
       `--seed=${seed}`,
@@ -70,7 +71,7 @@ export async function judge(trace: readonly TraceLine[]): Promise<Judgement> {
       quint(folder, [
         'replay.qnt',
         '--main=replay',
-        '--init=begin',
+        '--init=first',
         '--step=play',
         '--max-samples=1',
         `--max-steps=${lines.length}`,
