@@ -132,8 +132,9 @@ export function onVote(core: Core, from: NodeId, message: Vote): void {
   const free = vote === undefined && core.lead === undefined
   const repeats =
     vote?.candidate === from && vote.base.hash === block.hash && vote.base.height === block.height
-  const granted = !core.listening && message.term === core.term && (free || repeats) && reaches(core, block)
-  if (!granted) {
+  const mayVote = !core.listening && message.term === core.term && (free || repeats)
+  // A block of the candidate's own term, or of a later one, cannot be what it begins that term with.
+  if (!mayVote || block.term >= message.term || !reaches(core, block)) {
     core.send(from, { kind: 'vote-reply', term: core.term, signature: undefined })
     return
   }
