@@ -79,6 +79,7 @@ export const equivocatingLeader: Act = {
 /** Of the first block of the term one for each peer; what is built on others is not sent. */
 class Rivals {
   readonly #member: Member
+  readonly #for = new Map<string, Promise<RaftBlock>>()
   readonly made: RaftBlock[] = []
 
   constructor(member: Member) {
@@ -86,9 +87,9 @@ class Rivals {
   }
 
   for(to: string, message: Message): readonly Message[] {
-    const first =
-      message.kind === 'append' ? message.blocks.find(({ term }) => term === message.term) : undefined
-    if (message.kind !== 'append' || !first) return [message]
+    if (message.kind !== 'append') return [message]
+    const first = message.blocks.find(({ term }) => term === message.term)
+    if (!first) return [message]
     void this.#send(to, message, first)
     return []
   }
@@ -96,11 +97,13 @@ class Rivals {
   async #send(to: string, message: Append, first: RaftBlock): Promise<void> {
     const { chain } = this.#member.follower
     const before = chain.stateAfter(first.prev)
-    if (!before) return
+    if (!before || first.height !== (this.made[0]?.height ?? first.height)) return
     const { name: proposer, nodeKey: signer, others } = this.#member
-    const time = Date.now() + 1 + others.indexOf(to)
-    const rival = await chain.forge(before, { term: message.term, proposer, signer, time })
-    if (this.made.length < 8) this.made.push(rival)
+    const time = Date.now() + others.indexOf(to)
+    const forging = this.#for.get(to) ?? chain.forge(before, { term: message.term, proposer, signer, time })
+    this.#for.set(to, forging)
+    const rival = await forging
+    if (!this.made.includes(rival)) this.made.push(rival)
     const below = message.blocks.filter(({ height }) => height < first.height)
     this.#member.send(to, { ...message, blocks: [...below, rival] })
   }
