@@ -18,7 +18,7 @@ export const twoTrees: Act = {
     for (const checkpoint of [
       { origin, size: tip.size, root },
       { origin, size: tip.size, root: member.random(32) },
-      { origin, size: tip.size + 1_000_000, root: member.random(32) },
+      { origin, size: tip.size + 50, root: member.random(32) },
     ]) {
       const note = await member.cosigned(checkpoint, seconds)
       member.frames(FRAME.cosignature, note)
