@@ -2,7 +2,6 @@
  * The hostile process: `hostile.ts DIR SEED [ACT...]`, started with a channel. It holds the keys of the node in DIR, goes through
  * all its acts beginning with one that SEED draws, and says what it has told.
  */
-import { once } from 'node:events'
 import { useNativeCode } from '../../node/crypto/native.ts'
 import { readNodeFolder } from '../../node/folder.ts'
 import { errorMessage } from '../../src/errors.ts'
@@ -26,15 +25,21 @@ process.on('message', (message: ToHostile) => {
 process.on('uncaughtException', (error) => console.error(errorMessage(error)))
 process.on('unhandledRejection', (error) => console.error(errorMessage(error)))
 
-const answered = async (question: FromHostile) => {
-  const answer = once(process, 'message')
-  tell(question)
-  await answer
-}
+const answered = (question: FromHostile) =>
+  new Promise<void>((resolve) => {
+    const heed = ({ kind }: ToHostile) => {
+      if (kind !== 'done') return
+      process.off('message', heed)
+      resolve()
+    }
+    process.on('message', heed)
+    tell(question)
+  })
 const member = await Member.join({
   dir,
   pause: (node) => answered({ kind: 'pause', node }),
   resume: (node) => answered({ kind: 'resume', node }),
+  restart: (node) => answered({ kind: 'restart', node }),
 })
 const { config } = await readNodeFolder(dir)
 const acts = ACTS.filter(({ name, qkd }) => {

@@ -9,5 +9,10 @@ export type FromHostile =
   /** The process of this node is to pause, as any machine may: then another leader is elected. */
   | { readonly kind: 'pause'; readonly node: string }
   | { readonly kind: 'resume'; readonly node: string }
+  /** The process of this node is to die, and to be started again. */
+  | { readonly kind: 'restart'; readonly node: string }
 
-export type ToHostile = { readonly kind: 'paused' } | { readonly kind: 'resumed' } | { readonly kind: 'end' }
+/** `done`: what was asked for is so. `end`: no further act. */
+export interface ToHostile {
+  readonly kind: 'done' | 'end'
+}

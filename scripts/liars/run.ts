@@ -13,6 +13,7 @@ import { FILES, readNodeFolder } from '../../node/folder.ts'
 import { createClient } from '../../node/rpc/client.ts'
 import { QUERY_LIMIT_MAX } from '../../node/rpc/limits.ts'
 import type { BlockView } from '../../node/service.ts'
+import { errorMessage } from '../../src/errors.ts'
 import type { Json } from '../../src/json.ts'
 import { entryFromJson } from '../../src/ledger/entry.ts'
 import type { Evidence } from '../../src/ledger/evidence.ts'
@@ -105,6 +106,8 @@ class Stage {
   readonly #told: Record<string, number> = {}
   readonly #failed: Record<string, number> = {}
   readonly #rss = new Map<string, number>()
+  /** Nodes that were killed and did not come back, in sentences. */
+  readonly #lost: string[] = []
   #hostile: ChildProcess | undefined
   #paused: { readonly node: string; readonly timer: NodeJS.Timeout } | undefined
 
@@ -152,7 +155,7 @@ class Stage {
   async judge(ended: () => number): Promise<Result> {
     const { reporter } = this.#options
     const cluster: Audited = this.#honestView()
-    const others: string[] = []
+    const others: string[] = [...this.#lost]
     if (!(await awaitQuiet(cluster, QUIET_MS))) {
       others.push(`the honest nodes did not come to rest within ${QUIET_MS / 1_000} s`)
     }
@@ -240,10 +243,13 @@ class Stage {
       reporter.say(`not told: ${message.act}, because ${message.why}`)
     } else if (message.kind === 'pause' && this.#honest.includes(message.node)) {
       await this.#pause(message.node)
-      this.#answer({ kind: 'paused' })
+      this.#answer({ kind: 'done' })
     } else if (message.kind === 'resume') {
       await this.#resume()
-      this.#answer({ kind: 'resumed' })
+      this.#answer({ kind: 'done' })
+    } else if (message.kind === 'restart' && this.#honest.includes(message.node)) {
+      await this.#restart(message.node)
+      this.#answer({ kind: 'done' })
     }
   }
 
@@ -261,6 +267,21 @@ class Stage {
     clearTimeout(paused.timer)
     await this.#cluster.devnet.kill(paused.node, 'SIGCONT')
     this.#availability.release([paused.node])
+  }
+
+  async #restart(node: string): Promise<void> {
+    const { devnet } = this.#cluster
+    this.#availability.strike([node])
+    await devnet.kill(node, 'SIGKILL')
+    const began = performance.now()
+    try {
+      await devnet.restart(node)
+      const seconds = ((performance.now() - began) / 1_000).toFixed(1)
+      this.#options.reporter.say(`${node} was killed, and is back after ${seconds} s`)
+    } catch (error) {
+      this.#lost.push(`${node} was killed and did not come back: ${errorMessage(error)}`)
+    }
+    this.#availability.release([node])
   }
 
   // ---- what is looked at

@@ -24,7 +24,7 @@ import {
   twoAcknowledgements,
   twoVotes,
 } from './statements.ts'
-import { falseAnswers, falseStatus, twoSeals, twoTrees } from './trees.ts'
+import { falseAnswers, falseMemory, falseStatus, twoSeals, twoTrees } from './trees.ts'
 
 export const ACTS: readonly Act[] = [
   falseCommit,
@@ -58,4 +58,5 @@ export const ACTS: readonly Act[] = [
   falseAnswers,
   silentSockets,
   madeUpKeys,
+  falseMemory,
 ]

@@ -2,7 +2,6 @@
 import { connect, type Socket } from 'node:net'
 import { FRAME } from '../../../node/net/network.ts'
 import { refOf } from '../hostile/chain.ts'
-import type { Member } from '../hostile/member.ts'
 import type { Act } from './act.ts'
 
 export const falseCommit: Act = {
@@ -55,11 +54,11 @@ export const absurdTimes: Act = {
 }
 
 const SOCKETS = 15
-const SILENT_MS = 2_500
+const SILENT_MS = 500
 
 export const silentSockets: Act = {
   name: 'silent-sockets',
-  says: 'It opens fifteen connections to each peer port, says nothing, and opens them anew when they are closed.',
+  says: 'It opens fifteen silent connections to each peer port, again when they are closed, while a node is started anew.',
   async run(member) {
     const open = new Set<Socket>()
     let over = false
@@ -75,15 +74,11 @@ export const silentSockets: Act = {
     for (const { host, port } of member.addresses.values()) {
       for (let i = 0; i < SOCKETS; i++) dial(host, port)
     }
-    await hangUpMeanwhile(member)
+    await member.pause(SILENT_MS)
+    // Members must still come through.
+    member.hangUp()
+    await member.restart(member.someFollower)
     over = true
     for (const socket of open) socket.destroy()
   },
-}
-
-/** Its own connections are gone meanwhile: members must still come through. */
-async function hangUpMeanwhile(member: Member): Promise<void> {
-  await member.pause(SILENT_MS / 5)
-  member.hangUp()
-  await member.pause((4 * SILENT_MS) / 5)
 }

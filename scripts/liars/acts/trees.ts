@@ -1,8 +1,10 @@
 /** Trees, times and heights that are not so. */
 import { signAnnouncement } from '../../../node/core/announcement.ts'
+import { encodeHeld, isSignaturesRequest } from '../../../node/core/own-signatures.ts'
 import { encodeSyncAnswer } from '../../../node/core/sync.ts'
 import { FRAME } from '../../../node/net/network.ts'
 import { utf8 } from '../../../src/bytes.ts'
+import { acknowledgementEnvelope } from '../../../src/ledger/acknowledgement.ts'
 import { encodeEntryBundle } from '../../../src/merkle/tiles.ts'
 import type { Member } from '../hostile/member.ts'
 import type { Act } from './act.ts'
@@ -93,7 +95,39 @@ export const falseAnswers: Act = {
     member.answer = () => answers[turn++ % answers.length]!()
     try {
       await falseStatus.run(member)
-      await member.pause(2_000)
+      await member.restart(member.someFollower)
+      await member.pause(1_000)
+    } finally {
+      member.answer = before
+    }
+  },
+}
+
+export const falseMemory: Act = {
+  name: 'false-memory',
+  says: 'A node is started anew and asks what it has signed: the liar shows it old, foreign and forged signatures.',
+  async run(member) {
+    const node = member.someFollower
+    const { nodeKey } = member.genesis.membership.nodeByName.get(node)!
+    const ledger = member.ledger
+    const old = member.follower.heard.flatMap(({ from, message }) => {
+      if (from !== node || message.kind !== 'acknowledge') return []
+      const { term, height, hash, signature } = message
+      return acknowledgementEnvelope(nodeKey, { ledger, term, height, hash }, signature)
+    })
+    const to = { ledger, term: member.term + 5, height: 2 ** 40, hash: member.randomHash() }
+    const forged = acknowledgementEnvelope(nodeKey, to, member.random(3_309))
+    const foreign = acknowledgementEnvelope(
+      member.nodeKey.publicKey,
+      to,
+      await member.sign({ kind: 'acknowledgement', ...to }),
+    )
+    const statements = [...old.slice(-6), forged, foreign]
+    const held = encodeHeld({ statements, notes: [await certificateOf(member)] })
+    const before = member.answer
+    member.answer = async (from, question) => (isSignaturesRequest(question) ? held : before(from, question))
+    try {
+      await member.restart(node)
     } finally {
       member.answer = before
     }

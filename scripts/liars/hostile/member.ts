@@ -48,6 +48,8 @@ export interface MemberOptions {
   /** Stops the process of a node, and lets it go on. */
   readonly pause: (node: string) => Promise<void>
   readonly resume: (node: string) => Promise<void>
+  /** Kills the process of a node, starts it again, and waits until it answers. */
+  readonly restart: (node: string) => Promise<void>
 }
 
 /** Answers what others ask it for: blocks, or the height that is committed. */
@@ -356,6 +358,17 @@ export class Member {
     } finally {
       await this.#options.resume(leader)
     }
+  }
+
+  /** A node that does not lead: as it happens to any, its process dies and is started again. */
+  restart(node: string): Promise<void> {
+    return this.#options.restart(node)
+  }
+
+  /** One of those that do not lead. */
+  get someFollower(): string {
+    const { leader } = this
+    return this.others.filter((name) => name !== leader).at(this.term % 2)!
   }
 
   #hear(from: string, kind: FrameKind, bytes: Uint8Array): void {
