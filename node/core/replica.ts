@@ -33,7 +33,14 @@ import { Admission, type Admitted } from './admission.ts'
 import { Certifier } from './certifier.ts'
 import type { EvidenceCollector } from './evidence.ts'
 import { admitForwarded } from './forwarded.ts'
-import { decodeRefusals, encodeRefusals, Forwarding, type Refusal, refusalError } from './forwarding.ts'
+import {
+  decodeRefusals,
+  encodeRefusals,
+  Forwarding,
+  isLeadersToSay,
+  type Refusal,
+  refusalError,
+} from './forwarding.ts'
 import { Gossip } from './gossip.ts'
 import {
   acknowledgementIn,
@@ -665,7 +672,7 @@ export class Replica {
    */
   #onRefusal(from: string, refusal: Refusal): void {
     const entry = this.#ports.pool.get(refusal.id)
-    if (from !== this.#leader || !entry || refusal.code !== 'not-caught-up') return
+    if (from !== this.#leader || !entry || !isLeadersToSay(entry, refusal)) return
     this.#pending.drop(entry, refusalError(refusal))
   }
 
