@@ -594,6 +594,7 @@ export class Replica {
   #onRefusal(from: string, refusal: Refusal): void {
     const entry = this.#ports.pool.get(refusal.id)
     if (from !== this.#leader || !entry || refusal.code !== 'not-caught-up') return
+    if (this.#admission.promotes(entry) === undefined) return
     this.#pending.drop(entry, refusalError(refusal))
   }
 

@@ -91,7 +91,11 @@ describe('a raft', () => {
     deepEqual(granted(settle(node)), [['b', false]])
     node.step('b', vote(5, 'b', lock))
     deepEqual(granted(settle(node)), [['b', true]])
-    const applied = raft('a', { hardState, log: { blocks: [GENESIS, ...blocks], commit: 3 }, certified: lock })
+    const applied = raft('a', {
+      hardState,
+      log: { blocks: [GENESIS, ...blocks], commit: 3 },
+      certified: lock,
+    })
     applied.step('b', vote(3, 'b', lock))
     deepEqual(granted(settle(applied)), [['b', false]])
   })
@@ -122,7 +126,11 @@ describe('a raft', () => {
     ]
     for (const message of words) {
       node.step('b', message)
-      deepEqual(settle(node), [{ to: 'b', message: { kind: 'ask', term: 0, knowsLeader: false } }], message.kind)
+      deepEqual(
+        settle(node),
+        [{ to: 'b', message: { kind: 'ask', term: 0, knowsLeader: false } }],
+        message.kind,
+      )
       node.step('b', message)
       deepEqual(settle(node), [], 'once in the time of a heartbeat')
       ticks(node, 2)
@@ -384,7 +392,9 @@ describe('a raft', () => {
     deepEqual(
       settle(node).map(({ to, message }) => [to, message]),
       // With the seal that is a quorum of three.
-      [acknowledge('a', blocks[1]!), locked(blocks[1]!)].flatMap((each) => ['b', 'c'].map((to) => [to, each])),
+      [acknowledge('a', blocks[1]!), locked(blocks[1]!)].flatMap((each) =>
+        ['b', 'c'].map((to) => [to, each]),
+      ),
     )
   })
 
@@ -395,7 +405,8 @@ describe('a raft', () => {
     const far = { ...acknowledge('b', node.tail), height: node.tail.height + 65 }
     equal(node.triage('b', far), 'step')
     node.step('b', far)
-    for (let i = 0; i < 64; i++) node.propose({ ...block(node.tail, 1), hash: far.hash, body: new Uint8Array() })
+    for (let i = 0; i < 64; i++)
+      node.propose({ ...block(node.tail, 1), hash: far.hash, body: new Uint8Array() })
     equal(node.certified.block.height, 0)
   })
 
@@ -421,6 +432,21 @@ describe('a raft', () => {
     deepEqual(
       settle(node).map(({ message }) => message),
       [{ kind: 'append-reply', term: 1, match: 4 }],
+    )
+  })
+
+  it('does not say any more of blocks that gave way to proven ones what it was about to say', () => {
+    const node = follower()
+    node.step('b', append(1, GENESIS, chain([1, 1])))
+    const ready = node.ready()
+    node.advance(ready)
+    for (const statement of ready.sign) node.signed(statement, fakeSign('a', statement))
+    node.step('c', acknowledge('c', node.tail))
+    const [one] = chain([1])
+    install(node, [one!, block(one!, 1, 'z', 'b')])
+    deepEqual(
+      node.ready().messages.map(({ message }) => message.kind),
+      ['append-reply'],
     )
   })
 
@@ -487,7 +513,12 @@ describe('a raft', () => {
     const [one] = chain([1])
     node.step('b', append(1, GENESIS, [one!]))
     node.step('c', acknowledge('c', one!))
-    deepEqual(settle(node).map(({ message }) => message.kind).includes('acknowledge'), false)
+    deepEqual(
+      settle(node)
+        .map(({ message }) => message.kind)
+        .includes('acknowledge'),
+      false,
+    )
     for (const from of ['b', 'c']) node.step(from, locked(one!))
     settle(node)
     deepEqual([node.commit, node.certified.block.height], [1, 1])
