@@ -5,26 +5,12 @@ import { isCertified, judge } from '../../consensus/proofs.ts'
 import type { Certified, Configuration, Signed } from '../../consensus/types.ts'
 import { utf8 } from '../../src/bytes.ts'
 import { fakeCover, fakeProofs, fakeSign } from './fakes.ts'
-import {
-  acknowledge,
-  block,
-  certified,
-  chain,
-  GENESIS,
-  GENESIS_PROVEN,
-  lead,
-  of,
-  refTo,
-  vote,
-} from './support.ts'
+import { acknowledge, block, certified, chain, GENESIS, GENESIS_PROVEN, lead, of, refTo, vote } from './support.ts'
 
 const PORTS = fakeProofs(GENESIS)
 
 /** A server that knows no block but the first, and the voters a to d with a quorum of three. */
-function judges(
-  configuration: Configuration = of('abcd', 'x', 3),
-  ballot: { candidate: string } | undefined = undefined,
-) {
+function judges(configuration: Configuration = of('abcd', 'x', 3), ballot: { candidate: string } | undefined = undefined) {
   return {
     id: 'a',
     configurationFor: () => configuration,
@@ -51,19 +37,13 @@ describe('a certificate of a block', () => {
     ['a learner', certified(ONE!, 'cx')],
     ['a stranger', certified(ONE!, 'cz')],
     ['a proposer that is no voter, counted', certified(block(GENESIS, 1, '', 'x'), 'cd')],
-    [
-      'acknowledgements of another block',
-      { ...certified(block(GENESIS, 1, 'other', 'b'), 'cd'), block: refTo(ONE!) },
-    ],
+    ['acknowledgements of another block', { ...certified(block(GENESIS, 1, 'other', 'b'), 'cd'), block: refTo(ONE!) }],
     ['another term', { ...certified(ONE!, 'cd'), block: { ...refTo(ONE!), term: 2 } }],
     ['another height', { ...certified(ONE!, 'cd'), block: { ...refTo(ONE!), height: 2 } }],
     ['another hash', { ...certified(ONE!, 'cd'), block: { ...refTo(ONE!), hash: 'other' } }],
     ['genesis that is none', { block: refTo(ONE!), proof: { kind: 'genesis' } }],
     ['genesis of a later term', { block: { ...refTo(GENESIS), term: 9 }, proof: { kind: 'genesis' } }],
-    [
-      'a certificate of another block',
-      { block: refTo(ONE!), proof: { kind: 'ledger', bytes: fakeCover(GENESIS) } },
-    ],
+    ['a certificate of another block', { block: refTo(ONE!), proof: { kind: 'ledger', bytes: fakeCover(GENESIS) } }],
   ] as const satisfies readonly (readonly [string, Certified])[]) {
     it(`is refused with ${why}`, async () => equal(await blockProof(proof), false))
   }

@@ -91,11 +91,7 @@ describe('a raft', () => {
     deepEqual(granted(settle(node)), [['b', false]])
     node.step('b', vote(5, 'b', lock))
     deepEqual(granted(settle(node)), [['b', true]])
-    const applied = raft('a', {
-      hardState,
-      log: { blocks: [GENESIS, ...blocks], commit: 3 },
-      certified: lock,
-    })
+    const applied = raft('a', { hardState, log: { blocks: [GENESIS, ...blocks], commit: 3 }, certified: lock })
     applied.step('b', vote(3, 'b', lock))
     deepEqual(granted(settle(applied)), [['b', false]])
   })
@@ -126,11 +122,7 @@ describe('a raft', () => {
     ]
     for (const message of words) {
       node.step('b', message)
-      deepEqual(
-        settle(node),
-        [{ to: 'b', message: { kind: 'ask', term: 0, knowsLeader: false } }],
-        message.kind,
-      )
+      deepEqual(settle(node), [{ to: 'b', message: { kind: 'ask', term: 0, knowsLeader: false } }], message.kind)
       node.step('b', message)
       deepEqual(settle(node), [], 'once in the time of a heartbeat')
       ticks(node, 2)
@@ -392,9 +384,7 @@ describe('a raft', () => {
     deepEqual(
       settle(node).map(({ to, message }) => [to, message]),
       // With the seal that is a quorum of three.
-      [acknowledge('a', blocks[1]!), locked(blocks[1]!)].flatMap((each) =>
-        ['b', 'c'].map((to) => [to, each]),
-      ),
+      [acknowledge('a', blocks[1]!), locked(blocks[1]!)].flatMap((each) => ['b', 'c'].map((to) => [to, each])),
     )
   })
 
@@ -405,8 +395,7 @@ describe('a raft', () => {
     const far = { ...acknowledge('b', node.tail), height: node.tail.height + 65 }
     equal(node.triage('b', far), 'step')
     node.step('b', far)
-    for (let i = 0; i < 64; i++)
-      node.propose({ ...block(node.tail, 1), hash: far.hash, body: new Uint8Array() })
+    for (let i = 0; i < 64; i++) node.propose({ ...block(node.tail, 1), hash: far.hash, body: new Uint8Array() })
     equal(node.certified.block.height, 0)
   })
 
@@ -433,6 +422,21 @@ describe('a raft', () => {
       settle(node).map(({ message }) => message),
       [{ kind: 'append-reply', term: 1, match: 4 }],
     )
+  })
+
+  it('votes once more for the very same base only, its term included', () => {
+    const node = raft('a')
+    node.step('b', vote(3, 'b'))
+    const signs = () => {
+      const ready = node.ready()
+      node.advance(ready)
+      return ready.sign.length
+    }
+    equal(signs(), 1)
+    node.step('b', vote(3, 'b'))
+    equal(signs(), 1)
+    node.step('b', vote(3, 'b', { ...GENESIS_PROVEN, block: { ...GENESIS_PROVEN.block, term: 2 } }))
+    equal(signs(), 0)
   })
 
   it('does not say any more of blocks that gave way to proven ones what it was about to say', () => {
@@ -513,12 +517,7 @@ describe('a raft', () => {
     const [one] = chain([1])
     node.step('b', append(1, GENESIS, [one!]))
     node.step('c', acknowledge('c', one!))
-    deepEqual(
-      settle(node)
-        .map(({ message }) => message.kind)
-        .includes('acknowledge'),
-      false,
-    )
+    deepEqual(settle(node).map(({ message }) => message.kind).includes('acknowledge'), false)
     for (const from of ['b', 'c']) node.step(from, locked(one!))
     settle(node)
     deepEqual([node.commit, node.certified.block.height], [1, 1])

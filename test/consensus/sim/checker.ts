@@ -216,10 +216,7 @@ export class Checker {
       throw new Violation(`${id} shows a base ${block.height}/${block.term} that is no such block`)
     }
     this.#terms.set(term, { leader, base: block })
-    const height = Math.max(
-      0,
-      this.committed.findLastIndex((entry) => entry.term < term),
-    )
+    const height = Math.max(0, this.committed.findLastIndex((entry) => entry.term < term))
     this.#judgeBase(term, height)
   }
 
@@ -277,8 +274,7 @@ export class Checker {
     }
     const { voters, quorum } = this.#placed.get(hash)!.configuration
     const locked = this.#honest().filter(({ disk: { blocks, certified } }) => {
-      const has =
-        blocks[height]?.hash === hash && blocks[certified.block.height]?.hash === certified.block.hash
+      const has = blocks[height]?.hash === hash && blocks[certified.block.height]?.hash === certified.block.hash
       return has && certified.block.height >= height
     })
     const counted = voters.filter(
@@ -313,11 +309,7 @@ export class Checker {
     if (disk.blocks[height]?.hash !== hash) {
       throw new Violation(`${id} acknowledges block ${height}, which is not on its disk`)
     }
-    for (
-      let at: Block | undefined = this.#blocks.get(hash);
-      at?.term === term;
-      at = this.#blocks.get(at.prev)
-    ) {
+    for (let at: Block | undefined = this.#blocks.get(hash); at?.term === term; at = this.#blocks.get(at.prev)) {
       this.#once(`${id} acknowledges ${at.height}/${term}`, at.hash)
     }
   }
@@ -346,11 +338,7 @@ export class Checker {
     }
     if (message.kind === 'locked') {
       const { block } = disk.certified
-      if (
-        block.term !== term ||
-        block.height < message.height ||
-        disk.blocks[message.height]?.hash !== message.hash
-      ) {
+      if (block.term !== term || block.height < message.height || disk.blocks[message.height]?.hash !== message.hash) {
         throw new Violation(`${id} is locked on ${message.height}, it says; its disk is on ${block.height}`)
       }
     }

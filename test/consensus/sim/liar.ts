@@ -67,11 +67,9 @@ export class Coven {
   hear(from: NodeId, message: Message): void {
     this.heard.push({ from, message })
     if (this.heard.length > 300) this.heard.splice(0, 100)
-    if (message.kind === 'append')
-      for (const block of message.blocks) this.blocks.set(block.hash, checked(block))
+    if (message.kind === 'append') for (const block of message.blocks) this.blocks.set(block.hash, checked(block))
     if (message.kind === 'vote' || message.kind === 'lead') this.learn(message.base)
-    if (message.kind === 'lead' && !this.leads.some(({ term }) => term === message.term))
-      this.leads.push(message)
+    if (message.kind === 'lead' && !this.leads.some(({ term }) => term === message.term)) this.leads.push(message)
     if (message.kind === 'acknowledge') {
       const of = this.acknowledgements.get(message.hash) ?? new Map()
       this.acknowledgements.set(message.hash, of)
@@ -215,8 +213,7 @@ export class Liar extends SimNode {
       this.#count('raises')
       return this.#send(to, { kind: 'pre-vote-reply', term: message.term + 1, granted: false })
     }
-    if (message.kind === 'append' && equivocates && victims.has(to))
-      return this.#send(to, this.#forked(message))
+    if (message.kind === 'append' && equivocates && victims.has(to)) return this.#send(to, this.#forked(message))
     this.#send(to, message)
   }
 
@@ -242,11 +239,7 @@ export class Liar extends SimNode {
       blocks.push(fork)
       prev = fork
     }
-    return {
-      ...append,
-      prev: { height: first.height, term: first.term, hash: first.hash },
-      blocks: blocks.map(unchecked),
-    }
+    return { ...append, prev: { height: first.height, term: first.term, hash: first.hash }, blocks: blocks.map(unchecked) }
   }
 
   /** All liars acknowledge it, to everybody. */
@@ -328,12 +321,7 @@ export class Liar extends SimNode {
       { kind: 'append-reply', term, match: tail.height + random.int(-2, 2) },
       { kind: 'append-reply', term, match: far },
       { kind: 'append-reject', term, rejected: tail.height, hint: { height: 0, term: 0 } },
-      {
-        kind: 'append-reject',
-        term,
-        rejected: Math.max(0, tail.height - 1),
-        hint: { height: far, term: far },
-      },
+      { kind: 'append-reject', term, rejected: Math.max(0, tail.height - 1), hint: { height: far, term: far } },
       { kind: 'behind', term, commit: tail.height + far },
       { kind: 'timeout-now', term, to: random.pick(this.world.servers) },
       { kind: 'pre-vote', term: term + 1, base: { term: far, height: far } },
@@ -367,25 +355,16 @@ export class Liar extends SimNode {
     const { random, checker } = this.world
     const { certified, blocks } = this.#coven
     this.#coven.learn(this.raft.certified)
-    const highest = [...certified].sort(
-      (a, b) => a.block.term - b.block.term || a.block.height - b.block.height,
-    )
+    const highest = [...certified].sort((a, b) => a.block.term - b.block.term || a.block.height - b.block.height)
     let base = random.chance(0.4) ? highest.at(-1)! : random.pick(certified)
     const trick = random.int(0, 5)
     if (trick === 0) base = { ...base, block: { ...base.block, term: this.raft.term + 1 } }
     if (trick === 1) {
       const block = random.pick([...blocks.values()])
       const statement: Statement = { kind: 'acknowledgement', ...ref(block) }
-      const known = [...(this.#coven.acknowledgements.get(block.hash) ?? [])].map(([from, signature]) => ({
-        from,
-        signature,
-      }))
+      const known = [...(this.#coven.acknowledgements.get(block.hash) ?? [])].map(([from, signature]) => ({ from, signature }))
       const seal = block.proposal?.seal ?? new Uint8Array()
-      const acknowledgements = [
-        ...known,
-        ...this.#coven.signatures(statement),
-        ...this.#coven.signatures(statement),
-      ]
+      const acknowledgements = [...known, ...this.#coven.signatures(statement), ...this.#coven.signatures(statement)]
       base = { block: ref(block), proof: { kind: 'acknowledgements', seal, acknowledgements } }
     }
     if (trick === 2) base = { ...base, block: { ...base.block, height: base.block.height + 1 } }
@@ -405,9 +384,7 @@ export class Liar extends SimNode {
     if (random.chance(0.3)) {
       const other = random.pick(certified)
       const second: Statement = { kind: 'vote', term, candidate: this.id, base: other.block }
-      this.#sendAll({ kind: 'vote', term, base: other, signature: fakeSign(this.id, second) }, [
-        random.pick(this.#peers),
-      ])
+      this.#sendAll({ kind: 'vote', term, base: other, signature: fakeSign(this.id, second) }, [random.pick(this.#peers)])
     }
   }
 
@@ -415,24 +392,14 @@ export class Liar extends SimNode {
     const usurper = this.#usurper
     const { random } = this.world
     if (message.kind === 'vote-reply' && usurper && message.term === usurper.term && message.signature) {
-      const statement: Statement = {
-        kind: 'vote',
-        term: usurper.term,
-        candidate: this.id,
-        base: usurper.base.block,
-      }
+      const statement: Statement = { kind: 'vote', term: usurper.term, candidate: this.id, base: usurper.base.block }
       if (isFakeSigned(from, statement, message.signature)) usurper.votes.set(from, message.signature)
       const { quorum } = this.world.checker.configuration
       if (usurper.votes.size >= quorum && usurper.lead === undefined) this.#crown(usurper)
     }
     // Votes for everyone, by every liar.
     if (message.kind === 'vote' && random.chance(0.5)) {
-      const statement: Statement = {
-        kind: 'vote',
-        term: message.term,
-        candidate: from,
-        base: message.base.block,
-      }
+      const statement: Statement = { kind: 'vote', term: message.term, candidate: from, base: message.base.block }
       this.#count('free votes')
       this.#send(from, { kind: 'vote-reply', term: message.term, signature: fakeSign(this.id, statement) })
     }
