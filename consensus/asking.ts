@@ -26,7 +26,7 @@ export function showTerm(core: Core, to: NodeId): void {
 /** What this server knows of its term, has acknowledged in it, and is locked on. */
 export function onAsk(core: Core, from: NodeId, { term, knowsLeader }: Ask): void {
   if (term > core.term) {
-    hearTerm(core, term)
+    hearTerm(core, from, term)
     if (core.voters.includes(from)) core.stranded = true
     return
   }

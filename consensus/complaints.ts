@@ -8,25 +8,26 @@ import type { Core } from './core.ts'
 import type { NodeId } from './types.ts'
 
 /** A leader that commits nothing for this many election timeouts, while something waits for it, is complained of. */
-const STALL_TIMEOUTS = 6
+const STALL_TIMEOUTS = 8
 /** It gives up sooner by itself: some who should acknowledge may be in a later term, and others pretend to follow. */
-const LEADER_STALL_TIMEOUTS = 3
+const LEADER_STALL_TIMEOUTS = 5
 
-/** An admitted entry waits too long, or nothing is committed: this server says so to everyone, until the term ends. */
+/**
+ * An admitted entry waits too long, or nothing is committed: this server says so to everyone, for some time from the
+ * last call on. What is over is not held against a leader, or the bad moments of a long term would add up.
+ */
 export function complain(core: Core): void {
   const { lead } = core
-  if (lead === undefined || lead.leader === core.id || core.listening || core.complaints.has(core.id)) return
-  core.complaints.add(core.id)
+  if (lead === undefined || lead.leader === core.id || core.listening) return
+  const isNew = !core.complains(core.id)
+  core.complainedAt.set(core.id, core.ticks)
+  if (!isNew) return
   core.broadcast(core.voters, { kind: 'complaint', term: core.term })
   weighComplaints(core)
 }
 
 export function onComplaint(core: Core, from: NodeId): void {
-  if (core.complaints.has(from)) {
-    second(core)
-    return
-  }
-  core.complaints.add(from)
+  core.complainedAt.set(from, core.ticks)
   weighComplaints(core)
   second(core)
 }
@@ -53,7 +54,7 @@ function weighComplaints(core: Core): void {
  */
 export function tickStall(core: Core): void {
   // Whatever it has become meanwhile: others may not have heard it, and still follow.
-  if (core.complaints.has(core.id) && core.ticks % core.heartbeatTicks === 0) {
+  if (core.complains(core.id) && core.ticks % core.heartbeatTicks === 0) {
     core.broadcast(core.voters, { kind: 'complaint', term: core.term })
   }
   if (core.leader === undefined) return

@@ -21,6 +21,9 @@ import type {
   Role,
 } from './types.ts'
 
+/** For how many election timeouts a complaint counts; it is repeated as long as there is reason. */
+const COMPLAINT_TIMEOUTS = 3
+
 /** A voter's answer to our candidacy: a signature (empty for a pre-vote), or undefined if it refused. */
 export type Answer = Uint8Array | undefined
 
@@ -32,7 +35,8 @@ export interface Acknowledged {
 
 export class Core {
   readonly id: NodeId
-  readonly listening: boolean
+  /** See `RaftConfig.listening`. */
+  listening: boolean
   readonly limits: RaftLimits
   readonly electionTicks: number
   readonly heartbeatTicks: number
@@ -65,12 +69,13 @@ export class Core {
   standTerm = 0
   /** Our vote for ourselves as candidate, once it is signed. */
   candidacy: Uint8Array | undefined
-  /** The highest term that others have refused us for. */
+  /** The highest term that each has refused us for; and what of that we believe. */
+  readonly termsHeard = new Map<NodeId, number>()
   termHeard = 0
   /** To whom the leader of this term has handed over. */
   successor: NodeId | undefined
-  /** Who has complained of the leader of this term, this server among them. */
-  complaints = new Set<NodeId>()
+  /** When each complained of the leader of this term last, this server among them, in ticks. */
+  complainedAt = new Map<NodeId, number>()
   /** Ticks since something was committed, a term was entered or a leader became known, while something waits for it. */
   stalledTicks = 0
   readonly standings: Standings
@@ -169,10 +174,16 @@ export class Core {
     return compareRanks(block, committed) >= 0 ? block : committed
   }
 
+  /** Has this server complained of the leader lately? */
+  complains(id: NodeId): boolean {
+    const at = this.complainedAt.get(id)
+    return at !== undefined && this.ticks - at < COMPLAINT_TIMEOUTS * this.electionTicks
+  }
+
   /** So many have complained of the leader that one of them is honest. */
   get isSuspect(): boolean {
     const { configuration } = this.log
-    const complaining = configuration.voters.filter((voter) => this.complaints.has(voter))
+    const complaining = configuration.voters.filter((voter) => this.complains(voter))
     return complaining.length >= oneHonest(configuration)
   }
 
@@ -306,7 +317,7 @@ export class Core {
       this.acknowledgements = new Map()
       this.locks = new Map()
       this.acknowledged = undefined
-      this.complaints = new Set()
+      this.complainedAt = new Map()
       // What was queued speaks for a term that is over. Dropped, every message of a Ready is of its hard state.
       this.outbox = []
       this.early = []

@@ -95,8 +95,9 @@ export class Driver {
     | 'needsOpening'
     | 'canPropose'
     | 'canChange'
-    | 'isCertified'
     | 'certified'
+    | 'lead'
+    | 'listening'
   > {
     return this.#raft
   }
@@ -133,6 +134,16 @@ export class Driver {
    */
   install(blocks: readonly Block[], proof: Uint8Array): void {
     this.#enter(() => this.#raft.install(blocks, proof))
+  }
+
+  /** Whether the block is in the log and on the disk. */
+  holds(block: BlockRef): boolean {
+    return this.#raft.holds(block)
+  }
+
+  /** See `Raft.join`. */
+  join(): void {
+    this.#enter(() => this.#raft.join())
   }
 
   /** An admitted entry waits too long under the present leader. */

@@ -8,7 +8,7 @@ import { acknowledgeAgain } from './follower.ts'
 import { startLeading } from './leader.ts'
 import { refOf } from './log.ts'
 import type { Lead, PreVote, PreVoteReply, Rank, Statement, Vote, VoteReply } from './messages.ts'
-import { tally } from './quorum.ts'
+import { oneHonest, tally } from './quorum.ts'
 import type { BlockRef, Configuration, NodeId } from './types.ts'
 
 /** A tick of a server that does not lead: if it may stand, and has been without a leader for too long, it does. */
@@ -147,7 +147,7 @@ export function onVote(core: Core, from: NodeId, message: Vote): void {
 }
 
 export function onPreVoteReply(core: Core, from: NodeId, { term, granted }: PreVoteReply): void {
-  if (!granted) hearTerm(core, term)
+  if (!granted) hearTerm(core, from, term)
   if (core.role !== 'pre-candidate') return
   if (granted) {
     // Who would vote in an earlier term would in a later one.
@@ -162,15 +162,23 @@ export function onPreVoteReply(core: Core, from: NodeId, { term, granted }: PreV
 }
 
 export function onVoteReply(core: Core, from: NodeId, { term, signature }: VoteReply): void {
-  if (signature === undefined) hearTerm(core, term)
+  if (signature === undefined) hearTerm(core, from, term)
   if (term !== core.term) return
   if (core.role === 'candidate') answer(core, from, signature)
   else if (core.role === 'leader' && signature !== undefined) addVote(core, from, signature)
 }
 
-/** Somebody's word: it moves no term, but a candidate must stand above the terms of those whose votes it needs. */
-export function hearTerm(core: Core, term: number): void {
-  core.termHeard = Math.max(core.termHeard, Math.min(term, core.term + TERM_LEAP_MAX))
+/**
+ * Somebody's word: it moves no term, but a candidate must stand above the terms of those whose votes it needs. One word
+ * counts for a bounded leap; what so many say that one of them is honest, in full: the others may have come far while
+ * this server was away, and it may be the one that they cannot do without.
+ */
+export function hearTerm(core: Core, from: NodeId, term: number): void {
+  core.termsHeard.set(from, Math.max(term, core.termsHeard.get(from) ?? 0))
+  const { configuration } = core.log
+  const said = configuration.voters.map((voter) => core.termsHeard.get(voter) ?? 0).sort((a, b) => b - a)
+  const believed = said[Math.max(2, oneHonest(configuration)) - 1] ?? 0
+  core.termHeard = Math.max(core.termHeard, Math.min(term, core.term + TERM_LEAP_MAX), believed)
 }
 
 /** The first answer of a voter counts; repeated ones are the network's doing. */

@@ -2,7 +2,7 @@
 import { invariant, RefusedError } from '../src/errors.ts'
 import { difference } from './configurations.ts'
 import { type Core, compareRanks } from './core.ts'
-import { certify, counts, decide, onAcknowledge } from './decide.ts'
+import { certify, counts, decide, lockIsDurable, onAcknowledge } from './decide.ts'
 import { campaign } from './election.ts'
 import { type Log, refOf } from './log.ts'
 import type {
@@ -184,6 +184,14 @@ function reply(core: Core, from: NodeId, match: number): void {
       match: core.listening ? Math.min(match, log.commit) : match,
     })
   }
+}
+
+/** From now on this server's word counts: also for what it held, and was locked on, in this term before. */
+export function join(core: Core): void {
+  if (!core.listening) return
+  core.listening = false
+  if (core.lockIsDurable) lockIsDurable(core, core.certified)
+  if (core.lead !== undefined) acknowledgeAgain(core)
 }
 
 /** After a restart within the term: what is on the disk is acknowledged again, since nobody else passes that on. */

@@ -8,14 +8,14 @@ import { compare, replicate, tellBehind } from './replication.ts'
 import { LONG_TIMEOUTS } from './standings.ts'
 import type { Block, NodeId, ProposeResult, TransferResult } from './types.ts'
 
-/**
- * How many election timeouts a leader leads at least before it stands again for the sake of a stranded voter: so long
- * that nobody counts its leadership as one in vain.
- */
-const REELECTION_TIMEOUTS = LONG_TIMEOUTS
-
 /** Of the bytes of an append: with the default limits, a full block leaves room for about a hundred openings. */
 const OPENINGS_SHARE = 0.2
+
+/**
+ * How many election timeouts a leader leads at least before it stands again for the sake of a stranded voter: for so
+ * long that it is not shunned for leading shortly. A leader that needs this voter gives up much sooner.
+ */
+const REELECTION_TIMEOUTS = LONG_TIMEOUTS + 2
 
 /** The new leader shows why it leads; the term opens with the block that its driver proposes next. */
 export function startLeading(core: Core, lead: Lead): void {

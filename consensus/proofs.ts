@@ -22,7 +22,6 @@ export interface ProofPorts {
 interface Judges {
   readonly id: NodeId
   readonly ballot: Ballot | undefined
-  isCertified(block: BlockRef): boolean
 }
 
 /** `unproven`: nothing is wrong with the sender, but it takes blocks that are not here yet to judge it. */
@@ -37,11 +36,11 @@ export async function judge(
 ): Promise<Judgement> {
   switch (message.kind) {
     case 'vote':
-      return judgeVote(raft, ports, from, message)
+      return judgeVote(ports, from, message)
     case 'vote-reply':
       return judgeReply(raft, ports, from, message)
     case 'lead':
-      return judgeLead(raft, ports, message)
+      return judgeLead(ports, message)
     case 'acknowledge':
       return judgeAcknowledge(ports, from, message)
     default:
@@ -49,10 +48,10 @@ export async function judge(
   }
 }
 
-async function judgeVote(raft: Judges, ports: ProofPorts, from: NodeId, message: Vote): Promise<Judgement> {
+async function judgeVote(ports: ProofPorts, from: NodeId, message: Vote): Promise<Judgement> {
   const { term, base, signature } = message
   const own = await isOwn(ports, from, { kind: 'vote', term, candidate: from, base: base.block }, signature)
-  return own && (await isCertified(raft, ports, base)) ? 'proven' : 'unproven'
+  return own && (await isCertified(ports, base)) ? 'proven' : 'unproven'
 }
 
 async function judgeReply(
@@ -86,21 +85,19 @@ async function judgeAcknowledge(ports: ProofPorts, from: NodeId, message: Acknow
   return (await isOwn(ports, from, statement, signature)) ? 'proven' : 'unproven'
 }
 
-async function judgeLead(raft: Judges, ports: ProofPorts, message: Lead): Promise<Judgement> {
+async function judgeLead(ports: ProofPorts, message: Lead): Promise<Judgement> {
   const { term, leader, base, votes } = message
   const statement: Statement = { kind: 'vote', term, candidate: leader, base: base.block }
   const configuration = await ports.configurationAfter(base.block)
   const enough = await countsAsQuorum(ports, configuration, votes, statement, [])
-  return enough && (await isCertified(raft, ports, base)) ? 'proven' : 'unproven'
+  return enough && (await isCertified(ports, base)) ? 'proven' : 'unproven'
 }
 
-/** Is the block certified? See `Proof`. */
-export async function isCertified(
-  raft: Judges,
-  ports: ProofPorts,
-  { block, proof }: Certified,
-): Promise<boolean> {
-  if (raft.isCertified(block)) return true
+/**
+ * Is the block certified? See `Proof`. Also of a block that is known to be, the proof must hold: it is kept with the
+ * lock, and shown to others.
+ */
+export async function isCertified(ports: ProofPorts, { block, proof }: Certified): Promise<boolean> {
   if (proof.kind === 'genesis') return ports.isGenesis(block)
   if (proof.kind === 'ledger') return ports.isCovered(block, proof.bytes)
   const sealer = await ports.sealer(block, proof.seal)

@@ -22,6 +22,7 @@ import {
 import {
   hearLeader,
   install,
+  join,
   onAcknowledgementSigned,
   onAppend,
   onBehind,
@@ -88,6 +89,13 @@ export class Raft {
   }
   get term(): number {
     return this.#core.term
+  }
+  get listening(): boolean {
+    return this.#core.listening
+  }
+  /** The certificate of this term, if its leader is known. */
+  get lead(): Lead | undefined {
+    return this.#core.lead
   }
   get role(): SoftState['role'] {
     return this.#core.role
@@ -212,6 +220,17 @@ export class Raft {
     return triage(this.#core, from, message)
   }
 
+  /** Whether the block is in the log and on the disk. */
+  holds(block: BlockRef): boolean {
+    const { log } = this.#core
+    return block.height <= log.stable && log.has(block)
+  }
+
+  /** A server that has listened is known to remember what it promised: from now on it takes part. */
+  join(): void {
+    join(this.#core)
+  }
+
   /** An admitted entry waits too long under this leader: tells everyone. */
   complain(): void {
     complain(this.#core)
@@ -226,12 +245,6 @@ export class Raft {
   /** Whom this server votes for in its term. */
   get ballot(): Ballot | undefined {
     return this.#core.vote
-  }
-
-  /** Is the block this server's lock, or below it on its chain? Then its proof has been verified before. */
-  isCertified(block: BlockRef): boolean {
-    const { log, certified } = this.#core
-    return block.height <= certified.block.height && log.has(block) && log.has(certified.block)
   }
 
   /**

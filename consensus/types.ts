@@ -115,7 +115,7 @@ export interface RaftConfig {
   readonly configuration: Configuration
   /**
    * This server may have forgotten what it promised: its disk was lost, or is an old copy. It follows, but it signs
-   * nothing, never stands, and is locked on nothing, so that nobody counts on it.
+   * nothing, never stands, and is locked on nothing, so that nobody counts on it, before `join`.
    */
   readonly listening?: boolean
   /** Shortest time without a leader, in ticks, before a node stands; the longest is just under twice that. */

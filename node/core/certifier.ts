@@ -92,6 +92,7 @@ export interface Uncertified {
 
 export class Certifier {
   readonly #ports: CertifierPorts
+  #joined = false
   /**
    * Checkpoints under way, by their text. A key counts only in the newest it has signed, so there are never more
    * rounds than keys, and a member that signs absurd sizes takes the place of nobody but itself.
@@ -288,6 +289,32 @@ export class Certifier {
     return checkpoint
   }
 
+  /** From now on this node cosigns: it knows what it has signed. */
+  join(): void {
+    this.#joined = true
+    this.follow()
+  }
+
+  /** Whether a note bears a cosignature of this node's for a larger tree than any that its store says it has cosigned. */
+  async cosignedBeyond(text: string): Promise<boolean> {
+    const { signer, suite } = this.#ports
+    const note = parseNote(text)
+    const { extensions: _, ...checkpoint } = parseCheckpoint(note.text)
+    if (!signer || checkpoint.size <= (this.#cosigned?.size ?? 0)) return false
+    for (const line of note.signatures) {
+      const key = this.#keyOf(checkpoint, line)
+      if (!key || !equalBytes(key.bytes, signer.publicKey.bytes)) continue
+      if (
+        await verifyCosignature(suite, key, checkpoint, line).then(
+          () => true,
+          () => false,
+        )
+      )
+        return true
+    }
+    return false
+  }
+
   /** The checkpoint of a certificate. Throws ProofError or FormatError if it does not satisfy the policy of its size. */
   async judge(note: string): Promise<Checkpoint> {
     return (await this.#judge(note)).checkpoint
@@ -476,6 +503,7 @@ export class Certifier {
     const own = store.members.at(size).validatorByName.get(name)?.cosignerKey
     // Not a validator for this size, or one with another key: the signature would not count.
     if (!own || !signer || !equalBytes(own.bytes, signer.publicKey.bytes)) return
+    if (!this.#joined) return
     const last = this.#cosigned
     if (this.#stopped) return
     if (last && size < last.size) {

@@ -60,6 +60,11 @@ export class CosignatureWatch {
     return [...(rival ? [twoCosignatures(key, rival, said)] : []), ...(await this.#prove(kept))]
   }
 
+  /** The largest checkpoint on this node's tree that the key has cosigned, as far as it was seen. */
+  newestBy(key: PublicKey): Cosigned | undefined {
+    return this.#kept.get(toHex(sha256(key.bytes)))?.fitting
+  }
+
   /** This node's tree has grown: judges what was ahead of it. */
   async grew(): Promise<TwoCosignatures[]> {
     const found: TwoCosignatures[] = []

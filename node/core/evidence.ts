@@ -11,14 +11,16 @@ import { accusedName, claimedName, verifyEvidence } from '../../src/ledger/contr
 import type { Envelope } from '../../src/ledger/dsse.ts'
 import type { Evidence } from '../../src/ledger/evidence.ts'
 import { evidenceHash } from '../../src/ledger/evidence-event.ts'
+import type { NodeMember } from '../../src/ledger/member.ts'
 import { decodeSeal, type Seal } from '../../src/ledger/seal.ts'
 import { decodeVote, type Vote } from '../../src/ledger/vote.ts'
-import type { Checkpoint } from '../../src/notes/checkpoint.ts'
-import type { NoteSignature } from '../../src/notes/note.ts'
+import { type Checkpoint, printCheckpoint } from '../../src/notes/checkpoint.ts'
+import { type NoteSignature, printNote } from '../../src/notes/note.ts'
 import type { VerifierKey } from '../../src/notes/vkey.ts'
 import type { Logger } from '../logger.ts'
 import type { LedgerStore } from '../store/ledger-store.ts'
 import { CosignatureWatch } from './cosignature-watch.ts'
+import type { Held } from './own-signatures.ts'
 import { SealWatch } from './seal-watch.ts'
 import { StatementWatch } from './statement-watch.ts'
 import { verifySeal } from './verify-seal.ts'
@@ -111,6 +113,14 @@ export class EvidenceCollector {
       const found = this.#statements.sawAcknowledgement(key, acknowledgement, signature)
       if (found) await this.#keep(found)
     })
+  }
+
+  /** What this node remembers of a validator's signatures, the newest of each sort. */
+  newestBy({ nodeKey, cosignerKey }: Pick<NodeMember, 'nodeKey' | 'cosignerKey'>): Held {
+    const cosigned = this.#cosignatures.newestBy(cosignerKey)
+    const note =
+      cosigned && printNote({ text: printCheckpoint(cosigned.checkpoint), signatures: [cosigned.line] })
+    return { statements: this.#statements.newestBy(nodeKey), notes: note === undefined ? [] : [note] }
   }
 
   /** A seal that nobody has verified yet, from the other side of a fork. One that is none is passed over. */

@@ -9,14 +9,16 @@
 import { DEFAULT_LIMITS } from '../../consensus/config.ts'
 import { Driver, type Write } from '../../consensus/driver.ts'
 import { Raft } from '../../consensus/raft.ts'
-import type { BlockRef, Certified, Block as RaftBlock, SoftState } from '../../consensus/types.ts'
+import type { BlockRef, Certified, HardState, Block as RaftBlock, SoftState } from '../../consensus/types.ts'
 import { decodeMessage, encodeMessage } from '../../consensus/wire.ts'
 import { toHex, utf8 } from '../../src/bytes.ts'
 import { keyId } from '../../src/crypto/keys.ts'
 import type { PublicKey, Signer } from '../../src/crypto/suite.ts'
 import { errorCode, FormatError, invariant, type QatError } from '../../src/errors.ts'
 import type { Entry } from '../../src/ledger/entry.ts'
+import type { NodeMember } from '../../src/ledger/member.ts'
 import type { Membership } from '../../src/ledger/membership.ts'
+import { voteEnvelope } from '../../src/ledger/vote.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
 import { decodeEntryBundle, encodeEntryBundle } from '../../src/merkle/tiles.ts'
 import { type BoundedLog, boundedLog } from '../bounded-log.ts'
@@ -33,6 +35,13 @@ import type { EvidenceCollector } from './evidence.ts'
 import { admitForwarded } from './forwarded.ts'
 import { decodeRefusals, encodeRefusals, Forwarding, type Refusal, refusalError } from './forwarding.ts'
 import { Gossip } from './gossip.ts'
+import {
+  acknowledgementIn,
+  encodeHeld,
+  type Held,
+  isSignaturesRequest,
+  OwnSignatures,
+} from './own-signatures.ts'
 import { Patience } from './patience.ts'
 import { PendingEntries } from './pending-entries.ts'
 import { POOL_ENTRIES_MAX, type Pool } from './pool.ts'
@@ -57,6 +66,8 @@ const HEARTBEAT_TICKS = 4
 /** Blocks that a leader may have under way; more would only make them smaller. */
 const WINDOW_BLOCKS = 2
 const ANNOUNCE_MS = 2_000
+/** How often a node that has just started asks the others what it has signed. */
+const JOIN_MS = 250
 /** Changes of role that are logged within a minute as they come: more than an honest cluster has. */
 const ROLES_LOGGED = 10
 /** How far a learner may lag behind the leader and still be made a voter: a moment's worth of blocks. */
@@ -115,6 +126,7 @@ export class Replica {
   readonly #admission: Admission
   readonly #forwarding: Forwarding
   readonly #patience: Patience
+  readonly #ownSignatures: OwnSignatures
   readonly #proposer: Proposer
   readonly #puller: Puller
   #sequence: number
@@ -257,6 +269,37 @@ export class Replica {
       clocks: this.clocks,
     })
     this.recovering = parts.recovering
+    this.#ownSignatures = new OwnSignatures({
+      ledger: store.genesis.parameters.ledger,
+      key: nodeKey.publicKey,
+      suite: suites.urgent,
+      hardState: parts.hardState,
+      holds: (block) => this.#holds(block),
+      cosignedBeyond: (note) => certifier.cosignedBeyond(note),
+      quorum: () => {
+        const { voters, quorum } = configuration()
+        return { others: voters.filter((voter) => voter !== name), count: quorum }
+      },
+      request: (to, bytes, timeoutMs) => network.request(to, bytes, timeoutMs),
+    })
+  }
+
+  async #holds({ height, term, hash }: BlockRef): Promise<boolean> {
+    const facts = await this.#ports.store.facts(height)
+    return facts === undefined ? this.driver.holds({ height, term, hash }) : facts.hash === hash
+  }
+
+  /** Before it signs anything, it must be sure that its store has forgotten nothing. */
+  async #join(): Promise<void> {
+    if (this.#stopped || this.recovering || !this.driver.raft.listening) return
+    const found = await this.#ownSignatures.ask()
+    if (this.#stopped || found === 'open') return
+    if (found === 'forgotten') {
+      this.onForgotten(this.#ports.store.tip.size)
+      return
+    }
+    this.driver.join()
+    this.certifier.join()
   }
 
   /** In force above the newest certificate: who may connect, and what this node is, follow from it. */
@@ -304,21 +347,23 @@ export class Replica {
       if (height <= store.tip.height) blocks.push(raftBlock)
       else blocks.push(...(await unapplied.check(toHex(previous), [raftBlock], Number.POSITIVE_INFINITY)))
     }
+    const hardState = await store.hardState()
     const raft = new Raft({
       id: name,
       configuration: configurationOf(store.members.newest),
-      listening: recovering !== undefined,
+      listening: true,
       electionTicks: ELECTION_TICKS,
       heartbeatTicks: HEARTBEAT_TICKS,
       random: ports.random,
-      hardState: await store.hardState(),
+      hardState,
       log: { blocks, commit: store.tip.height },
       certified: await highestCertified(store, certifier),
       limits: { ...DEFAULT_LIMITS, windowBlocks: WINDOW_BLOCKS },
     })
     const standing = standingOf(store.members.at(certifier.size + 1), name, own)
     const logEnd = log.at(-1)!.seal.height
-    replica = new Replica(ports, unapplied, certifier, { raft, logEnd, standing, logger, recovering })
+    const parts = { raft, logEnd, standing, logger, recovering, hardState }
+    replica = new Replica(ports, unapplied, certifier, parts)
     await replica.#pending.sweep()
     await replica.#pending.reload(replica.#admission)
     return replica
@@ -347,6 +392,8 @@ export class Replica {
         if (this.driver.raft.needsOpening) this.#proposer.kick()
       }),
     ]
+    if (!this.recovering) this.#timers.push(clock.every(JOIN_MS, () => void this.#join()))
+    void this.#join()
     this.#announce()
   }
 
@@ -533,9 +580,34 @@ export class Replica {
 
   /** Answers a node; one that is no member any more learns what is final, and nothing else. */
   async request(from: string, bytes: Uint8Array): Promise<Uint8Array> {
-    if (this.membership.nodeByName.has(from) && isReadRequest(bytes)) return answerRead(this.driver)
+    const record = this.membership.nodeByName.get(from)
+    if (record && isReadRequest(bytes)) return answerRead(this.driver)
+    if (record && isSignaturesRequest(bytes)) return encodeHeld(this.#heldOf(record))
     const answer = await answerSync(this.#ports.store, this.certifier.note, decodeSyncRequest(bytes))
     return encodeSyncAnswer(answer)
+  }
+
+  /** What this node holds of another's signatures: what it has seen since it started, and what its disk keeps. */
+  #heldOf(record: NodeMember): Held {
+    const { store, evidence } = this.#ports
+    const { ledger } = store.genesis.parameters
+    const { certified, lead } = this.driver.raft
+    const { statements, notes } = evidence.newestBy(record)
+    const acknowledged = acknowledgementIn(
+      ledger,
+      record.name,
+      record.nodeKey,
+      certified.block,
+      certified.proof,
+    )
+    const vote = lead?.votes.find((each) => each.from === record.name)
+    const ballot = lead && { ledger, term: lead.term, candidate: lead.leader, base: lead.base.block }
+    const voted = vote && ballot && voteEnvelope(record.nodeKey, ballot, vote.signature)
+    const { note } = this.certifier
+    return {
+      statements: [...statements, acknowledged, voted].filter((statement) => statement !== undefined),
+      notes: note === undefined ? notes : [...notes, note],
+    }
   }
 
   async hear(from: string, topic: Topic, bytes: Uint8Array): Promise<Verdict> {
@@ -624,6 +696,7 @@ async function highestCertified(store: LedgerStore, { note, size }: Certifier): 
 interface Opened {
   readonly logger: BoundedLog
   readonly raft: Raft
+  readonly hardState: HardState
   readonly logEnd: number
   readonly standing: Standing
   readonly recovering: Recovering | undefined

@@ -38,7 +38,7 @@ export class SealWatch {
     const place = `${seal.term} ${seal.height}`
     for (const other of [applied, seen.get(place)]) {
       if (other === undefined || other.signatures[0]!.keyid !== keyid) continue
-      if (!equalBytes(other.payload, said.payload)) return twoSeals(key, other, said)
+      if (!equalBytes(encodeEnvelope(other), encodeEnvelope(said))) return twoSeals(key, other, said)
     }
     if (!seen.has(place)) seen.set(place, said)
     const [oldest] = seen.keys()

@@ -80,6 +80,14 @@ export class StatementWatch {
     return undefined
   }
 
+  /** The last vote and acknowledgement by this key that were seen first of their place. */
+  newestBy(key: PublicKey): Envelope[] {
+    const kept = this.#kept.get(keyId(key))
+    const vote = kept && [...kept.votes.values()].at(-1)?.envelope
+    const acknowledgement = kept && [...kept.acknowledgements.values()].at(-1)
+    return [vote, acknowledgement].filter((envelope) => envelope !== undefined)
+  }
+
   #of(key: PublicKey): Kept {
     const keyid = keyId(key)
     const kept = this.#kept.get(keyid) ?? { votes: new Map(), seals: new Map(), acknowledgements: new Map() }

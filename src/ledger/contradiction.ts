@@ -104,7 +104,8 @@ function twoSeals(keyid: string, a: Envelope, b: Envelope): Contradiction {
   const { ledger, height, proposer } = seals[0]
   // Genesis is signed by admins, who may make as many as they like.
   if (height === 0 || proposer === GENESIS_PROPOSER) throw none('Genesis is not proposed by a validator.')
-  mustDiffer('seal', a, b)
+  // The hash of a block covers the signature of its seal: one payload signed twice makes two blocks in one place.
+  if (seals[0].hash === seals[1].hash) throw none('Both sides are the same seal.')
   return { kind: 'two-seals', ledger, keyid, seals }
 }
 
@@ -174,8 +175,8 @@ function mustAgree<T>(what: string, a: T, b: T, names: readonly (keyof T & strin
   }
 }
 
-/** The same statement signed twice is harmless: ML-DSA signatures are randomised. */
-function mustDiffer(statement: Statement, a: Envelope, b: Envelope): void {
+/** The same vote or acknowledgement signed twice is harmless: ML-DSA signatures are randomised. */
+function mustDiffer(statement: 'vote' | 'acknowledgement', a: Envelope, b: Envelope): void {
   if (equalBytes(a.payload, b.payload)) throw none(`Both sides are the same ${statement}.`)
 }
 

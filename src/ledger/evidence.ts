@@ -178,7 +178,10 @@ function prefixFromJson(value: Json): Prefix {
 }
 
 function compareStatements(kind: StatementKind, a: Envelope, b: Envelope): number {
-  if (kind !== 'broken-candidacy') return compareBytes(a.payload, b.payload)
+  if (kind !== 'broken-candidacy') {
+    // Two signatures of one seal are two blocks.
+    return compareBytes(a.payload, b.payload) || compareBytes(a.signatures[0]!.sig, b.signatures[0]!.sig)
+  }
   const place = ({ payloadType }: Envelope) => (payloadType === PAYLOAD_TYPES.vote ? 0 : 1)
   return place(a) - place(b)
 }

@@ -98,7 +98,11 @@ describe('qat backup, restore and fsck', function () {
     const genesis = new Uint8Array(await readFile(join(dir, 'genesis.block')))
     const restored = await LedgerStore.open(await openLevel(store(dir)), genesis)
     assert.deepEqual(await restored.recovering(), { keys, why: 'restored' })
-    assert.deepEqual(await restored.hardState(), { term: restored.tip.term, votedFor: undefined })
+    assert.deepEqual(await restored.hardState(), {
+      term: restored.tip.term,
+      vote: undefined,
+      abstains: false,
+    })
     await restored.close()
   })
 

@@ -151,9 +151,9 @@ describe('qat member', function () {
     assert.equal((await member(ledger, 'remove', 'gateway-n2', ...alice())).code, 0)
   })
 
-  it('remove keeps a quorum that was chosen, or takes another one, and warns of too small a one', async () => {
+  it('remove keeps a quorum that was chosen, or takes another one, and refuses too small a one', async () => {
     for (const [cosigners, afterwards] of [
-      [2, 2],
+      [3, 3],
       [4, 3],
     ] as const) {
       const chosen = await serve([ALICE, ...FOUR], { cosigners, adminQuorum: 1 })
@@ -161,9 +161,13 @@ describe('qat member', function () {
       assert.equal(chosen.membership().cosigners, afterwards)
     }
     const small = await serve()
-    const { stderr } = await member(small, 'remove', 'n2', ...alice(), '--cosigners', '1')
-    assert.match(stderr, /Warning: 1 of 3 cosigners is no majority/)
-    assert.equal(small.membership().cosigners, 1)
+    const { code, stderr } = await member(small, 'remove', 'n2', ...alice(), '--cosigners', '1')
+    assert.equal(code, 1)
+    assert.match(stderr, /More than half of the validators must cosign/)
+    assert.equal(small.changes.length, 0)
+    const fewer = await member(small, 'remove', 'n2', ...alice(), '--cosigners', '2')
+    assert.match(fewer.stderr, /Warning: 2 of 3 cosigners is less than the default of 3/)
+    assert.equal(small.membership().cosigners, 2)
   })
 
   it('remove refuses to bring the cluster to a standstill unless forced to', async () => {
@@ -173,7 +177,7 @@ describe('qat member', function () {
     assert.deepEqual([refused.code, refused.errorCode()], [1, 'would-stand-still'])
     assert.match(
       refused.stdout,
-      /Of 3 validators only 2 would be online \(not n3\), and certificates need 3\. Start/,
+      /Of 3 validators only 2 would be online \(not n3\), and the ledger needs 3 to go on\. Start/,
     )
     assert.equal(ledger.changes.length, 0)
     // The one that is down may always go.
@@ -183,7 +187,7 @@ describe('qat member', function () {
     assert.equal(forced.code, 0)
     assert.match(
       forced.stderr,
-      /Warning: Of 2 validators only 1 would be online \(not n4\), and ordering needs 2\.\n/,
+      /Warning: Of 2 validators only 1 would be online \(not n4\), and the ledger needs 2 to go on\.\n/,
     )
   })
 

@@ -102,7 +102,7 @@ describe('a command that asks a node', () => {
     assert.equal(code, 0)
     assert.match(
       stdout,
-      /^Ledger +example\.org\/ledger\nLeader +north\nTerm +1\nCosigners +4 of 1 validator\nChanges +0\nEvidence +none\nNote +Nothing can become final: [^\n]+\n\nNODE +KIND +ROLE /,
+      /^Ledger +example\.org\/ledger\nLeader +north\nTerm +1\nCosigners +4 of 1 validator\nChanges +0\nEvidence +none\nNote +Nothing can be ordered: [^\n]+\n\nNODE +KIND +ROLE /,
     )
     assert.match(stdout, /\nnorth +validator +leader +yes +2 +9 +9 +0 +-\n$/)
     const { json } = await qat(['status', '--json', '--rpc', server.url])
@@ -124,7 +124,7 @@ describe('a command that asks a node', () => {
     assert.match(stdout, /^Leader +none$/m)
     assert.match(
       stdout,
-      /^Note +Nothing can be ordered: that takes 2, and of 3 validators 1 can take part: bravo is recovering, carol is offline\.$/m,
+      /^Note +Nothing can be ordered: that takes 3, and of 3 validators 1 can take part: bravo is recovering, carol is offline\.$/m,
     )
     const apart = await serve({ cluster: () => ({ ...cluster, note: 'The disk is nearly full.' }) })
     const said = (await qat(['status', '--rpc', apart.url])).stdout

@@ -40,14 +40,14 @@ describe('complaints', () => {
     deepEqual([node.role, node.leader], ['follower', undefined])
   })
 
-  it('are made when nothing is committed for six election timeouts while something waits, and repeated', () => {
+  it('are made when nothing is committed for eight election timeouts while something waits, and repeated', () => {
     const node = follower(ABCD3)
     node.step('b', append(1, GENESIS, chain([1])))
     const live = () => {
       node.step('b', { kind: 'heartbeat', term: 1, round: 1 })
       node.tick()
     }
-    for (let i = 0; i < 59; i++) live()
+    for (let i = 0; i < 79; i++) live()
     equal(complaints(node), '')
     live()
     equal(complaints(node), 'bcd')
@@ -78,6 +78,17 @@ describe('complaints', () => {
     node.tick()
     node.tick()
     equal(complaints(node), 'bcd')
+  })
+
+  it('end after a while if there is no more reason', () => {
+    const node = follower(ABCD3)
+    node.step('d', complaint)
+    for (let i = 0; i < 30; i++) {
+      node.step('b', { kind: 'heartbeat', term: 1, round: 1 })
+      node.tick()
+    }
+    node.step('c', complaint)
+    equal(isHeeded(node), false, 'two complaints, and never both at a time')
   })
 
   it('are heard by who stands already', () => {

@@ -40,7 +40,11 @@ describe('configurations', () => {
   it('let a server stand until its removal is committed', () => {
     const all = new Configurations(ABC, 0)
     all.append(changing(block(GENESIS, 1), 1, of('abcd')))
-    deepEqual([all.mayStand('d', 1), all.mayStand('d', 2)], [false, true], 'above its base it counts for nothing')
+    deepEqual(
+      [all.mayStand('d', 1), all.mayStand('d', 2)],
+      [false, true],
+      'above its base it counts for nothing',
+    )
     all.truncate(1)
     all.append(changing(GENESIS, 1, of('ab', 'c')))
     deepEqual([all.mayStand('c', 1), all.mayStand('x', 1)], [true, false])

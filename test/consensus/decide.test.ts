@@ -1,7 +1,19 @@
 import { deepEqual, equal } from 'node:assert/strict'
 import fc from 'fast-check'
 import type { NodeId } from '../../consensus/types.ts'
-import { acknowledge, append, block, certified, chain, follower, GENESIS, lead, locked, of, settle } from './support.ts'
+import {
+  acknowledge,
+  append,
+  block,
+  certified,
+  chain,
+  follower,
+  GENESIS,
+  lead,
+  locked,
+  of,
+  settle,
+} from './support.ts'
 
 const ABCD3 = of('abcd', 'x', 3)
 
@@ -62,7 +74,10 @@ describe('certifying and deciding', () => {
     node.step('c', append(2, one!, [next]))
     for (const from of ['b', 'd']) node.step(from, acknowledge(from, next))
     const sent = settle(node).map(({ message }) => message)
-    equal(sent.every((message) => message.kind !== 'locked' || message.term === 2), true)
+    equal(
+      sent.every((message) => message.kind !== 'locked' || message.term === 2),
+      true,
+    )
     for (const from of ['c', 'd']) node.step(from, locked(next))
     equal(node.commit, 2)
   })
@@ -133,7 +148,9 @@ describe('certifying and deciding', () => {
           }
           settle(node)
           for (let h = commit + 1; h <= 4; h++) {
-            const by = [...'abcdef'].filter((name) => name === 'b' || acknowledged.get(`${name} ${h}`) === `${h}/1`)
+            const by = [...'abcdef'].filter(
+              (name) => name === 'b' || acknowledged.get(`${name} ${h}`) === `${h}/1`,
+            )
             if (by.length >= quorum && h > lock) lock = h
           }
           if (lock > 0) locks.set('a', { height: lock, hash: `${lock}/1` })

@@ -5,7 +5,19 @@ import type { Raft } from '../../consensus/raft.ts'
 import type { Block } from '../../consensus/types.ts'
 import { errorCode, InvariantError } from '../../src/errors.ts'
 import { fakeProofs, fakeSign } from './fakes.ts'
-import { acknowledge, append as appendOf, block, chain, GENESIS, lead, locked, of, raft, refTo, vote } from './support.ts'
+import {
+  acknowledge,
+  append as appendOf,
+  block,
+  chain,
+  GENESIS,
+  lead,
+  locked,
+  of,
+  raft,
+  refTo,
+  vote,
+} from './support.ts'
 
 /** Ports that only take notes; what is asynchronous waits until the test lets it go on. */
 function rig(
@@ -27,7 +39,7 @@ function rig(
     new Promise<boolean>((resolve, reject) => {
       waiting[what].push({ resolve, reject })
     })
-  const proofs = fakeProofs(GENESIS)
+  const proofs = fakeProofs(GENESIS, () => node.configuration)
   const ports: DriverPorts = {
     ...proofs,
     verify: async (by, statement, signature) => {
@@ -118,7 +130,13 @@ describe('the driver', () => {
     deepEqual(take(), ['persist t- certified 1'])
     driver.deliver('b', locked(chain([1])[0]!))
     await finish('persist')
-    deepEqual(take(), ['send b acknowledge', 'send c acknowledge', 'send b locked', 'send c locked', 'apply 1/1'])
+    deepEqual(take(), [
+      'send b acknowledge',
+      'send c acknowledge',
+      'send b locked',
+      'send c locked',
+      'apply 1/1',
+    ])
     equal(driver.status().applied, 0)
     await finish('apply')
     equal(driver.status().applied, 1)
@@ -150,7 +168,13 @@ describe('the driver', () => {
     equal(driver.raft.role, 'candidate', 'not the signature of its sender')
     driver.deliver('b', { kind: 'vote-reply', term: 1, signature: fakeSign('b', statement) })
     await settle()
-    deepEqual(take().slice(-5), ['send b lead', 'send c lead', 'send b heartbeat', 'send c heartbeat', 'leader'])
+    deepEqual(take().slice(-5), [
+      'send b lead',
+      'send c lead',
+      'send b heartbeat',
+      'send c heartbeat',
+      'leader',
+    ])
     driver.propose(block(driver.raft.tail, 1))
     deepEqual(take(), ['send b append', 'send c append', 'persist t- 1/1'])
   })
@@ -258,7 +282,6 @@ describe('the driver', () => {
     await settle()
     deepEqual([driver.raft.certified.block.height, take().includes('persist t- certified 1')], [0, false])
     await finish('verify')
-    await finish('verify')
     equal(driver.raft.certified.block.height, 1)
     await finish('persist')
     equal(driver.raft.commit, 1)
@@ -269,7 +292,8 @@ describe('the driver', () => {
     const [one] = chain([1])
     driver.deliver('b', lead(1, 'b', 'bcd'))
     driver.deliver('b', append())
-    for (const from of ['c', 'd']) driver.deliver(from, { ...acknowledge(from, one!), signature: new Uint8Array([1]) })
+    for (const from of ['c', 'd'])
+      driver.deliver(from, { ...acknowledge(from, one!), signature: new Uint8Array([1]) })
     await settle()
     await finish('persist')
     deepEqual([driver.raft.term, driver.raft.tail.height], [1, 0])
@@ -293,7 +317,10 @@ describe('the driver', () => {
 
   it('pulls when it cannot judge a base, since its blocks may tell of other voters', async () => {
     const { driver, take, settle } = rig(raft('a'))
-    const base = { block: refTo(chain([1, 1])[1]!), proof: { kind: 'ledger', bytes: new Uint8Array() } } as const
+    const base = {
+      block: refTo(chain([1, 1])[1]!),
+      proof: { kind: 'ledger', bytes: new Uint8Array() },
+    } as const
     driver.deliver('b', lead(3, 'b', 'bc', base))
     await settle()
     deepEqual([take(), driver.raft.term], [['behind 2'], 0])

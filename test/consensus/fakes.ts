@@ -4,7 +4,7 @@
  */
 import type { Statement } from '../../consensus/messages.ts'
 import type { ProofPorts } from '../../consensus/proofs.ts'
-import type { BlockRef, NodeId, Proposal } from '../../consensus/types.ts'
+import type { BlockRef, Configuration, NodeId, Proposal } from '../../consensus/types.ts'
 import { fromUtf8, utf8 } from '../../src/bytes.ts'
 
 const place = ({ height, term, hash }: BlockRef) => `${height}/${term}/${hash}`
@@ -31,8 +31,9 @@ export function fakeCover(block: BlockRef): Uint8Array {
 }
 
 /** Everybody has a key. */
-export function fakeProofs(genesis: BlockRef): ProofPorts {
+export function fakeProofs(genesis: BlockRef, after: () => Configuration): ProofPorts {
   return {
+    configurationAfter: async () => after(),
     verify: async (by, statement, signature) => isFakeSigned(by, statement, signature),
     sealer: async (block, seal) => {
       const [by, ...rest] = fromUtf8(seal).split(' ')

@@ -1,6 +1,18 @@
 import { deepEqual, equal, throws } from 'node:assert/strict'
 import type { Block, BlockRef, RaftConfig } from '../../consensus/types.ts'
-import { append, block, certified, chain, follower, GENESIS, LIMITS, of, raft, settle, vote } from './support.ts'
+import {
+  append,
+  block,
+  certified,
+  chain,
+  follower,
+  GENESIS,
+  LIMITS,
+  of,
+  raft,
+  settle,
+  vote,
+} from './support.ts'
 
 const NO_VOTE = { vote: undefined, abstains: false }
 
@@ -12,7 +24,9 @@ function onBase(own: readonly Block[] = chain([1, 1]), config: Partial<RaftConfi
 }
 
 const replies = (node: ReturnType<typeof onBase>) =>
-  settle(node).flatMap(({ to, message }) => (to === 'b' && message.kind.startsWith('append') ? [message] : []))
+  settle(node).flatMap(({ to, message }) =>
+    to === 'b' && message.kind.startsWith('append') ? [message] : [],
+  )
 
 describe('a follower', () => {
   const [one, old] = chain([1, 1]) as [Block, Block]
@@ -107,7 +121,10 @@ describe('a follower', () => {
   })
 
   it('votes by its lock, not by what it merely holds', () => {
-    const node = raft('a', { hardState: { term: 1, ...NO_VOTE }, log: { blocks: [GENESIS, one, old], commit: 0 } })
+    const node = raft('a', {
+      hardState: { term: 1, ...NO_VOTE },
+      log: { blocks: [GENESIS, one, old], commit: 0 },
+    })
     node.step('b', vote(2, 'b'))
     deepEqual(
       settle(node).map(({ message }) => message.kind === 'vote-reply' && message.signature !== undefined),
@@ -116,7 +133,10 @@ describe('a follower', () => {
   })
 
   it('takes the block that opens the term in any case, and no more than fits into an append', () => {
-    const large = (on: BlockRef) => ({ ...block(on, 3, '', 'b'), body: new Uint8Array(LIMITS.appendBytesMax + 1) })
+    const large = (on: BlockRef) => ({
+      ...block(on, 3, '', 'b'),
+      body: new Uint8Array(LIMITS.appendBytesMax + 1),
+    })
     const node = onBase([one])
     const opening = large(one)
     const then = block(opening, 3, '', 'b')

@@ -48,7 +48,10 @@ describe('quorums', () => {
         const configuration = of(names.slice(0, size), 'xy', quorum)
         const map = new Map(Object.entries(each))
         const { voters } = configuration
-        equal(tally(configuration, (voter) => map.get(voter)), naiveTally(voters, quorum, map))
+        equal(
+          tally(configuration, (voter) => map.get(voter)),
+          naiveTally(voters, quorum, map),
+        )
       }),
       { numRuns: 5000 },
     )

@@ -91,20 +91,13 @@ describe('a raft', () => {
     deepEqual(granted(settle(node)), [['b', false]])
     node.step('b', vote(5, 'b', lock))
     deepEqual(granted(settle(node)), [['b', true]])
-    const applied = raft('a', { hardState, log: { blocks: [GENESIS, ...blocks], commit: 3 }, certified: lock })
+    const applied = raft('a', {
+      hardState,
+      log: { blocks: [GENESIS, ...blocks], commit: 3 },
+      certified: lock,
+    })
     applied.step('b', vote(3, 'b', lock))
     deepEqual(granted(settle(applied)), [['b', false]])
-  })
-
-  it('knows a block of its log by height, hash and term', () => {
-    const [one] = chain([1])
-    const node = raft('a', {
-      hardState: { term: 1, vote: undefined, abstains: false },
-      log: { blocks: [GENESIS, one!], commit: 0 },
-      certified: certified(one!, 'c'),
-    })
-    equal(node.isCertified(refTo(one!)), true)
-    equal(node.isCertified({ ...one!, term: 9 }), false, 'it would outrank every lock')
   })
 
   it('enters no term for a mere word, and asks for its certificate', () => {
@@ -122,7 +115,11 @@ describe('a raft', () => {
     ]
     for (const message of words) {
       node.step('b', message)
-      deepEqual(settle(node), [{ to: 'b', message: { kind: 'ask', term: 0, knowsLeader: false } }], message.kind)
+      deepEqual(
+        settle(node),
+        [{ to: 'b', message: { kind: 'ask', term: 0, knowsLeader: false } }],
+        message.kind,
+      )
       node.step('b', message)
       deepEqual(settle(node), [], 'once in the time of a heartbeat')
       ticks(node, 2)
@@ -157,6 +154,24 @@ describe('a raft', () => {
     equal(asked?.message.term, 2 * TERM_LEAP_MAX + 1)
   })
 
+  it('stands above far later terms when more say so than may lie', () => {
+    const node = raft('a', { configuration: of('abcde', '', 4) })
+    const far = 3 * TERM_LEAP_MAX
+    const next = () => {
+      node.campaign()
+      const term = settle(node)[0]?.message.term
+      ticks(node, 5)
+      settle(node)
+      return term
+    }
+    node.step('b', { kind: 'vote-reply', term: Number.MAX_SAFE_INTEGER, signature: undefined })
+    node.step('c', { kind: 'vote-reply', term: far, signature: undefined })
+    node.step('c', { kind: 'vote-reply', term: far, signature: undefined })
+    equal(next(), TERM_LEAP_MAX + 1)
+    node.step('d', { kind: 'pre-vote-reply', term: far + 1, granted: false })
+    equal(next(), far + 1)
+  })
+
   it('does not vote in a term that it knows to have a leader', () => {
     const node = follower()
     node.step('c', vote(1, 'c'))
@@ -176,11 +191,43 @@ describe('a raft', () => {
     equal(node.term, 2)
   })
 
-  it('lets no leader hand over to itself', () => {
+  it('heeds a leader that succeeds itself, but not for ever', () => {
     const node = follower()
-    node.step('b', { kind: 'timeout-now', term: 1, to: 'b' })
-    node.step('b', vote(2, 'b'))
-    equal(node.term, 1)
+    for (let term = 1; term < 9; term++) {
+      node.step('b', { kind: 'timeout-now', term, to: 'b' })
+      node.step('b', vote(term + 1, 'b'))
+      node.step('b', lead(term + 1, 'b', 'bc'))
+      for (let i = 0; i < 50; i++) {
+        if (i % 5 === 0) node.step('b', { kind: 'heartbeat', term: node.term, round: 1 })
+        node.tick()
+      }
+      settle(node)
+      node.step('b', { kind: 'timeout-now', term: node.term, to: 'b' })
+      if (node.triage('b', vote(node.term + 1, 'b')) === 'drop') {
+        equal(term, 3)
+        return
+      }
+    }
+    throw new Error('it is heeded for ever')
+  })
+
+  it('stands again, as its own successor, for a voter that has left the term', () => {
+    const node = leader()
+    second(node)
+    const alive = (count: number) => {
+      for (let i = 0; i < count; i++) {
+        node.step('b', { kind: 'heartbeat-reply', term: 1, commit: 1, round: 1 })
+        node.tick()
+      }
+    }
+    node.step('c', { kind: 'ask', term: 9, knowsLeader: false })
+    alive(318)
+    settle(node)
+    equal(node.role, 'leader')
+    alive(2)
+    deepEqual([node.role, node.term], ['candidate', 10])
+    const kinds = settle(node).map(({ to, message }) => `${to} ${message.kind} ${message.term}`)
+    deepEqual(kinds.slice(-4), ['b timeout-now 1', 'c timeout-now 1', 'b vote 10', 'c vote 10'])
   })
 
   it('takes the word of a leader from nobody else', () => {
@@ -384,7 +431,9 @@ describe('a raft', () => {
     deepEqual(
       settle(node).map(({ to, message }) => [to, message]),
       // With the seal that is a quorum of three.
-      [acknowledge('a', blocks[1]!), locked(blocks[1]!)].flatMap((each) => ['b', 'c'].map((to) => [to, each])),
+      [acknowledge('a', blocks[1]!), locked(blocks[1]!)].flatMap((each) =>
+        ['b', 'c'].map((to) => [to, each]),
+      ),
     )
   })
 
@@ -395,7 +444,8 @@ describe('a raft', () => {
     const far = { ...acknowledge('b', node.tail), height: node.tail.height + 65 }
     equal(node.triage('b', far), 'step')
     node.step('b', far)
-    for (let i = 0; i < 64; i++) node.propose({ ...block(node.tail, 1), hash: far.hash, body: new Uint8Array() })
+    for (let i = 0; i < 64; i++)
+      node.propose({ ...block(node.tail, 1), hash: far.hash, body: new Uint8Array() })
     equal(node.certified.block.height, 0)
   })
 
@@ -497,9 +547,9 @@ describe('a raft', () => {
     equal(node.term, 1)
   })
 
-  it('gives up leading when it commits nothing for three election timeouts', () => {
+  it('gives up leading when it commits nothing for five election timeouts', () => {
     const node = leader()
-    for (let i = 0; i < 29; i++) {
+    for (let i = 0; i < 49; i++) {
       node.tick()
       node.step('b', { kind: 'heartbeat-reply', term: 1, commit: 0, round: 1 })
     }
@@ -517,7 +567,12 @@ describe('a raft', () => {
     const [one] = chain([1])
     node.step('b', append(1, GENESIS, [one!]))
     node.step('c', acknowledge('c', one!))
-    deepEqual(settle(node).map(({ message }) => message.kind).includes('acknowledge'), false)
+    deepEqual(
+      settle(node)
+        .map(({ message }) => message.kind)
+        .includes('acknowledge'),
+      false,
+    )
     for (const from of ['b', 'c']) node.step(from, locked(one!))
     settle(node)
     deepEqual([node.commit, node.certified.block.height], [1, 1])

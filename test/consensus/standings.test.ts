@@ -34,7 +34,10 @@ describe('standings', () => {
   })
 
   it('count a short leadership as one in vain, and forget all for a long good one', () => {
-    equal(shunned((all) => led(all, 299, true)), 20)
+    equal(
+      shunned((all) => led(all, 299, true)),
+      20,
+    )
     equal(
       shunned((all) => {
         times(5, led)(all)
@@ -43,7 +46,10 @@ describe('standings', () => {
       }),
       0,
     )
-    equal(shunned((all) => led(all, 300, false)), 20)
+    equal(
+      shunned((all) => led(all, 300, false)),
+      20,
+    )
   })
 
   it('count a term once, by who leads it if anyone does', () => {

@@ -124,7 +124,11 @@ const anyMessage: fc.Arbitrary<Message> = fc.oneof(
   record({ kind: fc.constant('pre-vote' as const), term: number, base: position }),
   record({ kind: fc.constant('pre-vote-reply' as const), term: number, granted: fc.boolean() }),
   record({ kind: fc.constant('vote' as const), term: number, base: certified, signature: bytes }),
-  record({ kind: fc.constant('vote-reply' as const), term: number, signature: fc.option(bytes, { nil: undefined }) }),
+  record({
+    kind: fc.constant('vote-reply' as const),
+    term: number,
+    signature: fc.option(bytes, { nil: undefined }),
+  }),
   record({ kind: fc.constant('lead' as const), term: number, leader: name, base: certified, votes: signed }),
   record({ kind: fc.constant('append-reply' as const), term: number, match: number }),
   record({ kind: fc.constant('append-reject' as const), term: number, rejected: number, hint: position }),
@@ -161,7 +165,9 @@ describe('messages on the wire', () => {
     throws(() => decodeMessage(hex(`0302 ${T7} 02`)), { code: 'bad-field' })
     throws(() => decodeMessage(hex(`030f ${T7} 02`)), { code: 'bad-field' })
     for (const proof of ['00', '04']) {
-      throws(() => decodeMessage(hex(`030c ${T7} 0001 62 ${POSITION} ${A} ${proof} 0000`)), { code: 'bad-field' })
+      throws(() => decodeMessage(hex(`030c ${T7} 0001 62 ${POSITION} ${A} ${proof} 0000`)), {
+        code: 'bad-field',
+      })
     }
     throws(() => decodeMessage(hex('0310 0020000000000000')), { code: 'bad-integer' })
     throws(() => decodeMessage(hex(`0308 ${T7} 0020000000000000`)), { code: 'bad-integer' })
@@ -171,13 +177,18 @@ describe('messages on the wire', () => {
 
   it('refuse more signatures than there can be voters, and longer ones than there are', () => {
     const one = '0001 63 00000001 51'
-    const votes = (count: number) => `030c ${T7} 0001 62 ${POSITION} ${A} 03 ${count.toString(16).padStart(4, '0')}`
+    const votes = (count: number) =>
+      `030c ${T7} 0001 62 ${POSITION} ${A} 03 ${count.toString(16).padStart(4, '0')}`
     decodeMessage(hex(`${votes(15)} ${one.repeat(15)}`))
     throws(() => decodeMessage(hex(`${votes(16)} ${one.repeat(16)}`)), { code: 'too-large' })
     throws(() => decodeMessage(hex(`0304 ${T7} 00002001 ${'00'.repeat(8193)}`)), { code: 'too-large' })
     throws(() => decodeMessage(hex(`030b ${T7} 0100 ${'61'.repeat(256)}`)), { code: 'too-large' })
-    throws(() => decodeMessage(hex(`030c ${T7} 0001 62 ${POSITION} ${A} 02 00080001 00`)), { code: 'too-large' })
-    throws(() => decodeMessage(hex(`030c ${T7} 0001 62 ${POSITION} ${A} 01 00010000 00`)), { code: 'too-large' })
+    throws(() => decodeMessage(hex(`030c ${T7} 0001 62 ${POSITION} ${A} 02 00080001 00`)), {
+      code: 'too-large',
+    })
+    throws(() => decodeMessage(hex(`030c ${T7} 0001 62 ${POSITION} ${A} 01 00010000 00`)), {
+      code: 'too-large',
+    })
   })
 
   it('refuse blocks that do not chain, more than allowed, or longer than there are bytes', () => {

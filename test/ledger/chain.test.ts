@@ -45,7 +45,7 @@ describe('the chain', () => {
     const genesis = genesisState(await exampleGenesis())
     state = {
       ...genesis,
-      membership: membershipOf([ADA, bob, ALICE, CI], { cosigners: 1, adminQuorum: 1 }),
+      membership: membershipOf([ADA, bob, ALICE, CI], { cosigners: 2, adminQuorum: 1 }),
       term: 2,
     }
     entries = await Promise.all(['a', 'b', 'c'].map((id) => entryOf({ id })))

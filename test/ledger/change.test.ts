@@ -128,7 +128,8 @@ describe('a change of membership', () => {
     const other = { ...validatorOf('lea', 60), peerId: LEA.peerId }
     assert.throws(() => put(added, other), refused('bad-change'))
     // The same record is a change if it changes a quorum.
-    assert.equal(put(start, BOB, { cosigners: 1 }).cosigners, 1)
+    assert.equal(put(start, BOB, { adminQuorum: 1 }).adminQuorum, 1)
+    assert.throws(() => put(start, BOB, { cosigners: 1 }), refused('bad-change'))
   })
 
   it('names itself in the policy, so that a verifier knows which change it follows', () => {

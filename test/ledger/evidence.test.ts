@@ -88,14 +88,18 @@ describe('evidence of two seals', () => {
     await verify(twoSeals(NODE_KEY, a.sealEnvelope, b.sealEnvelope))
   })
 
-  it('acquits who signed one seal twice', async () => {
+  it('convicts who signed one seal twice, which makes two blocks, and acquits who signed it once', async () => {
     const { sealEnvelope } = await exampleBlock()
     const signer = nobleSuite.signer('ML-DSA-65', new Uint8Array(32).fill(2))
     const again = await signEnvelope(PAYLOAD_TYPES.seal, sealEnvelope.payload, [
       { keyid: keyId(NODE_KEY), signer },
     ])
     assert.notDeepEqual(again.signatures, sealEnvelope.signatures)
-    await acquits(twoSeals(NODE_KEY, sealEnvelope, again), 'no-contradiction')
+    const twice = twoSeals(NODE_KEY, sealEnvelope, again)
+    await verify(decodeEvidence(encodeEvidence(twice)))
+    const [first, second] = twice.statements
+    const swapped = { ...twice, statements: [second, first] as const }
+    assert.throws(() => decodeEvidence(encodeEvidence(swapped)), refused('bad-evidence'))
     await acquits(twoSeals(NODE_KEY, sealEnvelope, sealEnvelope), 'no-contradiction')
   })
 
@@ -514,7 +518,7 @@ describe('evidence as bytes', () => {
     const honest = [
       (await exampleBlock()).sealEnvelope,
       (await rivalBlock({ height: 2 })).sealEnvelope,
-      (await rivalBlock({ term: 2 })).sealEnvelope,
+      (await rivalBlock({ term: 4 })).sealEnvelope,
       (await rivalBlock({}, eve)).sealEnvelope,
       await signedVote(await exampleVote()),
       await signedVote({ ...(await exampleVote()), term: 3 }),

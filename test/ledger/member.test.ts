@@ -195,7 +195,7 @@ const BELLA: Admin = { ...ALICE, name: 'bella', key: signerOf('ML-DSA-65', 90).p
 describe('the membership', () => {
   it('finds its members', () => {
     const bob = validatorOf('bob', 20)
-    const membership = membershipOf([bob, CI, ADA, ALICE], QUORUMS)
+    const membership = membershipOf([bob, CI, ADA, ALICE], { ...QUORUMS, cosigners: 2 })
     assert.deepEqual(
       membership.validators.map(({ name }) => name),
       ['ada', 'bob'],
@@ -219,15 +219,33 @@ describe('the membership', () => {
       [ADA, BELLA, { ...ALICE, key: ADA.cosignerKey }],
       [ADA, ALICE, { ...CI, key: ALICE.key }],
     ]
-    for (const members of clashes) assert.throws(() => membershipOf(members, QUORUMS), refused('bad-genesis'))
-    assert.ok(membershipOf([ADA, bob, ALICE, CI], QUORUMS))
+    const quorums = { ...QUORUMS, cosigners: 2 }
+    for (const members of clashes) {
+      const cosigners = members.filter(({ kind }) => kind === 'validator').length
+      assert.throws(() => membershipOf(members, { ...QUORUMS, cosigners }), refused('bad-genesis'))
+    }
+    assert.ok(membershipOf([ADA, bob, ALICE, CI], quorums))
   })
 
   it('has 1 to 15 validators', () => {
     const validators = Array.from({ length: VALIDATORS_MAX + 1 }, (_, i) => validatorOf(`v${i}`, 30 + 2 * i))
     assert.throws(() => membershipOf([ALICE, CI], QUORUMS), refused('bad-genesis'))
-    assert.equal(membershipOf([ALICE, ...validators.slice(1)], QUORUMS).validators.length, VALIDATORS_MAX)
-    assert.throws(() => membershipOf([ALICE, ...validators], QUORUMS), refused('bad-genesis'))
+    const quorums = { ...QUORUMS, cosigners: 11 }
+    assert.equal(membershipOf([ALICE, ...validators.slice(1)], quorums).validators.length, VALIDATORS_MAX)
+    assert.throws(() => membershipOf([ALICE, ...validators], quorums), refused('bad-genesis'))
+  })
+
+  it('elects and decides by more than half of the validators', () => {
+    const validators = Array.from({ length: 4 }, (_, i) => validatorOf(`v${i}`, 30 + 2 * i))
+    for (const cosigners of [0, 1, 2, 5]) {
+      const quorums = { ...QUORUMS, cosigners }
+      assert.throws(
+        () => membershipOf([ALICE, ...validators], quorums),
+        refused('bad-genesis'),
+        `${cosigners}`,
+      )
+    }
+    for (const cosigners of [3, 4]) assert.ok(membershipOf([ALICE, ...validators], { ...QUORUMS, cosigners }))
   })
 
   it('asks by default for as many cosigners as keep a fork from going unseen', () => {

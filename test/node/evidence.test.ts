@@ -216,11 +216,16 @@ describe('the evidence collector', function () {
     }
     await grow(1, 4)
     show(node, await blockOn({ ...store.state, height: 0 }, [], { term: 5 }, nodeSigner))
-    // The same seal signed anew: ML-DSA signatures are randomised.
-    const [again] = await store.logFrom(1)
-    const hedged = opensslSuite.signer('ML-DSA-65', new Uint8Array(32).fill(2))
-    show(node, await sealed({ ...again!.seal }, hedged))
     assert.deepEqual(await accused(node), [])
+  })
+
+  it('convicts a proposer that signs one seal twice: these are two blocks', async () => {
+    const node = await collector()
+    await grow(1)
+    const [block] = await store.logFrom(1)
+    const hedged = opensslSuite.signer('ML-DSA-65', new Uint8Array(32).fill(2))
+    show(node, await sealed({ ...block!.seal }, hedged))
+    assert.deepEqual(await accused(node), [SEALS])
   })
 
   it('sees a false root at a size that the validator has cosigned truly, or beyond', async () => {

@@ -52,7 +52,17 @@ describe('a leader', () => {
     const clock = { now: () => state.time, elapsed: () => 0 }
     const onFatal = (error: unknown) => assert.fail(String(error))
     const sealTime = () => state.time
-    const ports = { ...keyed, driver, pool, unapplied, store, clock, sealTime, isSettled: () => true, onFatal }
+    const ports = {
+      ...keyed,
+      driver,
+      pool,
+      unapplied,
+      store,
+      clock,
+      sealTime,
+      isSettled: () => true,
+      onFatal,
+    }
     new Proposer(ports as unknown as ProposerPorts).kick()
     for (let hop = 0; hop < 20; hop++) await new Promise(setImmediate)
     return proposed.flatMap(({ body }) => decodeBlock(body).leafHashes.slice(0, -1)).map(toHex)

@@ -1,16 +1,28 @@
-/** A cluster of bare Rafts in which nothing happens by itself: every write, message and tick is a command. */
+/**
+ * A cluster of bare Rafts in which nothing happens by itself: every write, message and tick is a command. Signatures
+ * are given at once when a Ready is synced, and hold: who lies says what others would not, and cannot sign for them.
+ */
 import type { Message } from '../../consensus/messages.ts'
 import { Raft } from '../../consensus/raft.ts'
-import type { Block, Configuration, HardState, NodeId, RaftLimits, Ready } from '../../consensus/types.ts'
+import type {
+  Block,
+  Certified,
+  Configuration,
+  HardState,
+  NodeId,
+  RaftLimits,
+  Ready,
+} from '../../consensus/types.ts'
+import { RefusedError } from '../../src/errors.ts'
+import { fakeCover, fakeProposal, fakeSign } from '../consensus/fakes.ts'
+import { GENESIS, GENESIS_PROVEN } from '../consensus/support.ts'
 import { brief, members } from './print.ts'
-
-const GENESIS: Block = { height: 0, term: 0, hash: 'genesis', prev: '', body: new Uint8Array() }
 
 interface Node {
   readonly id: NodeId
   raft: Raft | undefined
   ready: Ready | undefined
-  readonly disk: { hardState: HardState; blocks: Block[]; applied: number }
+  readonly disk: { hardState: HardState; blocks: Block[]; certified: Certified; applied: number }
 }
 
 interface Flight {
@@ -24,20 +36,24 @@ export class Cluster {
   readonly flights: Flight[] = []
   readonly lines: string[] = []
   quiet = false
+  readonly quorumOf: (voters: number) => number
   readonly #cuts = new Set<string>()
   readonly #limits: RaftLimits
   readonly #leaders = new Map<number, NodeId>()
   readonly #founders: Configuration
+  readonly #lies = new Set<NodeId>()
   #lastRead = 0
 
   /** The first `founders` of `size` nodes are the voters of genesis; the others may be added. */
-  constructor(size: number, founders: number, limits: Partial<RaftLimits>) {
+  constructor(size: number, founders: number, quorum: number | undefined, limits: Partial<RaftLimits>) {
     const roomy = { windowBlocks: 100, appendBytesMax: 100, appendBlocksMax: 100, inflightAppendsMax: 100 }
     this.#limits = { ...roomy, memoryBlocks: 100, memoryBytes: 1_000_000, ...limits }
     const ids = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].slice(0, size)
-    this.#founders = { voters: ids.slice(0, founders), learners: [] }
+    this.quorumOf = (voters) => quorum ?? Math.floor(voters / 2) + 1
+    this.#founders = { voters: ids.slice(0, founders), learners: [], quorum: this.quorumOf(founders) }
     for (const id of ids) {
-      const disk = { hardState: { term: 0, votedFor: undefined }, blocks: [GENESIS], applied: 0 }
+      const hardState = { term: 0, vote: undefined, abstains: false }
+      const disk = { hardState, blocks: [GENESIS], certified: GENESIS_PROVEN, applied: 0 }
       this.nodes.set(id, { id, raft: undefined, ready: undefined, disk })
     }
     for (const id of ids) this.restart(id)
@@ -62,7 +78,7 @@ export class Cluster {
   restart(id: NodeId): void {
     const node = this.#node(id)
     const ids = [...this.nodes.keys()]
-    const { hardState, blocks, applied } = node.disk
+    const { hardState, blocks, certified, applied } = node.disk
     node.ready = undefined
     node.raft = new Raft({
       id,
@@ -73,6 +89,7 @@ export class Cluster {
       random: () => ids.indexOf(id) / ids.length,
       hardState,
       log: { blocks: [...blocks], commit: applied },
+      certified,
       limits: this.#limits,
     })
   }
@@ -87,7 +104,8 @@ export class Cluster {
     const raft = this.raft(id)
     const { height, hash } = raft.tail
     const name = `${height + 1}/${raft.term}${body === '' ? '' : `:${body}`}`
-    const block = { height: height + 1, term: raft.term, hash: name, prev: hash, body: new Uint8Array(10) }
+    const ref = { height: height + 1, term: raft.term, hash: name }
+    const block = { ...ref, prev: hash, body: new Uint8Array(10), proposal: fakeProposal(id, ref) }
     const result = raft.propose(configuration === undefined ? block : { ...block, configuration })
     this.say(result.ok ? `${id} proposes ${name}` : `${id} refuses: ${result.reason}`)
   }
@@ -133,6 +151,7 @@ export class Cluster {
       disk.blocks.length = ready.truncateFrom
     }
     disk.blocks.push(...ready.blocks)
+    disk.certified = ready.certified ?? disk.certified
     for (const { to, message } of ready.messages) this.#send(id, to, message)
     const last = ready.committed.at(-1)
     if (last !== undefined) {
@@ -140,7 +159,12 @@ export class Cluster {
       disk.applied = last.height
     }
     raft.advance(ready)
+    for (const statement of ready.sign) raft.signed(statement, fakeSign(id, statement))
     if (last !== undefined) raft.applied(last.height)
+    if (ready.sign.length === 0) return
+    // What is signed leaves as well, with the lock that it makes.
+    this.take(id)
+    this.sync(id)
   }
 
   #send(from: NodeId, to: NodeId, message: Message): void {
@@ -167,7 +191,15 @@ export class Cluster {
     const flight = this.#oldest(from, to)
     if (flight === undefined) return false
     this.say(`${flight.from} -> ${flight.to} ${brief(flight.message)}`)
-    this.#node(flight.to).raft?.step(flight.from, flight.message)
+    const { raft } = this.#node(flight.to)
+    // What is signed holds here, so it need not be verified; but a message may be dropped before.
+    if (raft?.triage(flight.from, flight.message) === 'drop') return true
+    try {
+      raft?.step(flight.from, flight.message)
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error
+      this.say(`${flight.to} refuses it: ${error.message}`)
+    }
     return true
   }
 
@@ -192,11 +224,27 @@ export class Cluster {
     throw new Error('the cluster does not come to rest')
   }
 
+  /** `from` says to `to` what its Raft did not: the oldest message under way to `to` of another, or one made up. */
+  lie(from: NodeId, to: NodeId, message: Message): void {
+    this.#lies.add(from)
+    this.#send(from, to, message)
+  }
+
+  /** Somebody's block on the block named `on`, sealed by `by`, which nobody has proposed to a Raft. */
+  forge(by: NodeId, on: string, term: number, mark: string): Block {
+    const parent = [...this.nodes.values()]
+      .flatMap(({ disk }) => disk.blocks)
+      .find(({ hash }) => hash === on)!
+    const ref = { height: parent.height + 1, term, hash: `${parent.height + 1}/${term}:${mark}` }
+    return { ...ref, prev: on, body: new Uint8Array(10), proposal: fakeProposal(by, ref) }
+  }
+
   pull(id: NodeId, source: NodeId): void {
     const { disk } = this.#node(source)
     const blocks = disk.blocks.slice(this.raft(id).commit + 1, disk.applied + 1)
     this.say(`${id} installs ${blocks.map((block) => block.hash).join(' ')} from ${source}`)
-    this.raft(id).install(blocks)
+    const last = blocks.at(-1)
+    if (last !== undefined) this.raft(id).install(blocks, fakeCover(last))
   }
 
   #leads(term: number, id: NodeId): void {
@@ -206,8 +254,8 @@ export class Cluster {
   }
 
   /**
-   * What was applied anywhere is the same everywhere, and stands on the disks of a majority of the voters: those
-   * of the configuration applied last, or of the one that its leader has appended since.
+   * What was applied anywhere is the same everywhere, and stands on the disks of a quorum of the voters, with a
+   * certificate of it or of a block above it: those of the configuration applied last, or of the one appended since.
    */
   checkSafety(): void {
     const nodes = [...this.nodes.values()]
@@ -221,10 +269,15 @@ export class Cluster {
         if (height <= disk.applied && disk.blocks[height]?.hash !== hash)
           throw new Error(`${id} differs at ${height}`)
       }
-      const holders = nodes.filter(({ disk }) => disk.blocks[height]?.hash === hash).map(({ id }) => id)
+      const holders = nodes
+        .filter(({ id, disk: { blocks, certified } }) => {
+          const isLocked = certified.block.height >= height && blocks[height]?.hash === hash
+          return isLocked || this.#lies.has(id)
+        })
+        .map(({ id }) => id)
       const held = [longest.applied, longest.blocks.length].some((at) => {
-        const { voters } = configurationAt(at, longest.blocks) ?? this.#founders
-        return 2 * voters.filter((id) => holders.includes(id)).length > voters.length
+        const { voters, quorum } = configurationAt(at, longest.blocks) ?? this.#founders
+        return voters.filter((id) => holders.includes(id)).length >= quorum
       })
       if (!held) throw new Error(`block ${height} stands on the disks of ${holders} only`)
     }

@@ -34,7 +34,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   /** propose N [name]: without a name it is an empty block, as opens a term. */
   propose: (cluster, [id, name = '']) => cluster.propose(id!, name),
   /** change N VOTERS[+LEARNERS]: proposes a block that makes these the cluster. */
-  change: (cluster, [id, to]) => cluster.change(id!, parseMembers(to!)),
+  change: (cluster, [id, to]) => cluster.change(id!, parseMembers(to!, cluster.quorumOf)),
   /** read N: asks for a linearizable read. */
   read: (cluster, [id]) => cluster.read(id!),
   /** ready N: take a Ready; a leader's messages leave. */
@@ -73,6 +73,20 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     const result = cluster.raft(id!).transfer(to)
     cluster.say(result.ok ? `${id} hands over to ${result.to}` : `${id} refuses: ${result.reason}`)
   },
+  /** complain N: an entry waits too long there. */
+  complain: (cluster, [id]) => cluster.raft(id!).complain(),
+  /** lie A B complaint|locked|append TERM [PREV BLOCK]: A, a liar, says to B what its Raft would not. */
+  lie: (cluster, [from, to, kind, term, prev, name]) => {
+    const t = Number(term)
+    if (kind === 'complaint') cluster.lie(from!, to!, { kind, term: t })
+    else if (kind === 'heartbeat') cluster.lie(from!, to!, { kind, term: t, round: 1 })
+    else if (kind === 'locked') cluster.lie(from!, to!, { kind, ...place(prev!), hash: prev! })
+    else if (kind === 'append') {
+      const block = cluster.forge(from!, prev!, t, name!)
+      const parent = { ...place(prev!), hash: prev! }
+      cluster.lie(from!, to!, { kind, term: t, prev: parent, blocks: [block] })
+    } else throw new Error(`no lie of kind ${kind}`)
+  },
   /** pull A B: A installs what B has applied, as if proven by a certificate. */
   pull: (cluster, [id, source]) => cluster.pull(id!, source!),
   /** show [N...]: the state of some or all nodes. */
@@ -102,19 +116,27 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   loud: (cluster) => {
     cluster.quiet = false
   },
-  /** assert leader|role|term|commit|tail|members N VALUE. */
+  /** assert leader|role|term|commit|tail|lock|members N VALUE. */
   assert: (cluster, [what, id, wanted]) => {
-    const { role, term, commit, leader, tail, configuration } = cluster.raft(id!)
-    const actual = { role, term, commit, leader, tail: tail.hash, members: members(configuration) }[what!]
+    const { role, term, commit, leader, tail, certified, configuration } = cluster.raft(id!)
+    const lock = certified.block.hash
+    const all = { role, term, commit, leader, lock, tail: tail.hash, members: members(configuration) }
+    const actual = all[what as keyof typeof all]
     if (String(actual ?? 'unknown') !== wanted)
       throw new Error(`${what} of ${id} is ${actual}, not ${wanted}`)
   },
   'check-safety': (cluster) => cluster.checkSafety(),
 }
 
-function parseMembers(text: string): Configuration {
+function parseMembers(text: string, quorumOf: (voters: number) => number): Configuration {
   const [voters, learners] = text.split('+')
-  return { voters: [...voters!], learners: [...(learners ?? '')] }
+  return { voters: [...voters!], learners: [...(learners ?? '')], quorum: quorumOf(voters!.length) }
+}
+
+/** Of a block, by its name: height/term:mark, or genesis. */
+function place(name: string): { height: number; term: number } {
+  const [height, term] = name === 'genesis' ? ['0', '0'] : name.split(':')[0]!.split('/')
+  return { height: Number(height), term: Number(term) }
 }
 
 function repeat(count: string, act: () => boolean): void {
@@ -132,13 +154,13 @@ export function play(text: string): Played {
     if (line.startsWith('#') || line.trim() === '') continue
     const [name, ...args] = line.split(' ')
     if (name === 'nodes') {
-      // nodes SIZE [founders=N] [LIMIT=N...]
+      // nodes SIZE [founders=N] [quorum=N] [LIMIT=N...]; without a quorum it is more than half.
       const [size, ...settings] = args
       const entries = settings.map((each) => each.split('=')).map(([key, value]) => [key, Number(value)])
-      const { founders, ...limits } = Object.fromEntries(entries) as Partial<
-        RaftLimits & { founders: number }
+      const { founders, quorum, ...limits } = Object.fromEntries(entries) as Partial<
+        RaftLimits & { founders: number; quorum: number }
       >
-      cluster = new Cluster(Number(size), founders ?? Number(size), limits)
+      cluster = new Cluster(Number(size), founders ?? Number(size), quorum, limits)
       continue
     }
     const command = COMMANDS[name!]

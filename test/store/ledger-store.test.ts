@@ -101,7 +101,7 @@ describe('the store of a node', function () {
     const older = sealValue(META.version, canonicalJson({ version: 2, genesis: id }))
     await kv.write([{ key: META.version, value: older }], true)
     await assert.rejects(LedgerStore.open(kv, bytes), /layout version 2; this program reads 4/)
-    const value = sealValue(META.version, canonicalJson({ version: 3, genesis: '0'.repeat(64) }))
+    const value = sealValue(META.version, canonicalJson({ version: 4, genesis: '0'.repeat(64) }))
     await kv.write([{ key: META.version, value }], true)
     await assert.rejects(LedgerStore.open(kv, bytes), refused('store-mismatch'))
   })

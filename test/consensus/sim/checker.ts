@@ -5,7 +5,8 @@
  */
 import type { Lead, Message, Statement } from '../../../consensus/messages.ts'
 import type { Raft } from '../../../consensus/raft.ts'
-import type { Block, BlockRef, Configuration, NodeId } from '../../../consensus/types.ts'
+import type { Block, BlockRef, Certified, Configuration, NodeId } from '../../../consensus/types.ts'
+import { isFakeSigned } from '../fakes.ts'
 import { changeTo, checked, GENESIS } from './block.ts'
 import type { Disk } from './disk.ts'
 
@@ -201,7 +202,8 @@ export class Checker {
   }
 
   /** An honest node shows the certificate of a term: there is one leader, and its base has all that was decided before. */
-  #leads(id: NodeId, { term, leader, base: { block } }: Lead): void {
+  #leads(id: NodeId, { term, leader, base, votes }: Lead): void {
+    const { block } = base
     const known = this.#terms.get(term)
     if (known !== undefined) {
       if (known.leader !== leader || known.base.hash !== block.hash) {
@@ -215,8 +217,18 @@ export class Checker {
     if (own?.height !== block.height || own.term !== block.term) {
       throw new Violation(`${id} shows a base ${block.height}/${block.term} that is no such block`)
     }
+    this.#isProven(id, base)
+    const statement: Statement = { kind: 'vote', term, candidate: leader, base: block }
+    const voted = votes.filter(({ from, signature }) => isFakeSigned(from, statement, signature))
+    const names = new Set(voted.map(({ from }) => from))
+    if (!this.#isQuorum(block.hash, names)) {
+      throw new Violation(`${id} believes ${leader} in term ${term} by the votes of ${[...names]}`)
+    }
     this.#terms.set(term, { leader, base: block })
-    const height = Math.max(0, this.committed.findLastIndex((entry) => entry.term < term))
+    const height = Math.max(
+      0,
+      this.committed.findLastIndex((entry) => entry.term < term),
+    )
     this.#judgeBase(term, height)
   }
 
@@ -226,6 +238,36 @@ export class Checker {
     throw new Violation(
       `${leader} leads term ${term} from base ${base.height}/${base.term} without decided block ${height}`,
     )
+  }
+
+  /** Counted anew, by any configuration on the chain: a node may not know the newest. */
+  #isQuorum(hash: string, names: ReadonlySet<NodeId>): boolean {
+    for (let at: string | undefined = hash; at !== undefined; at = this.#blocks.get(at)?.prev) {
+      const placed = this.#placed.get(at)
+      if (placed === undefined) return false
+      const { voters, quorum } = placed.configuration
+      if (voters.filter((voter) => names.has(voter)).length >= quorum) return true
+    }
+    return false
+  }
+
+  /** Who has acknowledged a certified block is counted anew. */
+  #isProven(id: NodeId, { block, proof }: Certified): void {
+    if (proof.kind !== 'acknowledgements') {
+      const decided = this.committed[block.height]?.hash === block.hash
+      if (!decided) throw new Violation(`${id} takes block ${block.height} for decided`)
+      return
+    }
+    const { term, height, hash } = block
+    const statement: Statement = { kind: 'acknowledgement', term, height, hash }
+    const signed = proof.acknowledgements.filter(({ from, signature }) =>
+      isFakeSigned(from, statement, signature),
+    )
+    const by = checked(this.#blocks.get(hash)!).proposal!.by
+    const names = new Set([by, ...signed.map(({ from }) => from)])
+    if (!this.#isQuorum(hash, names)) {
+      throw new Violation(`${id} takes block ${height}/${term} for certified by ${[...names]}`)
+    }
   }
 
   /** Certified blocks of one term are on one chain, and are what they claim to be. */
@@ -238,6 +280,7 @@ export class Checker {
     if (this.#ancestor(raft.tail.hash, block.height) !== block.hash) {
       throw new Violation(`${id} is locked on ${block.height}/${block.term}, which is not in its log`)
     }
+    this.#isProven(id, raft.certified)
     const ofTerm = this.#certified.get(block.term) ?? new Map<number, string>()
     this.#certified.set(block.term, ofTerm)
     if (ofTerm.has(block.height) && ofTerm.get(block.height) === block.hash) return
@@ -274,7 +317,8 @@ export class Checker {
     }
     const { voters, quorum } = this.#placed.get(hash)!.configuration
     const locked = this.#honest().filter(({ disk: { blocks, certified } }) => {
-      const has = blocks[height]?.hash === hash && blocks[certified.block.height]?.hash === certified.block.hash
+      const has =
+        blocks[height]?.hash === hash && blocks[certified.block.height]?.hash === certified.block.hash
       return has && certified.block.height >= height
     })
     const counted = voters.filter(
@@ -309,7 +353,11 @@ export class Checker {
     if (disk.blocks[height]?.hash !== hash) {
       throw new Violation(`${id} acknowledges block ${height}, which is not on its disk`)
     }
-    for (let at: Block | undefined = this.#blocks.get(hash); at?.term === term; at = this.#blocks.get(at.prev)) {
+    for (
+      let at: Block | undefined = this.#blocks.get(hash);
+      at?.term === term;
+      at = this.#blocks.get(at.prev)
+    ) {
       this.#once(`${id} acknowledges ${at.height}/${term}`, at.hash)
     }
   }
@@ -338,7 +386,11 @@ export class Checker {
     }
     if (message.kind === 'locked') {
       const { block } = disk.certified
-      if (block.term !== term || block.height < message.height || disk.blocks[message.height]?.hash !== message.hash) {
+      if (
+        block.term !== term ||
+        block.height < message.height ||
+        disk.blocks[message.height]?.hash !== message.hash
+      ) {
         throw new Violation(`${id} is locked on ${message.height}, it says; its disk is on ${block.height}`)
       }
     }

@@ -67,9 +67,11 @@ export class Coven {
   hear(from: NodeId, message: Message): void {
     this.heard.push({ from, message })
     if (this.heard.length > 300) this.heard.splice(0, 100)
-    if (message.kind === 'append') for (const block of message.blocks) this.blocks.set(block.hash, checked(block))
+    if (message.kind === 'append')
+      for (const block of message.blocks) this.blocks.set(block.hash, checked(block))
     if (message.kind === 'vote' || message.kind === 'lead') this.learn(message.base)
-    if (message.kind === 'lead' && !this.leads.some(({ term }) => term === message.term)) this.leads.push(message)
+    if (message.kind === 'lead' && !this.leads.some(({ term }) => term === message.term))
+      this.leads.push(message)
     if (message.kind === 'acknowledge') {
       const of = this.acknowledgements.get(message.hash) ?? new Map()
       this.acknowledgements.set(message.hash, of)
@@ -204,17 +206,24 @@ export class Liar extends SimNode {
 
   /** What its Raft says, as it leaves. */
   #tamper(to: NodeId, message: Message): void {
-    const { silent, withholds, victims, equivocates, locks, raises } = this.#manner
     this.#coven.hear(this.id, message)
-    if (silent) return this.#count('silences')
-    if (withholds.has(message.kind) && victims.has(to)) return this.#count('withholdings')
-    if (message.kind === 'locked' && locks === 'never') return this.#count('hidden locks')
-    if (message.kind === 'pre-vote-reply' && raises) {
-      this.#count('raises')
-      return this.#send(to, { kind: 'pre-vote-reply', term: message.term + 1, granted: false })
+    const lie = this.#lieAbout(to, message)
+    if (lie !== undefined) this.#count(lie)
+    if (lie === 'raises') this.#send(to, { kind: 'pre-vote-reply', term: message.term + 1, granted: false })
+    else if (lie === undefined) {
+      const { equivocates, victims } = this.#manner
+      const forks = message.kind === 'append' && equivocates && victims.has(to)
+      this.#send(to, forks ? this.#forked(message) : message)
     }
-    if (message.kind === 'append' && equivocates && victims.has(to)) return this.#send(to, this.#forked(message))
-    this.#send(to, message)
+  }
+
+  /** What it does to a message instead of sending it, if anything. */
+  #lieAbout(to: NodeId, { kind }: Message): string | undefined {
+    const { silent, withholds, victims, locks, raises } = this.#manner
+    if (silent) return 'silences'
+    if (withholds.has(kind) && victims.has(to)) return 'withholdings'
+    if (kind === 'locked' && locks === 'never') return 'hidden locks'
+    return kind === 'pre-vote-reply' && raises ? 'raises' : undefined
   }
 
   /** The append with other blocks of its term in the place of those that its Raft has made. */
@@ -239,7 +248,11 @@ export class Liar extends SimNode {
       blocks.push(fork)
       prev = fork
     }
-    return { ...append, prev: { height: first.height, term: first.term, hash: first.hash }, blocks: blocks.map(unchecked) }
+    return {
+      ...append,
+      prev: { height: first.height, term: first.term, hash: first.hash },
+      blocks: blocks.map(unchecked),
+    }
   }
 
   /** All liars acknowledge it, to everybody. */
@@ -321,7 +334,12 @@ export class Liar extends SimNode {
       { kind: 'append-reply', term, match: tail.height + random.int(-2, 2) },
       { kind: 'append-reply', term, match: far },
       { kind: 'append-reject', term, rejected: tail.height, hint: { height: 0, term: 0 } },
-      { kind: 'append-reject', term, rejected: Math.max(0, tail.height - 1), hint: { height: far, term: far } },
+      {
+        kind: 'append-reject',
+        term,
+        rejected: Math.max(0, tail.height - 1),
+        hint: { height: far, term: far },
+      },
       { kind: 'behind', term, commit: tail.height + far },
       { kind: 'timeout-now', term, to: random.pick(this.world.servers) },
       { kind: 'pre-vote', term: term + 1, base: { term: far, height: far } },
@@ -355,16 +373,25 @@ export class Liar extends SimNode {
     const { random, checker } = this.world
     const { certified, blocks } = this.#coven
     this.#coven.learn(this.raft.certified)
-    const highest = [...certified].sort((a, b) => a.block.term - b.block.term || a.block.height - b.block.height)
+    const highest = [...certified].sort(
+      (a, b) => a.block.term - b.block.term || a.block.height - b.block.height,
+    )
     let base = random.chance(0.4) ? highest.at(-1)! : random.pick(certified)
     const trick = random.int(0, 5)
     if (trick === 0) base = { ...base, block: { ...base.block, term: this.raft.term + 1 } }
     if (trick === 1) {
       const block = random.pick([...blocks.values()])
       const statement: Statement = { kind: 'acknowledgement', ...ref(block) }
-      const known = [...(this.#coven.acknowledgements.get(block.hash) ?? [])].map(([from, signature]) => ({ from, signature }))
+      const known = [...(this.#coven.acknowledgements.get(block.hash) ?? [])].map(([from, signature]) => ({
+        from,
+        signature,
+      }))
       const seal = block.proposal?.seal ?? new Uint8Array()
-      const acknowledgements = [...known, ...this.#coven.signatures(statement), ...this.#coven.signatures(statement)]
+      const acknowledgements = [
+        ...known,
+        ...this.#coven.signatures(statement),
+        ...this.#coven.signatures(statement),
+      ]
       base = { block: ref(block), proof: { kind: 'acknowledgements', seal, acknowledgements } }
     }
     if (trick === 2) base = { ...base, block: { ...base.block, height: base.block.height + 1 } }
@@ -384,7 +411,9 @@ export class Liar extends SimNode {
     if (random.chance(0.3)) {
       const other = random.pick(certified)
       const second: Statement = { kind: 'vote', term, candidate: this.id, base: other.block }
-      this.#sendAll({ kind: 'vote', term, base: other, signature: fakeSign(this.id, second) }, [random.pick(this.#peers)])
+      this.#sendAll({ kind: 'vote', term, base: other, signature: fakeSign(this.id, second) }, [
+        random.pick(this.#peers),
+      ])
     }
   }
 
@@ -392,14 +421,25 @@ export class Liar extends SimNode {
     const usurper = this.#usurper
     const { random } = this.world
     if (message.kind === 'vote-reply' && usurper && message.term === usurper.term && message.signature) {
-      const statement: Statement = { kind: 'vote', term: usurper.term, candidate: this.id, base: usurper.base.block }
+      const statement: Statement = {
+        kind: 'vote',
+        term: usurper.term,
+        candidate: this.id,
+        base: usurper.base.block,
+      }
       if (isFakeSigned(from, statement, message.signature)) usurper.votes.set(from, message.signature)
       const { quorum } = this.world.checker.configuration
+      if (usurper.votes.size === quorum - 1) this.#crownFalsely(usurper)
       if (usurper.votes.size >= quorum && usurper.lead === undefined) this.#crown(usurper)
     }
     // Votes for everyone, by every liar.
     if (message.kind === 'vote' && random.chance(0.5)) {
-      const statement: Statement = { kind: 'vote', term: message.term, candidate: from, base: message.base.block }
+      const statement: Statement = {
+        kind: 'vote',
+        term: message.term,
+        candidate: from,
+        base: message.base.block,
+      }
       this.#count('free votes')
       this.#send(from, { kind: 'vote-reply', term: message.term, signature: fakeSign(this.id, statement) })
     }
@@ -410,6 +450,16 @@ export class Liar extends SimNode {
         this.#send(from, { kind: 'append-reply', term: message.term, match: last.height })
       }
     }
+  }
+
+  /** A certificate that is short of a vote, as it is or with a signature made up. */
+  #crownFalsely({ term, base, votes }: Usurper): void {
+    const given = [...votes].map(([from, signature]) => ({ from, signature }))
+    const others = this.world.checker.configuration.voters.filter((voter) => !votes.has(voter))
+    const made = others.map((from) => ({ from, signature: given[0]!.signature }))
+    this.#count('false certificates')
+    const all = this.world.random.chance(0.5) ? given : [...given, ...made]
+    this.#sendAll({ kind: 'lead', term, leader: this.id, base, votes: all })
   }
 
   #crown(usurper: Usurper): void {

@@ -140,6 +140,7 @@ export class SimNode {
   propose(text: string): void {
     if (!this.up || this.#sealing || !this.raft.canPropose()) return
     if (this.raft.needsOpening && text !== '') return
+    if (text !== '' && !this.#isSettled()) return
     this.#sealing = true
     const block = blockOn(this.raft.tail, this.raft.term, this.id, text)
     this.later(this.world.pace.signMax, () => {
@@ -158,6 +159,14 @@ export class SimNode {
       const answer = result.ok ? 'proposes' : `refuses (${result.reason})`
       this.world.note(() => `${this.id} ${answer} ${block.height}/${block.term} ${text}`)
     })
+  }
+
+  /** Nothing but what opens a term follows a change of the cluster before the ledger has a certificate of it. */
+  #isSettled(): boolean {
+    const { blocks } = this.disk
+    const change = blocks.findLast(({ configuration }) => configuration !== undefined)?.height ?? 0
+    const configurations = [this.world.checker.configuration, this.raft.configuration].map(changeTo)
+    return change <= this.world.checker.final && configurations[0] === configurations[1]
   }
 
   protected proposed(block: Block): void {
@@ -202,9 +211,15 @@ export class SimNode {
 
   protected ports(): ConstructorParameters<typeof Driver>[1] {
     const { random, checker, pace, note, fail } = this.world
-    const proofs = fakeProofs(GENESIS)
+    const proofs = fakeProofs(GENESIS, () => this.raft.configuration)
     return {
       ...proofs,
+      configurationAfter: async (block) => {
+        const { blocks } = this.disk
+        if (blocks[block.height]?.hash !== block.hash) return this.raft.configuration
+        const last = blocks.findLast((each) => each.configuration && each.height <= block.height)
+        return last?.configuration ?? this.world.founders
+      },
       verify: async (by, statement, signature) => {
         const right = await proofs.verify(by, statement, signature)
         return random.chance(0.5) ? right : this.#inTime(pace.signMax, right)

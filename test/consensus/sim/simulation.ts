@@ -85,7 +85,9 @@ class Simulation {
     this.seed = seed
     this.random = new Random(seed)
     this.network = new Network(this.random)
-    const { servers, founders, quorumOf, lying, changes } = options.liars ? this.#withLiars() : this.#crashing()
+    const { servers, founders, quorumOf, lying, changes } = options.liars
+      ? this.#withLiars()
+      : this.#crashing()
     this.checker = new Checker(() => this.nodes, founders, lying)
     // Encoding costs time, so only a part of the seeds pays for it.
     this.#overWire = this.random.chance(0.2)
@@ -258,7 +260,8 @@ class Simulation {
       leader = leading.length === 1 ? leading[0] : undefined
     }
     if (this.#mayStall()) return
-    if (deposed > 2) throw new Violation(`${deposed} honest leaders were deposed in peace: ${this.#describe()}`)
+    if (deposed > 2)
+      throw new Violation(`${deposed} honest leaders were deposed in peace: ${this.#describe()}`)
     const idle = this.#members().find((node) => node.entries <= before.get(node)!)
     if (idle) throw new Violation(`${idle.id} was told no news in peace: ${this.#describe()}`)
   }
