@@ -553,7 +553,7 @@ export class Replica {
     this.halt()
     logger.error(
       { size, ours: store.tip.size },
-      'the others hold a cosignature of this node that its store has forgotten: an old copy of the store was put back. The node signs nothing more under its keys, and needs new ones',
+      'the others hold a signature of this node that its store has forgotten: an old copy of the store was put back. The node signs nothing more under its keys, and needs new ones',
     )
     onForgotten()
   }
