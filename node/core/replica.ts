@@ -696,7 +696,10 @@ export class Replica {
 async function highestCertified(store: LedgerStore, { note, size }: Certifier): Promise<Certified> {
   const lock = await store.certified()
   const covered = await certifiedByLedger(store, note, size)
-  return covered && covered.block.height > lock.block.height ? covered : lock
+  if (!covered || covered.block.height <= lock.block.height) return lock
+  // A node says what it is locked on, so that must outlast a loss of power; the certificate alone might not.
+  await store.put({ certified: covered })
+  return covered
 }
 
 interface Opened {
