@@ -55,6 +55,8 @@ export class Puller {
   #refreshing = false
   #stopped = false
   #turn = 0
+  /** Blocks that were committed because they were pulled. */
+  #installed = 0
 
   constructor(ports: PullerPorts) {
     this.#ports = ports
@@ -114,12 +116,13 @@ export class Puller {
     this.#pulling = true
     try {
       for (let idle = 0; !this.#stopped && driver.raft.commit < this.#target; idle++) {
-        const before = driver.raft.commit
+        const before = this.#installed
         await this.#run(this.#target).catch((error: unknown) => {
           if (error instanceof InvariantError) throw error
           logger.info({ error: errorMessage(error) }, 'catching up failed with this peer; trying another')
         })
-        if (driver.raft.commit > before) {
+        // What ordering commits meanwhile does not count: under load it would keep a search for a lie going for ever.
+        if (this.#installed > before) {
           idle = 0
           continue
         }
@@ -197,7 +200,10 @@ export class Puller {
     const checked = await unapplied.checkProven(parent, blocks)
     await this.#appliedTo(seal.height - 1)
     const last = blocks.at(-1)!.block.leaves.at(-1)!
-    if (!this.#stopped) driver.install(checked, encodeCovering({ certificate, seal: last, path }))
+    if (this.#stopped) return
+    const before = driver.raft.commit
+    driver.install(checked, encodeCovering({ certificate, seal: last, path }))
+    this.#installed += driver.raft.commit - before
   }
 
   /** Waits until this block is applied, or the node stops. */

@@ -7,12 +7,18 @@ import { until } from '../support/cluster.ts'
 
 describe('a node that is told of blocks nobody has', () => {
   const nothing = encodeSyncAnswer({ certificate: '', path: [], blocks: [] })
-  const puller = (request: PullerPorts['network']['request'], outside = false) => {
+  const puller = (request: PullerPorts['network']['request'], outside = false, tip = { height: 7 }) => {
     let fatal: unknown
     const ports = {
       network: { peers: () => ['alpha', 'bravo'], request, misbehaved() {} },
-      driver: { raft: { commit: 7 } },
-      store: { tip: { height: 7 }, members: { newest: { sequence: 0 } } },
+      driver: {
+        raft: {
+          get commit() {
+            return tip.height
+          },
+        },
+      },
+      store: { tip, members: { newest: { sequence: 0 } } },
       certifier: { size: 0, boundaryDue: false, receiveCertificate: async () => ({ size: 0 }) },
       clock: { after: (_: number, fn: () => void) => setImmediate(fn) },
       logger: createLogger('test', 'silent'),
@@ -38,6 +44,23 @@ describe('a node that is told of blocks nobody has', () => {
     assert.deepEqual(new Set(asked), new Set(['alpha', 'bravo']))
     node.pullTo(9)
     await until(() => asked.length > before + 1)
+    assert.equal(fatal(), undefined)
+  })
+
+  it('gives up as soon if ordering goes on meanwhile: it is not by pulling that it gets on', async () => {
+    let asked = 0
+    const tip = { height: 7 }
+    const request = async () => {
+      // Who asks without end, fails by the count below and not by keeping everything else waiting.
+      if (++asked > 100) return new Promise<Uint8Array>(() => {})
+      tip.height++
+      return nothing
+    }
+    const { puller: node, fatal } = puller(request, false, tip)
+    node.pullTo(2 ** 40)
+    await until(() => asked >= 8)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    assert.ok(asked <= 9, `asked ${asked} times`)
     assert.equal(fatal(), undefined)
   })
 

@@ -279,11 +279,10 @@ export class Member {
     return made
   }
 
-  /** A block of its own in `term`, on the newest block that it has applied. */
-  block(term: number, entries: readonly Entry[] = [], time?: number): Promise<RaftBlock> {
-    const { tip } = this.follower.chain
-    const made = { term, proposer: this.name, signer: this.nodeKey, entries }
-    return this.follower.chain.forge(tip, time === undefined ? made : { ...made, time })
+  /** A block of its own in `term`, on the newest block that it has applied at the moment. */
+  block(term: number, entries: readonly Entry[] = [], time = Date.now()): Promise<RaftBlock> {
+    const { chain } = this.follower
+    return chain.forge(chain.tip, { term, proposer: this.name, signer: this.nodeKey, entries, time })
   }
 
   /** Chance as it needs it: bytes, and a hash that nothing has. */
