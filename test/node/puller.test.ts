@@ -20,7 +20,7 @@ describe('a node that is told of blocks nobody has', () => {
       },
       store: { tip, members: { newest: { sequence: 0 } } },
       certifier: { size: 0, boundaryDue: false, receiveCertificate: async () => ({ size: 0 }) },
-      clock: { after: (_: number, fn: () => void) => setImmediate(fn) },
+      clock: { after: (_: number, fn: () => void) => setImmediate(fn), elapsed: () => 1_000 },
       logger: createLogger('test', 'silent'),
       outside,
       onFatal: (error: unknown) => {
@@ -62,6 +62,19 @@ describe('a node that is told of blocks nobody has', () => {
     await new Promise((resolve) => setTimeout(resolve, 50))
     assert.ok(asked <= 9, `asked ${asked} times`)
     assert.equal(fatal(), undefined)
+  })
+
+  it('asks who does not answer, or answers with garbage, no more for a time', async () => {
+    for (const useless of [Promise.reject(new Error('no answer')), Promise.resolve(Uint8Array.of(1, 2, 3))]) {
+      const asked: string[] = []
+      const { puller: node } = puller((peer) => {
+        asked.push(peer)
+        return peer === 'alpha' ? useless : Promise.resolve(nothing)
+      })
+      node.pullTo(9)
+      await until(() => asked.length >= 8)
+      assert.equal(asked.filter((peer) => peer === 'alpha').length, 1)
+    }
   })
 
   it('takes garbage for an answer of no use', async () => {
