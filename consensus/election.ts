@@ -9,7 +9,7 @@ import { startLeading } from './leader.ts'
 import { refOf } from './log.ts'
 import type { Lead, PreVote, PreVoteReply, Rank, Statement, Vote, VoteReply } from './messages.ts'
 import { oneHonest, tally } from './quorum.ts'
-import type { Configuration, NodeId } from './types.ts'
+import type { BlockRef, Configuration, NodeId } from './types.ts'
 
 /** A tick of a server that does not lead: if it may stand, and has been without a leader for too long, it does. */
 export function tickElection(core: Core): void {
@@ -111,6 +111,10 @@ export function heeds(core: Core, from: NodeId): boolean {
   return core.successor === from || !core.leaderIsLive
 }
 
+function isSame(a: BlockRef, b: BlockRef): boolean {
+  return a.height === b.height && a.term === b.term && a.hash === b.hash
+}
+
 function reaches(core: Core, base: Rank): boolean {
   return compareRanks(base, core.rank) >= 0
 }
@@ -130,10 +134,11 @@ export function onVote(core: Core, from: NodeId, message: Vote): void {
   const { block } = message.base
   const { vote } = core
   const free = vote === undefined && core.lead === undefined
-  const repeats =
-    vote?.candidate === from && vote.base.hash === block.hash && vote.base.height === block.height
-  const granted = !core.listening && message.term === core.term && (free || repeats) && reaches(core, block)
-  if (!granted) {
+  // The whole of it: all votes of a term are the same bytes, whatever else a candidate may say later.
+  const repeats = vote?.candidate === from && isSame(vote.base, block)
+  const mayVote = !core.listening && message.term === core.term && (free || repeats)
+  // A block of the candidate's own term, or of a later one, cannot be what it begins that term with.
+  if (!mayVote || block.term >= message.term || !reaches(core, block)) {
     core.send(from, { kind: 'vote-reply', term: core.term, signature: undefined })
     return
   }

@@ -4,8 +4,17 @@ import { difference } from './configurations.ts'
 import { type Core, compareRanks } from './core.ts'
 import { certify, counts, decide, lockIsDurable, onAcknowledge } from './decide.ts'
 import { campaign } from './election.ts'
-import { refOf } from './log.ts'
-import type { Acknowledge, Append, Behind, Heartbeat, Lead, Statement, TimeoutNow } from './messages.ts'
+import { type Log, refOf } from './log.ts'
+import type {
+  Acknowledge,
+  Append,
+  Behind,
+  Heartbeat,
+  Lead,
+  Message,
+  Statement,
+  TimeoutNow,
+} from './messages.ts'
 import type { Block, Certified, NodeId } from './types.ts'
 
 /** The leader of the term is heard. That so many have complained of it weighs more. */
@@ -227,6 +236,11 @@ export function onTimeoutNow(core: Core, { to }: TimeoutNow): void {
   if (to === core.id && core.role === 'follower' && core.mayStand) campaign(core, core.term + 1)
 }
 
+function stillHolds(log: Log, message: Message): boolean {
+  if (message.kind === 'acknowledge' || message.kind === 'locked') return log.has(message)
+  return message.kind !== 'append-reply'
+}
+
 /**
  * Takes blocks that a certificate of the ledger proves committed; `certified` is the last of them with that proof.
  * They must begin at or below `commit + 1` and chain onto what is held; an uncommitted suffix that differs gives way.
@@ -270,9 +284,8 @@ export function install(core: Core, blocks: readonly Block[], certified: Certifi
     core.acknowledged = undefined
   }
   log.merge(above)
-  // Queued acknowledgements of a suffix that gave way would no longer be true.
-  if (gaveWay !== undefined)
-    core.outbox = core.outbox.filter(({ message }) => message.kind !== 'append-reply')
+  // What is queued about a suffix that gave way would no longer be true.
+  if (gaveWay !== undefined) core.outbox = core.outbox.filter(({ message }) => stillHolds(log, message))
   log.commitTo(last.height)
   core.stalledTicks = 0
   if (!log.has(core.certified.block) || compareRanks(last, core.certified.block) > 0) core.lockOn(certified)

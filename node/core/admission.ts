@@ -82,12 +82,17 @@ export class Admission {
     return { outcome: 'admitted' }
   }
 
-  #checkPromotion(entry: Entry): void {
+  /** The learner that an entry would make a validator, if it would. */
+  promotes(entry: Entry): string | undefined {
     const what = changeIn(entry)?.what
-    if (!what || !('put' in what) || what.put.kind !== 'validator') return
+    if (!what || !('put' in what) || what.put.kind !== 'validator') return undefined
     const { name } = what.put
-    const { kind } = this.#store.members.newest.nodeByName.get(name) ?? {}
-    if (kind !== 'learner' || this.#mayPromote(name)) return
+    return this.#store.members.newest.nodeByName.get(name)?.kind === 'learner' ? name : undefined
+  }
+
+  #checkPromotion(entry: Entry): void {
+    const name = this.promotes(entry)
+    if (name === undefined || this.#mayPromote(name)) return
     throw new RefusedError(
       'not-caught-up',
       `${name} has not caught up yet. Try again when it holds the blocks that the others have.`,

@@ -12,7 +12,7 @@ const STARVING_MS = 10_000
 const WAITING_MS = 60_000
 /** What so many other entries at this node may add to that: a few times what ordering them takes. */
 const MS_PER_ENTRY = 3
-/** Entries that are shown to the others under one leader: one would be enough. */
+/** Entries that are shown to the others at a time: one would be enough to change a leader. */
 const SHOWN_MAX = 64
 
 export interface PatiencePorts {
@@ -33,8 +33,8 @@ export class Patience {
   readonly #since = new Map<string, number>()
   /** When an entry of each submitter that has some waiting was last ordered. */
   readonly #orderedAt = new Map<string, number>()
-  /** Ids of what the others were shown under this leader. */
-  readonly #shown = new Set<string>()
+  /** When the others were shown what waits, by id, under this leader. */
+  readonly #shown = new Map<string, number>()
   #leader: string | undefined
   #leaderSince = 0
   /** Since when nothing has become final although something is ordered. */
@@ -62,7 +62,8 @@ export class Patience {
   look(): void {
     const { pool, clock, show, complain } = this.#ports
     const now = clock.elapsed()
-    for (const id of this.#since.keys()) if (!pool.get(id)) this.#since.delete(id)
+    for (const known of [this.#since, this.#shown])
+      for (const id of known.keys()) if (!pool.get(id)) known.delete(id)
     const submitters = new Set<string>()
     const late: Entry[] = []
     let tooLate = this.#isUnfinal(now)
@@ -74,16 +75,21 @@ export class Patience {
       if (!this.#since.has(entry.id)) this.#since.set(entry.id, now)
       const starvingMs = now - Math.max(since, this.#orderedAt.get(submitter) ?? 0)
       const share = Math.max(starvingMs / (STARVING_MS + more), (now - since) / (WAITING_MS + more))
-      if (share >= 0.5 && !this.#shown.has(entry.id)) late.push(entry)
+      const shownAt = this.#shown.get(entry.id) ?? Number.NEGATIVE_INFINITY
+      if (share >= 0.5 && now - shownAt >= STARVING_MS) late.push(entry)
       if (share >= 1) tooLate = true
     }
     for (const submitter of this.#orderedAt.keys())
       if (!submitters.has(submitter)) this.#orderedAt.delete(submitter)
-    if (this.#leader === undefined) return
-    const shown = late.slice(0, SHOWN_MAX - this.#shown.size)
-    for (const { id } of shown) this.#shown.add(id)
+    // Also where no leader is known: others may have one that does not care whether this node can follow it.
+    const shown: Entry[] = []
+    for (const entry of late) {
+      if (!this.#shown.has(entry.id) && this.#shown.size >= SHOWN_MAX) continue
+      this.#shown.set(entry.id, now)
+      shown.push(entry)
+    }
     if (shown.length > 0) show(shown)
-    if (tooLate) complain()
+    if (this.#leader !== undefined && tooLate) complain()
   }
 
   /** Has nothing become final for too long, under this leader? It takes the leader's line, as the log. */

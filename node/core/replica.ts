@@ -560,7 +560,7 @@ export class Replica {
     this.halt()
     logger.error(
       { size, ours: store.tip.size },
-      'the others hold a cosignature of this node that its store has forgotten: an old copy of the store was put back. The node signs nothing more under its keys, and needs new ones',
+      'the others hold a signature of this node that its store has forgotten: an old copy of the store was put back. The node signs nothing more under its keys, and needs new ones',
     )
     onForgotten()
   }
@@ -696,7 +696,10 @@ export class Replica {
 async function highestCertified(store: LedgerStore, { note, size }: Certifier): Promise<Certified> {
   const lock = await store.certified()
   const covered = await certifiedByLedger(store, note, size)
-  return covered && covered.block.height > lock.block.height ? covered : lock
+  if (!covered || covered.block.height <= lock.block.height) return lock
+  // A node says what it is locked on, so that must outlast a loss of power; the certificate alone might not.
+  await store.put({ certified: covered })
+  return covered
 }
 
 interface Opened {

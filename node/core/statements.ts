@@ -81,8 +81,9 @@ export class Statements implements ProofPorts {
     return configurationOf(await this.#membersAfter(block))
   }
 
-  isGenesis({ height, hash }: BlockRef): boolean {
-    return height === 0 && hash === this.#ports.store.genesis.block.id
+  /** With the term, which gives it its rank: whoever names a later one would outrank every lock. */
+  isGenesis({ height, term, hash }: BlockRef): boolean {
+    return height === 0 && term === 0 && hash === this.#ports.store.genesis.block.id
   }
 
   async isCovered(block: BlockRef, bytes: Uint8Array): Promise<boolean> {

@@ -33,12 +33,14 @@ interface Base {
 
 /** Entries that are read before the event loop gets its turn; each takes about a tenth of a millisecond. */
 const READ_AT_ONCE = 8
+/** Seals of refused blocks that are looked at; their sender is gone after that. */
+const EXAMINED_MAX = 4
 
 export class Unapplied {
   readonly #store: LedgerStore
   readonly #pool: Pool
   readonly #suites: Pick<VerifyLanes, 'urgent' | 'past'>
-  readonly #evidence: Pick<EvidenceCollector, 'sawSeal'>
+  readonly #evidence: Pick<EvidenceCollector, 'sawSeal' | 'examine'>
   readonly #clock: Pick<Clock, 'soon'>
   /** By block hash: those of the log, those that a certificate proves, and for a moment those that may come to it. */
   readonly #known = new Map<string, Known>()
@@ -48,7 +50,7 @@ export class Unapplied {
     store: LedgerStore,
     pool: Pool,
     suites: Pick<VerifyLanes, 'urgent' | 'past'>,
-    evidence: Pick<EvidenceCollector, 'sawSeal'>,
+    evidence: Pick<EvidenceCollector, 'sawSeal' | 'examine'>,
     clock: Pick<Clock, 'soon'>,
   ) {
     this.#store = store
@@ -107,7 +109,14 @@ export class Unapplied {
     const base = this.#base(parent)
     const read: AppliedBlock[] = []
     for (const block of blocks) read.push(await this.read(decodeMatching(block)))
-    const checked = await this.#check(base, read, now, false, this.#suites.urgent)
+    const checked = await this.#check(base, read, now, false, this.#suites.urgent).catch((error: unknown) => {
+      // What nobody may take was sealed all the same, perhaps beside another block of its place.
+      const sealed = read
+        .slice(0, EXAMINED_MAX)
+        .map(({ block }) => this.#evidence.examine(block.leaves.at(-1)))
+      void Promise.all(sealed)
+      throw error
+    })
     // Raft decides at once whether it takes them; what it does not take, or gives up for others, is gone after that.
     this.#clock.soon(() => this.#forgetRivals())
     return checked

@@ -474,6 +474,36 @@ describe('a raft', () => {
     )
   })
 
+  it('votes once more for the very same base only, its term included', () => {
+    const node = raft('a')
+    node.step('b', vote(3, 'b'))
+    const signs = () => {
+      const ready = node.ready()
+      node.advance(ready)
+      return ready.sign.length
+    }
+    equal(signs(), 1)
+    node.step('b', vote(3, 'b'))
+    equal(signs(), 1)
+    node.step('b', vote(3, 'b', { ...GENESIS_PROVEN, block: { ...GENESIS_PROVEN.block, term: 2 } }))
+    equal(signs(), 0)
+  })
+
+  it('does not say any more of blocks that gave way to proven ones what it was about to say', () => {
+    const node = follower()
+    node.step('b', append(1, GENESIS, chain([1, 1])))
+    const ready = node.ready()
+    node.advance(ready)
+    for (const statement of ready.sign) node.signed(statement, fakeSign('a', statement))
+    node.step('c', acknowledge('c', node.tail))
+    const [one] = chain([1])
+    install(node, [one!, block(one!, 1, 'z', 'b')])
+    deepEqual(
+      node.ready().messages.map(({ message }) => message.kind),
+      ['append-reply'],
+    )
+  })
+
   it('refuses proven blocks that leave a gap or contradict it', () => {
     const node = raft('a')
     const blocks = chain([1, 1, 1])

@@ -49,7 +49,7 @@ describe('a node that catches up in several parts', () => {
       store,
       new Pool(),
       { urgent: suite, past: suite },
-      { sawSeal() {} },
+      { sawSeal() {}, examine: async () => {} },
       systemClock,
     )
     const asked: number[] = []
@@ -187,7 +187,7 @@ describe('a node that catches up in several parts', () => {
 })
 
 describe('proven blocks that come while ordering brings the same ones, or from somebody who leaves one out', () => {
-  const evidence = { sawSeal() {} } as unknown as PullerPorts['evidence']
+  const evidence = { sawSeal() {}, examine: async () => {} } as unknown as PullerPorts['evidence']
   let store: LedgerStore
   let unapplied: Unapplied
   let entry: Entry

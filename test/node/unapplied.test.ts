@@ -7,11 +7,17 @@ import { opensslSuite } from '../../node/crypto/openssl.ts'
 import { LedgerStore, toRaftBlock } from '../../node/store/ledger-store.ts'
 import type { Block } from '../../src/ledger/block.ts'
 import { extend } from '../../src/ledger/chain.ts'
-import { blockOn, exampleGenesis, nodeSigner, TIME } from '../ledger/fixture.ts'
+import { encodeEnvelope } from '../../src/ledger/dsse.ts'
+import { decodeEntry } from '../../src/ledger/entry.ts'
+import { blockOn, entryOf, exampleGenesis, nodeSigner, refused, TIME } from '../ledger/fixture.ts'
 import { memoryKv } from '../support/memory-kv.ts'
 
 describe('blocks that are checked and not applied', () => {
-  const evidence = { sawSeal() {} } as unknown as PullerPorts['evidence']
+  let examined: (Uint8Array | undefined)[]
+  const evidence = {
+    sawSeal() {},
+    examine: async (leaf: Uint8Array | undefined) => void examined.push(leaf),
+  } as unknown as PullerPorts['evidence']
   let store: LedgerStore
   let unapplied: Unapplied
   let tail: string
@@ -22,6 +28,7 @@ describe('blocks that are checked and not applied', () => {
     store = await LedgerStore.open(memoryKv(), genesis.block.bytes, { fresh: true })
     const suites = { urgent: opensslSuite, past: opensslSuite }
     soon = []
+    examined = []
     const clock = { soon: (fn: () => void) => void soon.push(fn) }
     unapplied = new Unapplied(store, new Pool(), suites, evidence, clock)
     tail = store.tip.hash
@@ -58,6 +65,16 @@ describe('blocks that are checked and not applied', () => {
       later()
     }
     assert.equal(unapplied.size, 0)
+  })
+
+  it('are looked at for what their proposer has sealed, also if nobody may take them', async () => {
+    const entry = await entryOf({ id: 'forged' })
+    const { envelope } = entry
+    const [{ keyid, sig }] = envelope.signatures as [{ keyid: string; sig: Uint8Array }]
+    const bytes = encodeEnvelope({ ...envelope, signatures: [{ keyid, sig: sig.map((byte) => byte ^ 1) }] })
+    const bad = await blockOn(store.state, [decodeEntry(bytes)], { time: TIME + 5_000 }, nodeSigner)
+    await assert.rejects(check(bad), refused('bad-signature'))
+    assert.deepEqual(examined, [bad.leaves.at(-1)])
   })
 
   it('are kept along the whole branch of the log', async () => {

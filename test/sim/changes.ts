@@ -17,6 +17,7 @@ import type { Random } from '../consensus/sim/random.ts'
 import { type Cast, CLIENTS, GUEST, LEDGER, nodeMember, submitter } from './cast.ts'
 import { isDiskFault } from './disk.ts'
 import type { SimNode } from './node.ts'
+import type { Possible, Voters } from './possible.ts'
 import type { Timeline } from './timeline.ts'
 import type { Transcript } from './transcript.ts'
 
@@ -25,6 +26,7 @@ export interface AdminWorld {
   readonly random: Random
   readonly cast: Cast
   readonly nodes: readonly SimNode[]
+  readonly possible: Possible
   readonly transcript: Transcript
   /** A disk may go back in time: quorums stay such that one node's memory does not matter. */
   readonly forgetting: boolean
@@ -51,8 +53,8 @@ const NETWORK_MS_MAX = 20
 const TRIES_MAX = 6
 /** How often it is looked for nodes that need new keys. */
 const RENEW_MS = 400
-/** Fewer would make every fault fatal. */
-const VALIDATORS_MIN = 3
+/** Of fewer, all would have to sign. */
+const VALIDATORS_MIN = 4
 
 /** What an honest cluster may answer to a change, with which one has to try again or to make it anew. */
 const EXPECTED = new Set([
@@ -128,7 +130,14 @@ export class Administrator {
       const wanted = view && wish(view)
       if (view === undefined) await this.#sleep(300)
       if (view === undefined || wanted === undefined) continue
-      const { entry, change, valid } = await this.#sign(view, wanted)
+      const { entry, change, valid, after } = await this.#sign(view, wanted)
+      const renews = name === 'renewals'
+      // An administrator who sees that too few could sign then, and too few to mend it, lets it be.
+      if (!renews && !this.#world.possible.allows(change.sequence, after)) {
+        await this.#sleep(300)
+        continue
+      }
+      if (valid) this.#world.possible.submitted(change.sequence, after)
       transcript.note(
         'admins',
         () => `${name}: change ${change.sequence}, ${describe(change)}, ${entry.id.slice(0, 6)}`,
@@ -169,15 +178,18 @@ export class Administrator {
   async #sign(
     view: View,
     { what, ...quorums }: Wanted,
-  ): Promise<{ entry: Entry; change: Change; valid: boolean }> {
+  ): Promise<{ entry: Entry; change: Change; valid: boolean; after: Voters }> {
     const { random, cast } = this.#world
     const grown = 'put' in what && what.put.kind === 'validator' && !named(view.validators, what.put.name)
     const shrunk = 'remove' in what && named(view.validators, what.remove)
-    const validators = view.validators.length + (grown ? 1 : shrunk ? -1 : 0)
+    const validators = view.validators
+      .map(({ name }) => name)
+      .filter((name) => !shrunk || name !== what.remove)
+      .concat(grown ? [what.put.name] : [])
     const change: Change = {
       ledger: LEDGER,
       sequence: view.sequence + 1,
-      cosigners: defaultCosigners(validators),
+      cosigners: defaultCosigners(validators.length),
       adminQuorum: view.adminQuorum,
       ...quorums,
       what,
@@ -185,7 +197,8 @@ export class Administrator {
     const hasty = view.adminQuorum > 1 && random.chance(0.1)
     const signers: readonly Signer[] = cast.admins.slice(0, view.adminQuorum - (hasty ? 1 : 0))
     const entry = await signEntry(PAYLOAD_TYPES.change, encodeChange(change), ...signers)
-    return { entry, change, valid: !hasty }
+    const after = { names: validators, cosigners: change.cosigners }
+    return { entry, change, valid: !hasty, after }
   }
 
   // ---- wishes

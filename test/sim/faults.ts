@@ -5,12 +5,14 @@ import type { Random } from '../consensus/sim/random.ts'
 import type { Client } from './clients.ts'
 import type { SimNetwork } from './network.ts'
 import { POINTS, type SimNode } from './node.ts'
+import type { Possible } from './possible.ts'
 
 export interface Stage {
   readonly random: Random
   readonly nodes: readonly SimNode[]
   readonly clients: readonly Client[]
   readonly network: SimNetwork
+  readonly possible: Possible
   readonly faults: Record<string, number>
   /** Runs `event` in `ms`, unless everything has been healed by then. */
   later(ms: number, event: () => void): void
@@ -125,13 +127,9 @@ const FAULTS = {
       node.disk.bitFlips = 0
     })
   },
-  /** One disk is replaced by an empty one, if the others are enough to give its node new keys. */
+  /** One disk is replaced by an empty one, if the others, liars among them, are enough to give its node new keys. */
   lostDisks: (stage, node) => {
-    if (stage.nodes.some((each) => each.recovering) || !canSpare(stage.nodes, node)) return
-    // A node that has forgotten can be made to contradict itself, as a liar does, so it counts as one among them.
-    const untrusted = stage.nodes.filter((each) => each === node || each.diskLost || !each.honest)
-    const lies = stage.nodes.some((each) => !each.honest)
-    if (lies && untrusted.length > Math.floor((stage.nodes.length - 1) / 3)) return
+    if (!node.honest || stage.nodes.some((each) => each.recovering) || !stage.possible.canSpare(node)) return
     node.loseDisk()
     stage.later(stage.random.int(100, 5_000), () => node.start())
   },
@@ -198,27 +196,17 @@ export function putBackOldCopy(stage: Stage): void {
   const node = random.pick(nodes.filter(({ disk }) => disk.durable(META.version) !== undefined))
   const copy = node.disk.copy()
   later(random.int(1_000, 8_000), () => {
-    if (!canSpare(nodes, node)) return
+    if (!stage.possible.canSpare(node)) return
     faults.oldCopies = (faults.oldCopies ?? 0) + 1
     node.putBack(copy)
     later(random.int(100, 3_000), () => node.start())
   })
 }
 
-/** Whether the other validators, without those that wait for new keys, can order and certify a change. */
-function canSpare(nodes: readonly SimNode[], lost: SimNode): boolean {
-  return nodes.every(({ ledger }) => {
-    if (ledger === undefined) return true
-    const { validators, cosigners } = ledger.replica.membership
-    const names = validators.map(({ name }) => name)
-    const able = nodes.filter((node) => names.includes(node.name) && node !== lost && !node.recovering)
-    return able.length >= Math.max(cosigners, Math.floor(names.length / 2) + 1)
-  })
-}
-
 /** The node hears, as if from its leader, that it is to lead: it stands at once, and asks nobody beforehand. */
 function callToLead({ name, ledger, raft }: SimNode, leader: string): void {
-  if (ledger && raft)
+  // It would take it amiss from anybody else.
+  if (ledger && raft?.leader === leader)
     ledger.replica.driver.deliver(leader, { kind: 'timeout-now', term: raft.term, to: name })
 }
 

@@ -88,14 +88,41 @@ export class History {
   }
 
   /** The first broken promise, as a sentence. */
-  check(chain: FinalChain, lost: ReadonlySet<string>, only?: (call: Call) => boolean): string | undefined {
-    // Among liars only what an honest node has called final is a promise.
-    if (only !== undefined) return this.#answersHold(chain, lost, this.calls.filter(only))
+  check(chain: FinalChain, lost: ReadonlySet<string>): string | undefined {
     return (
       this.#answersHold(chain, lost, this.calls) ??
       this.#eventsOnce(chain) ??
-      this.#realTime(chain) ??
-      this.#readsHold(chain)
+      this.#realTime(chain, this.calls) ??
+      this.#readsHold(chain, this.calls, true)
+    )
+  }
+
+  /** Where somebody forgot what it had promised, only these answers are promises. */
+  checkAnswers(
+    chain: FinalChain,
+    lost: ReadonlySet<string>,
+    only: (call: Call) => boolean,
+  ): string | undefined {
+    return this.#answersHold(chain, lost, this.calls.filter(only))
+  }
+
+  /**
+   * Among liars the answers of honest nodes hold as ever, but for two things: a leader that lies can record an event
+   * twice, and it can confirm to those who ask for the truth of the moment that nothing newer is ordered.
+   * @param all whether what was pending must have been ordered by now
+   */
+  checkAmongLiars(
+    chain: FinalChain,
+    lost: ReadonlySet<string>,
+    honestly: (call: Call) => boolean,
+    all: boolean,
+  ): string | undefined {
+    const calls = this.calls.filter(honestly)
+    const ordered = calls.filter(({ answer }) => all || answer?.status !== 'pending')
+    return (
+      this.#answersHold(chain, lost, ordered) ??
+      this.#realTime(chain, calls) ??
+      this.#readsHold(chain, calls, false)
     )
   }
 
@@ -128,17 +155,18 @@ export class History {
   }
 
   /** If A was acknowledged as ordered before B was first sent, A stands before B. */
-  #realTime(chain: FinalChain): string | undefined {
+  #realTime(chain: FinalChain, answered: readonly Call[]): string | undefined {
     const events = eventIndexes(chain)
     const firstSent = new Map<string, number>()
     const moments: { at: number; acknowledged?: number; sent?: string }[] = []
+    const counting = new Set(answered)
     for (const call of this.calls) {
       if (call.kind !== 'submit') continue
       if (!firstSent.has(call.key)) {
         firstSent.set(call.key, call.invoked)
         moments.push({ at: call.invoked, sent: call.key })
       }
-      const index = call.answer?.index
+      const index = counting.has(call) ? call.answer?.index : undefined
       if (index !== undefined) moments.push({ at: call.returned!, acknowledged: index })
     }
     let highest = -1
@@ -153,10 +181,10 @@ export class History {
   }
 
   /** Reads show the chain; at one node what was ordered stays ordered, and in one life what was final stays final. */
-  #readsHold(chain: FinalChain): string | undefined {
+  #readsHold(chain: FinalChain, calls: readonly Call[], linearizable: boolean): string | undefined {
     const reached = new Map<string, number>()
     const acknowledged: { at: number; index: number; id: string }[] = []
-    const told = this.calls
+    const told = calls
       .filter(({ returned }) => returned !== undefined)
       .sort((a, b) => a.returned! - b.returned!)
     for (const call of told) {
@@ -178,6 +206,7 @@ export class History {
         }
         reached.set(name, Math.max(before ?? 0, stage))
       }
+      if (!linearizable) continue
       if (call.linearizable && call.kind === 'ask') {
         const due = acknowledged.find(({ at, id }) => at < call.invoked && id === call.key)
         if (due !== undefined && call.answer?.index === undefined) {

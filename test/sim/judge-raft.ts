@@ -1,7 +1,7 @@
 /**
  * The promises of Raft (figure 3 of the paper) and of the order between disk and network, judged by what each
- * node's state machine, disk and frames show. Applies to clusters without liars. Quorums are those of the
- * membership after the block that is judged.
+ * honest node's state machine, disk and frames show, whatever the liars say. Quorums are those of the membership after
+ * the block that is judged; of the disks of liars nothing is known, so they count as holding what it takes.
  */
 
 import type { BlockRef, HardState } from '../../consensus/types.ts'
@@ -28,6 +28,8 @@ export class RaftJudge {
   readonly #members: MembersTwin
   readonly #fail: Report
   readonly #leaders = new Map<number, string>()
+  /** Whom honest nodes take for the leader of each term, which takes a certificate. */
+  readonly #followed = new Map<number, string>()
   readonly #met = new Map<string, string>()
   readonly #seen = new Map<string, Seen>()
   /** By the bytes on a disk, which are the same object until it is written again. */
@@ -50,8 +52,20 @@ export class RaftJudge {
     this.committed = [{ hash: genesis, term: 0 }]
   }
 
-  /** Log Matching, with hashes: there is one block for each height and term. */
+  /** An honest node writes a block: one that builds on everything decided in earlier terms. */
+  builds(node: Judged, block: Block): void {
+    this.met(node, block)
+    const { id, seal } = block
+    const height = this.committed.findLastIndex((entry) => entry.term < seal.term)
+    if (seal.term === 0 || this.#blocks.ancestor(id, height)?.id === this.committed[height]!.hash) return
+    this.#fail(
+      `${node.name} takes block ${seal.height} of term ${seal.term} without committed block ${height}`,
+    )
+  }
+
+  /** Log Matching, with hashes: of an honest proposer there is one block for each height and term. */
   met({ name }: Judged, { id, seal }: Block): void {
+    if (this.#nodes().some((node) => !node.honest && node.name === seal.proposer)) return
     const place = `${seal.height}/${seal.term}`
     const other = this.#met.get(place)
     if (other !== undefined && other !== id) this.#fail(`${name} has a second block for height/term ${place}`)
@@ -62,7 +76,12 @@ export class RaftJudge {
   observe(node: Judged): void {
     const { raft, name, incarnation } = node
     if (raft === undefined) return
-    const { term, commit, role } = raft
+    const { term, commit, role, leader } = raft
+    if (leader !== undefined) {
+      const other = this.#followed.get(term) ?? leader
+      if (other !== leader) this.#fail(`${name} follows ${leader} in term ${term}, others ${other}`)
+      this.#followed.set(term, leader)
+    }
     let seen = this.#seen.get(name)
     if (seen === undefined || seen.incarnation !== incarnation) {
       const durableTerm = seen?.term ?? 0
@@ -140,13 +159,17 @@ export class RaftJudge {
     // A change counts from its own block on.
     const { validatorByName, cosigners } = this.#members.after(hash)
     const voters = this.#nodes().filter((node) => validatorByName.has(node.name))
-    const holders = voters.filter((node) => node.diskLost || this.#durableBlock(node, height) === hash)
+    const holders = voters.filter(
+      (node) => node.diskLost || !node.honest || this.#durableBlock(node, height) === hash,
+    )
     if (holders.length < cosigners) {
       this.#fail(
         `${name} commits block ${height}, durable on only ${holders.length} of ${voters.length} voters`,
       )
     }
-    const locked = voters.filter((node) => node.diskLost || this.#isLockedOn(node, height, hash))
+    const locked = voters.filter(
+      (node) => node.diskLost || !node.honest || this.#isLockedOn(node, height, hash),
+    )
     if (locked.length < cosigners) {
       this.#fail(
         `${name} commits block ${height}; only ${locked.length} of ${voters.length} voters are locked on it`,

@@ -9,20 +9,19 @@ import { FRAME, type FrameKind, type Topic, type Verdict } from '../../node/net/
 import { blockKey, META } from '../../node/store/keys.ts'
 import type { KvWrite } from '../../node/store/kv.ts'
 import { equalBytes, fromU64, fromUtf8 } from '../../src/bytes.ts'
-import type { SignatureSuite } from '../../src/crypto/suite.ts'
+import type { PublicKey, SignatureSuite } from '../../src/crypto/suite.ts'
 import type { Block } from '../../src/ledger/block.ts'
-import { decodeEnvelope } from '../../src/ledger/dsse.ts'
+import { pae } from '../../src/ledger/dsse.ts'
 import type { Genesis } from '../../src/ledger/genesis.ts'
-import { decodeSeal, type Seal } from '../../src/ledger/seal.ts'
-import { BLOCK_ENTRIES_MAX } from '../../src/limits.ts'
-import { decodeEntryBundle } from '../../src/merkle/tiles.ts'
 import { Blocks } from './blocks.ts'
 import { ChainTwin } from './chain-twin.ts'
 import type { SimDisk } from './disk.ts'
 import { LedgerJudge } from './judge-ledger.ts'
 import { LiesJudge } from './judge-lies.ts'
 import { durableHeight, RaftJudge } from './judge-raft.ts'
+import { SignedJudge } from './judge-signed.ts'
 import { MembersTwin } from './members-twin.ts'
+import { statementIn } from './statements.ts'
 
 export type Report = (finding: string) => void
 
@@ -42,7 +41,9 @@ export interface Judged {
   readonly generation: number
   readonly freshGeneration: number
   /** Undefined while the process is down or starting. */
-  readonly raft: Pick<Raft, 'term' | 'role' | 'tail' | 'commit'> | undefined
+  readonly raft: Pick<Raft, 'term' | 'role' | 'tail' | 'commit' | 'leader'> | undefined
+  /** Whether one of the keys that the node has or has had is this one. */
+  owns(key: PublicKey): boolean
 }
 
 export class Judge {
@@ -55,14 +56,16 @@ export class Judge {
   readonly #nodes = new Map<string, Judged>()
   readonly #chain: ChainTwin
   readonly #told: LiesJudge
-  readonly #lies: boolean
+  readonly #signed: SignedJudge
+  readonly #suspended: boolean
 
   /**
-   * With `lies`, some break the rules, or may unknowingly, and only what holds in spite of them is judged.
+   * With `suspended`, somebody signs on without knowing what it has forgotten: then only what holds in spite of that is
+   * judged. Liars, as many as are tolerated, suspend nothing.
    * @param now milliseconds since 1970, by a clock that is right
    */
-  constructor(genesis: Genesis, suite: SignatureSuite, lies: boolean, now: () => number) {
-    this.#lies = lies
+  constructor(genesis: Genesis, suite: SignatureSuite, suspended: boolean, now: () => number) {
+    this.#suspended = suspended
     const { block, parameters, membership } = genesis
     this.blocks.read(block.bytes)
     const nodes = () => [...this.#nodes.values()]
@@ -74,6 +77,7 @@ export class Judge {
     const before = (hash: string) => members.before(hash)
     this.#chain = new ChainTwin({ blocks: this.blocks, suite, now, membership: before, fail })
     this.#told = new LiesJudge(fail)
+    this.#signed = new SignedJudge(fail)
   }
 
   enrol(node: Judged): void {
@@ -85,7 +89,7 @@ export class Judge {
    * history than the one it has forgotten; without them the two must be the same.
    */
   forgets(name: string): void {
-    if (this.#lies) this.ledger.forgets(name, durableHeight(this.#nodes.get(name)!))
+    if (this.#suspended) this.ledger.forgets(name, durableHeight(this.#nodes.get(name)!))
   }
 
   fail(finding: string): void {
@@ -94,14 +98,14 @@ export class Judge {
 
   observe(name: string): void {
     const node = this.#nodes.get(name)!
-    if (!this.#lies) this.raft.observe(node)
+    if (!this.#suspended && node.honest) this.raft.observe(node)
   }
 
   /** A leader takes a block of its own making into its log. */
   proposes(name: string, bytes: Uint8Array): void {
     const node = this.#nodes.get(name)!
     const block = this.blocks.read(bytes)
-    if (this.#lies) return
+    if (this.#suspended || !node.honest) return
     if (node.recovering) this.fail(`${name} proposes a block, though its store has forgotten what it signed`)
     // What was committed until now was committed by the voters until now.
     this.raft.observe(node)
@@ -123,13 +127,12 @@ export class Judge {
       written.set(height, block)
       if (height > 0)
         this.#chain.follows(name, block, written.get(height - 1) ?? this.#stored(node, height - 1))
-      if (this.#lies) this.#told.sawSeal(node, block.seal)
       if (block.seal.height !== fromU64(key, 1)) this.fail(`${name} writes a block at a height not its own`)
-      if (!this.#lies) this.raft.met(node, block)
+      if (!this.#suspended) this.raft.builds(node, block)
     }
     // Applying may begin within the very step that commits: judge the commit first.
     this.observe(name)
-    this.ledger.writes(node, batch, this.#lies ? undefined : this.raft.committed)
+    this.ledger.writes(node, batch, this.#suspended ? undefined : this.raft.committed)
   }
 
   #stored({ disk }: Judged, height: number): Block | undefined {
@@ -185,9 +188,38 @@ export class Judge {
   #accepted(receiver: string, publisher: string, topic: Topic, bytes: Uint8Array): void {
     const node = this.#nodes.get(receiver)!
     if (!node.honest || this.#nodes.get(publisher)!.honest) return
-    if (topic === 'blocks') this.#told.sawSeal(node, sealIn(bytes))
-    else if (topic === 'cosignatures')
+    if (topic === 'cosignatures')
       this.#told.sawNote(node, publisher, fromUtf8(bytes), this.ledger.sizeOf(node))
+  }
+
+  /** A signature that an honest node has found to be by `key`. */
+  verified(name: string, key: PublicKey, message: Uint8Array): void {
+    const node = this.#nodes.get(name)!
+    const statement = node.honest ? statementIn(message) : undefined
+    if (statement === undefined) return
+    const signer = [...this.#nodes.values()].find((each) => !each.honest && each.owns(key))
+    if (signer) this.#told.saw(node, signer.name, key, statement)
+  }
+
+  /** An honest node signs by its node key. What it signs it may say, so it counts as said. */
+  signs(name: string, key: PublicKey, message: Uint8Array): void {
+    const node = this.#nodes.get(name)!
+    const statement = node.honest && !this.#suspended ? statementIn(message) : undefined
+    // A seal counts when its block is in the log: before, nobody else can see it.
+    if (statement && statement.kind !== 'seal') this.#signed.signs(node, key, statement)
+  }
+
+  /** A leader has taken a block of its own making into its log. */
+  proposed(name: string, key: PublicKey, bytes: Uint8Array): void {
+    const node = this.#nodes.get(name)!
+    if (!node.honest || this.#suspended) return
+    const { sealEnvelope } = this.blocks.read(bytes)
+    this.#signed.signs(node, key, statementIn(pae(sealEnvelope.payloadType, sealEnvelope.payload))!)
+  }
+
+  /** Liars that contradicted themselves before an honest node. */
+  get caught(): ReadonlySet<string> {
+    return this.#told.caught
   }
 
   /** At the end: what a node that is up must have evidence of. A disk that misreads may have hidden something. */
@@ -198,7 +230,7 @@ export class Judge {
 
   /** An honest node never gives an honest one reason to close a connection. */
   blames(name: string, peer: string, code: string): void {
-    if (!this.#bothHonest(name, peer) || this.#lies) return
+    if (!this.#bothHonest(name, peer) || this.#suspended) return
     this.fail(`${name} blames ${peer}: ${code}`)
   }
 
@@ -212,12 +244,6 @@ export class Judge {
   #bothHonest(a: string, b: string): boolean {
     return this.#nodes.get(a)!.honest && this.#nodes.get(b)!.honest
   }
-}
-
-/** Of a gossiped block, or of its seal alone. */
-function sealIn(bytes: Uint8Array): Seal {
-  const leaves = decodeEntryBundle(bytes, BLOCK_ENTRIES_MAX + 1)
-  return decodeSeal(decodeEnvelope(leaves.at(-1)!).payload)
 }
 
 const BLOCK = blockKey(0)[0]

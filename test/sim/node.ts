@@ -8,11 +8,11 @@ import type { Accusation } from '../../node/core/evidence.ts'
 import { LedgerNode } from '../../node/core/ledger-node.ts'
 import { boundBy, type KeyRing, nameSpentKeys } from '../../node/core/recovery.ts'
 import type { PeerRecord } from '../../node/net/network.ts'
-import { META } from '../../node/store/keys.ts'
+import { blockKey, META } from '../../node/store/keys.ts'
 import { LedgerStore } from '../../node/store/ledger-store.ts'
 import { equalBytes, fromU64 } from '../../src/bytes.ts'
 import { keyId } from '../../src/crypto/keys.ts'
-import type { SignatureSuite } from '../../src/crypto/suite.ts'
+import type { PublicKey, SignatureSuite, Signer } from '../../src/crypto/suite.ts'
 import { errorMessage, InvariantError, QatError } from '../../src/errors.ts'
 import type { NodeMember } from '../../src/ledger/member.ts'
 import type { Random } from '../consensus/sim/random.ts'
@@ -35,7 +35,11 @@ export interface World {
   readonly network: SimNetwork
   readonly transcript: Transcript
   readonly pace: Pace
-  /** Some validators lie, or one forgets what it has promised: nodes may have to stop, and say why. */
+  /** The keys of all liars, which they share. */
+  readonly accomplices: () => readonly { readonly name: string; readonly keys: NodeKeys }[]
+  /** One forgets what it has promised, unknowingly: nodes may have to stop, and say why. */
+  readonly suspended: boolean
+  /** Of somebody who lies, or forgets, an honest node may have to complain in its log. */
   readonly lies: boolean
   /** For nodes that have stopped by themselves, by the code of what stopped them. */
   readonly stops: Record<string, number>
@@ -56,8 +60,8 @@ export type Point = (typeof POINTS)[number]
 /** What a node may complain of without a finding: its disk fails on purpose. */
 const DISK_CODES: ReadonlySet<string> = new Set(['disk-full', 'store-failed', 'store-damaged'])
 
-/** How often a liar may try to lead. */
-const SEIZE_MS = 1_500
+/** How often a liar does something of its own accord. */
+const ACT_MS = 300
 
 /** A supervisor starts a dead process again after this time, at most. */
 const RESTART_MS_MAX = 3_000
@@ -102,17 +106,25 @@ export class SimNode implements Judged {
   }
 
   #makeLiar(): Liar {
-    const { random, cast, network, lieCounts, transcript } = this.#world
+    const { random, cast, network, lieCounts, transcript, timeline } = this.#world
+    const keys = () => this.keys
     const liar = new Liar(this.name, {
       random,
-      keys: this.keys,
+      get keys() {
+        return keys()
+      },
+      accomplices: this.#world.accomplices,
       narrow: cast.narrow,
       admins: cast.admins,
       membership: () => this.ledger?.replica.membership,
+      raft: () => this.ledger?.replica.driver.raft,
+      block: (height) => this.disk.peek(blockKey(height)),
       names: cast.names.filter((name) => name !== this.name),
       counts: lieCounts,
       now: () => this.clock.now(),
+      later: (ms, what) => timeline.after(ms, what),
       whisper: (to, topic, bytes) => network.gossip(this.name, to, topic, bytes),
+      hear: (from, message) => this.ledger?.replica.driver.deliver(from, message),
     })
     transcript.note(this.name, () => liar.describe)
     return liar
@@ -121,6 +133,14 @@ export class SimNode implements Judged {
   /** The keys in place. */
   get keys(): NodeKeys {
     return this.#world.cast.keysOf(this.name, this.generation)
+  }
+
+  owns({ bytes }: PublicKey): boolean {
+    for (let i = 0; i < this.generations; i++) {
+      const { node, cosigner } = this.#world.cast.keysOf(this.name, i)
+      if (equalBytes(node.publicKey.bytes, bytes) || equalBytes(cosigner.publicKey.bytes, bytes)) return true
+    }
+    return false
   }
 
   /** Names of those whom the node has evidence against. */
@@ -209,7 +229,7 @@ export class SimNode implements Judged {
       clock: life,
       random: random.next,
       suites: { urgent: suite, ordinary: suite, past: suite },
-      nodeKey: node,
+      nodeKey: this.#witnessed(node),
       cosigner,
       gateway,
       logger: this.#logger(life),
@@ -228,15 +248,19 @@ export class SimNode implements Judged {
     await ledger.start()
     if (!life.alive) return
     this.ledger = ledger
-    if (!this.honest) life.every(SEIZE_MS, () => this.#seize())
+    if (!this.honest) life.every(ACT_MS, () => this.#liar?.act())
   }
 
-  /** A liar that would rather lead says that the leader has asked it to stand. */
-  #seize(): void {
-    const replica = this.ledger?.replica
-    const { leader, driver } = replica ?? {}
-    if (leader === undefined || leader === this.name || !this.#liar?.seizes()) return
-    driver?.deliver(leader, { kind: 'timeout-now', term: driver.raft.term, to: this.name })
+  /** The signer, with the judge looking on. */
+  #witnessed(signer: Signer): Signer {
+    const { judge } = this.#world
+    return {
+      ...signer,
+      sign: (message) => {
+        judge.signs(this.name, signer.publicKey, message)
+        return signer.sign(message)
+      },
+    }
   }
 
   /**
@@ -277,7 +301,8 @@ export class SimNode implements Judged {
         { length: this.generations },
         (_, i) => this.#world.cast.keysOf(this.name, i).node,
       )
-      return all.find(({ publicKey }) => equalBytes(publicKey.bytes, key.bytes))
+      const found = all.find(({ publicKey }) => equalBytes(publicKey.bytes, key.bytes))
+      return found && this.#witnessed(found)
     },
     holds: async (record) => this.#generationOf(record) !== undefined,
   }
@@ -300,8 +325,11 @@ export class SimNode implements Judged {
     this.#watched = driver
     const propose = driver.propose.bind(driver)
     driver.propose = (block) => {
-      this.#world.judge.proposes(this.name, block.body)
-      return propose(block)
+      const { judge } = this.#world
+      judge.proposes(this.name, block.body)
+      const result = propose(block)
+      if (result.ok) judge.proposed(this.name, this.keys.node.publicKey, block.body)
+      return result
     }
     const install = driver.install.bind(driver)
     driver.install = (blocks, proof) => {
@@ -321,7 +349,9 @@ export class SimNode implements Judged {
         if (pace.verifyMaxMs > 0) {
           await new Promise<void>((resolve) => life.later(random.int(0, pace.verifyMaxMs), resolve))
         }
-        return suite.verify(key, message, signature)
+        const good = await suite.verify(key, message, signature)
+        if (good && life.alive) this.#world.judge.verified(this.name, key, message)
+        return good
       },
     }
   }
@@ -343,13 +373,13 @@ export class SimNode implements Judged {
   /** The node has found that it cannot go on. */
   #fatal(life: Life, error: unknown): void {
     if (!life.alive) return
-    const { judge, transcript, stops, lies, timeline, random } = this.#world
+    const { judge, transcript, stops, suspended, timeline, random } = this.#world
     const code = error instanceof QatError ? error.code : error instanceof Error ? error.name : 'unknown'
     transcript.note(this.name, () => `stops by itself: ${errorMessage(error)}`)
     stops[code] = (stops[code] ?? 0) + 1
     this.crash(false)
-    // Among liars an honest node may have to stop; its operator must be able to read why.
-    if (error instanceof InvariantError && lies) {
+    // Where somebody has forgotten what it signed, a node may have to stop; its operator must be able to read why.
+    if (error instanceof InvariantError && suspended) {
       this.halted = true
       if (!/^[A-Z].{20,}\.$/.test(error.message)) judge.fail(`${this.name} stops without a plain sentence`)
     } else if (!isDiskFault(error) && this.honest) {

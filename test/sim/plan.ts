@@ -1,4 +1,6 @@
 /** What a seed decides before the first event: size, pace, weather, and which kinds of faults there will be. */
+
+import { defaultCosigners } from '../../src/ledger/membership.ts'
 import type { Random } from '../consensus/sim/random.ts'
 import { NODES_MAX } from './cast.ts'
 import { FAULT_KINDS, type FaultKind } from './faults.ts'
@@ -11,7 +13,7 @@ export interface SimOptions {
   /** ML-DSA itself, or the cheap stand-in. */
   readonly signatures?: 'real' | 'stand-in'
   readonly liars?: number
-  /** Who changes the membership; not together with liars. */
+  /** Who changes the membership. */
   readonly admins?: number
   /** 1: an old copy of one node's disk is put back; not together with liars. */
   readonly oldCopies?: number
@@ -49,16 +51,19 @@ export function planOf(random: Random, options: SimOptions): Plan {
   const forgets = random.chance(0.1)
   const nodes = options.nodes ?? drawn.nodes
   const faulty = Math.floor((nodes - 1) / 3)
-  const liars = options.liars ?? (drawn.lies ? 1 + Math.floor(drawn.share * faulty) : 0)
-  const honest = Math.min(liars, faulty) === 0
-  const changes = honest ? (options.admins ?? (changing ? admins : 0)) : 0
+  // More than can be absent may lie: then the ledger may stand still, but nothing else.
+  const tolerated = 2 * defaultCosigners(nodes) - nodes - 1
+  const drawnLiars = drawn.share < 0.9 ? 1 + Math.floor((drawn.share / 0.9) * faulty) : tolerated
+  const liars = Math.min(options.liars ?? (drawn.lies ? drawnLiars : 0), tolerated)
+  const honest = liars === 0
+  const changes = options.admins ?? (changing ? admins : 0)
   const oldCopy = honest && (options.oldCopies === undefined ? forgets : options.oldCopies > 0)
   const rough = random.chance(0.7) ? random.next() : 0
   const delayMaxMs = random.pick([2, 10, 40, 120])
   return {
     nodes,
     realSignatures: options.signatures === undefined ? drawn.real : options.signatures === 'real',
-    liars: Math.min(liars, faulty),
+    liars,
     admins: changes,
     newcomers: changes > 0 ? Math.min(newcomers, NODES_MAX - nodes) : 0,
     oldCopy,

@@ -2,7 +2,7 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { FAULT_KINDS } from './faults.ts'
 import { orders, replayCommand, runFleet } from './fleet.ts'
-import { LIES } from './liar.ts'
+import { LIES } from './lies.ts'
 import { REGRESSIONS } from './regressions.ts'
 import { simulate } from './simulation.ts'
 

@@ -20,6 +20,7 @@ import { EPOCH } from './life.ts'
 import { FINE, SimNetwork } from './network.ts'
 import { SimNode, type World } from './node.ts'
 import { type Plan, planOf, type SimOptions } from './plan.ts'
+import { Possible } from './possible.ts'
 import { standInSuite, synchronousSuite } from './suite.ts'
 import { Timeline } from './timeline.ts'
 import { Transcript } from './transcript.ts'
@@ -27,8 +28,10 @@ import { Transcript } from './transcript.ts'
 const FAULTS_MS_MAX = 13_000
 /** From the last fault to agreement: elections of up to 2 s each, and a request that nobody answers, 10 s. */
 const RECOVERY_MS_MAX = 60_000
-/** After the last fault a cluster with liars goes on for so long. */
-const LIARS_REST_MS = 6_000
+/** Liars that come to lead after each other are each found out and passed over (test/README.md). */
+const LIARS_RECOVERY_MS_MAX = 120_000
+/** A cluster that may stand still, by the rules, goes on for so long: it must not contradict itself. */
+const REST_MS = 6_000
 const LOOK_EVERY_MS = 250
 const TRANSCRIPT_LINES = 9000
 
@@ -43,6 +46,8 @@ export interface Outcome {
   readonly recoveryMs: number
   readonly calls: number
   readonly faults: Readonly<Record<string, number>>
+  /** By the rules too few were honest, or able to sign, in the end. */
+  readonly stoodStill?: true
   readonly violation?: { readonly message: string; readonly diagram: string }
 }
 
@@ -89,14 +94,18 @@ class Simulation {
   #steps = 0
   #healed = false
   #recoveryMs = 0
+  #recovered = false
+  /** How far honest nodes must come to agree with one another, while liars go on adding entries. */
+  #goal = 0
+  readonly #rested = new Set<SimNode>()
 
   constructor(seed: number, plan: Plan, cast: Cast, random: Random) {
     this.#seed = seed
     this.#plan = plan
     this.#suite = cast.suite
     this.#genesis = cast.genesis.block.id
-    const lies = plan.liars > 0 || plan.oldCopy
-    const judge = new Judge(cast.genesis, cast.suite, lies, () => EPOCH + this.#timeline.now)
+    const suspended = plan.oldCopy
+    const judge = new Judge(cast.genesis, cast.suite, suspended, () => EPOCH + this.#timeline.now)
     const shared = { timeline: this.#timeline, random, judge, transcript: this.#transcript }
     const network = new SimNetwork(cast.names, shared)
     const world: World = {
@@ -104,7 +113,9 @@ class Simulation {
       cast,
       network,
       pace: plan.pace,
-      lies,
+      suspended,
+      lies: suspended || plan.liars > 0,
+      accomplices: () => this.#nodes.filter((node) => !node.honest),
       stops: this.#stops,
       lieCounts: this.#lies,
       hints: (name) => this.#hints(name),
@@ -122,9 +133,11 @@ class Simulation {
       fail: (finding: string) => judge.fail(finding),
     }
     this.#clients = cast.clients.map((signer, i) => new Client(`client-${i}`, signer, clientWorld))
+    const possible = new Possible(this.#nodes)
     const adminWorld = {
       ...shared,
       cast,
+      possible,
       nodes: this.#nodes,
       forgetting: plan.oldCopy,
       counts: this.#changes,
@@ -136,7 +149,7 @@ class Simulation {
       this.#timeline.after(ms, () => this.#healed || event())
     }
     const clients = this.#clients
-    this.#stage = { random, nodes: this.#nodes, clients, network, faults: {}, later }
+    this.#stage = { random, nodes: this.#nodes, clients, network, possible, faults: {}, later }
   }
 
   fail(finding: string): void {
@@ -164,27 +177,30 @@ class Simulation {
     await this.#until(random.int(FAULTS_MS_MAX / 2, FAULTS_MS_MAX))
     if (this.#judge.violation !== undefined) return
     this.#heal()
-    // A cluster with liars may stand still; it only must not contradict itself.
-    if (this.#mayStandStill) await this.#until(this.#timeline.now + LIARS_REST_MS)
-    else await this.#recover()
+    await this.#recover()
     if (this.#judge.violation === undefined) await this.#judgeTheEnd()
   }
 
   /**
-   * Among liars, once a node has stopped because it was told two histories, after a node that had forgotten what it
-   * acknowledged has helped others to order something else, and when so many wait for new keys that nothing can be final.
+   * After a node that had forgotten what it acknowledged has helped others to order something else, once one has stopped
+   * because it was told two histories; and when so few are honest, or able to sign, that nothing can be final.
    */
   get #mayStandStill(): boolean {
     const stopped = this.#nodes.some(({ halted }) => halted)
-    return this.#plan.liars > 0 || stopped || this.#judge.ledger.divided || this.#tooFew
+    return (this.#plan.oldCopy && (stopped || this.#judge.ledger.divided)) || this.#tooFew
+  }
+
+  get #honest(): SimNode[] {
+    return this.#nodes.filter(({ honest }) => honest)
   }
 
   get #tooFew(): boolean {
     const { validators, cosigners } = this.#judge.members.after(this.#tip)
     const able = this.#nodes.filter(
-      ({ name, recovering }) => !recovering && validators.some((each) => each.name === name),
+      ({ name, honest, recovering }) =>
+        honest && !recovering && validators.some((each) => each.name === name),
     )
-    return able.length < Math.max(cosigners, Math.floor(validators.length / 2) + 1)
+    return able.length < cosigners
   }
 
   #heal(): void {
@@ -203,7 +219,10 @@ class Simulation {
   async #recover(): Promise<void> {
     const healed = this.#timeline.now
     let settled = 0
-    const probes = this.#nodes.map(async (node) => {
+    let idleMs = 0
+    const boundMs = this.#plan.liars > 0 ? LIARS_RECOVERY_MS_MAX : RECOVERY_MS_MAX
+    const probed = this.#honest
+    const probes = probed.map(async (node) => {
       const [client] = this.#clients
       while (this.#isMember(node) && !(await client!.log(node, 'final')) && !client!.stopped) {
         // Again, until it is final or time is up.
@@ -213,15 +232,19 @@ class Simulation {
     void probes
     while (this.#judge.violation === undefined) {
       await this.#until(this.#timeline.now + LOOK_EVERY_MS)
-      if (this.#judge.ledger.divided) return this.#standStill(healed)
-      if (this.#mayStandStill) return
+      if (this.#plan.oldCopy && this.#judge.ledger.divided) return this.#standStill(healed)
+      idleMs = this.#mayStandStill ? idleMs + LOOK_EVERY_MS : 0
+      if (idleMs >= REST_MS) return
       // The last change before the healing may have been to take back a node that has stopped.
       for (const node of this.#nodes) if (node.out && this.#isMember(node)) node.start()
       this.#recoveryMs = this.#timeline.now - healed
-      if (settled === this.#nodes.length) for (const client of this.#clients) client.stopped = true
-      if (settled === this.#nodes.length && this.#agreed()) return
-      if (this.#recoveryMs >= RECOVERY_MS_MAX) {
-        this.#judge.fail(`no agreement and progress within ${RECOVERY_MS_MAX} ms: ${this.#describe()}`)
+      if (settled === probed.length) for (const client of this.#clients) client.stopped = true
+      if (settled === probed.length && this.#agreed()) {
+        this.#recovered = true
+        return
+      }
+      if (this.#recoveryMs >= boundMs && idleMs === 0) {
+        this.#judge.fail(`no agreement and progress within ${boundMs} ms: ${this.#describe()}`)
       }
     }
   }
@@ -239,7 +262,8 @@ class Simulation {
 
   /** The same blocks applied at every member's node, all of them final, nothing waiting; who has left has stopped. */
   #agreed(): boolean {
-    const members = this.#nodes.filter((node) => this.#isMember(node))
+    const members = this.#honest.filter((node) => this.#isMember(node))
+    if (this.#plan.liars > 0) return this.#agreedAmongLiars(members)
     const statuses = members.map((node) => node.ledger?.status())
     const [first] = statuses
     const together = statuses.every(
@@ -254,6 +278,20 @@ class Simulation {
     return together && this.#nodes.every((node) => this.#isMember(node) || node.out || !this.#wasMember(node))
   }
 
+  /**
+   * As far as the honest nodes had come when clients fell silent, all of that is final at each of them, and each has been
+   * seen with nothing waiting. That they apply the same is judged all the time.
+   */
+  #agreedAmongLiars(members: readonly SimNode[]): boolean {
+    const statuses = members.map((node) => node.ledger?.status())
+    if (this.#goal === 0) this.#goal = Math.max(...statuses.map((status) => status?.size ?? 0))
+    for (const [i, status] of statuses.entries()) if (status?.pending === 0) this.#rested.add(members[i]!)
+    return statuses.every((status, i) => {
+      const { recovering } = members[i]!
+      return !recovering && (status?.finalSize ?? 0) >= this.#goal && this.#rested.has(members[i]!)
+    })
+  }
+
   /** What `qat join` tells a node that was not there from the beginning. */
   #hints(name: string): NodeMember[] {
     const { nodeByName } = this.#judge.members.after(this.#genesis)
@@ -262,10 +300,10 @@ class Simulation {
     return founders.map((node) => nodeMember('validator', node.name, node.keys))
   }
 
-  /** Hash of the last block that counts as committed: of the certified ones, where Raft's own word may be wrong. */
+  /** Hash of the last block that counts as committed: of the certified ones, where promises were forgotten. */
   get #tip(): string {
     const { raft, ledger } = this.#judge
-    return this.#plan.liars > 0 || this.#plan.oldCopy ? ledger.certifiedTip : raft.committed.at(-1)!.hash
+    return this.#plan.oldCopy ? ledger.certifiedTip : raft.committed.at(-1)!.hash
   }
 
   #isMember({ name }: SimNode): boolean {
@@ -278,19 +316,24 @@ class Simulation {
   }
 
   async #judgeTheEnd(): Promise<void> {
-    const honest = this.#nodes.filter((node) => node.honest)
+    const honest = this.#honest
     for (const node of honest) {
       this.#judge.ledger.checkTree(node)
       this.#judge.judgeEvidence(node.name, node.accused)
     }
-    const lies = this.#plan.liars > 0 || this.#plan.oldCopy
-    const finals = ({ node, answer }: Call) =>
-      answer?.status === 'final' && honest.some(({ name }) => name === node)
+    const finals = ({ answer }: Call) => answer?.status === 'final'
+    const honestly = ({ node }: Call) => honest.some(({ name }) => name === node)
     // What a node called pending stood on its disk alone: it may be gone with that, and when the node is out.
     const lost = this.#nodes.filter((node) => node.diskLost || !this.#isMember(node)).map(({ name }) => name)
-    const broken = this.#history.check(this.#chain(), new Set(lost), lies ? finals : undefined)
+    // What stands still has not ordered everything that it has called pending.
+    const broken = this.#plan.oldCopy
+      ? this.#history.checkAnswers(this.#chain(), new Set(lost), finals)
+      : this.#plan.liars > 0 || !this.#recovered
+        ? this.#history.checkAmongLiars(this.#chain(), new Set(lost), honestly, this.#recovered)
+        : this.#history.check(this.#chain(), new Set(lost))
     if (broken !== undefined) this.#judge.fail(broken)
-    if (this.#plan.admins > 0) for (const node of honest) await this.#followAsLightClient(node)
+    if (this.#plan.admins > 0 && this.#recovered)
+      for (const node of honest) await this.#followAsLightClient(node)
   }
 
   async #followAsLightClient({ name, ledger, disk }: SimNode): Promise<void> {
@@ -354,6 +397,7 @@ class Simulation {
     }
     for (const [name, count] of Object.entries(this.#stops)) faults[`stops ${name}`] = count
     for (const [name, count] of Object.entries(this.#lies)) faults[`lie: ${name}`] = count
+    if (this.#judge.caught.size > 0) faults['liars named'] = this.#judge.caught.size
     const names = this.#nodes.map(({ name }) => name)
     return {
       seed: this.#seed,
@@ -365,6 +409,7 @@ class Simulation {
       recoveryMs: this.#recoveryMs,
       calls: this.#history.calls.length,
       faults,
+      ...(this.#recovered ? {} : { stoodStill: true }),
       ...(violation === undefined
         ? {}
         : { violation: { message: violation, diagram: diagram(names, this.#transcript.lines) } }),

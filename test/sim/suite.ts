@@ -22,7 +22,7 @@ function digest(label: string, ...parts: Uint8Array[]): Uint8Array {
   return sha256(utf8(label), ...parts)
 }
 
-const ZEROS = new Uint8Array(ML_DSA['ML-DSA-87'].signature)
+const MAC_BYTES = 32
 
 /** `head`, and zeros up to `length`. */
 function padded(head: Uint8Array, length: number): Uint8Array {
@@ -41,19 +41,29 @@ export const standInSuite: SignatureSuite = {
     secrets.set(nameOf(publicKey), secret)
     return {
       publicKey,
-      sign: async (message) => padded(digest('mac', secret, message), ML_DSA[alg].signature),
+      sign: async (message) => macOf(secret, message, 0, ML_DSA[alg].signature),
     }
   },
   async verify(key, message, signature) {
     const secret = secrets.get(nameOf(key))
     if (secret === undefined || !sizesFit(key, signature)) return false
-    const mac = digest('mac', secret, message)
-    const rest = signature.subarray(mac.length)
-    return (
-      Buffer.compare(signature.subarray(0, mac.length), mac) === 0 &&
-      Buffer.compare(rest, ZEROS.subarray(0, rest.length)) === 0
-    )
+    return Buffer.compare(signature, macOf(secret, message, signature[MAC_BYTES]!, signature.length)) === 0
   },
+}
+
+/** A second signature of the same message, of other bytes: ML-DSA is hedged, and a liar may sign as often as it likes. */
+export async function signAnew(signer: Signer, message: Uint8Array): Promise<Uint8Array> {
+  const secret = secrets.get(nameOf(signer.publicKey))
+  return secret === undefined
+    ? signer.sign(message)
+    : macOf(secret, message, 1, ML_DSA[signer.publicKey.alg].signature)
+}
+
+/** The byte behind the MAC tells signatures of one message apart. */
+function macOf(secret: Uint8Array, message: Uint8Array, variant: number, length: number): Uint8Array {
+  const bytes = padded(digest('mac', secret, Uint8Array.of(variant), message), length)
+  bytes[MAC_BYTES] = variant
+  return bytes
 }
 
 function nameOf({ alg, bytes }: PublicKey): string {

@@ -26,7 +26,18 @@ async function clusterOf(size: number) {
   const shared = { timeline, random, judge, transcript: new Transcript(1, () => timeline.now) }
   const network = new SimNetwork(cast.names, shared)
   const pace = { syncMaxMs: 5, readMaxMs: 0, verifyMaxMs: 0 }
-  const world = { ...shared, cast, network, pace, lies: false, stops: {}, lieCounts: {}, hints: () => [] }
+  const world = {
+    ...shared,
+    cast,
+    network,
+    pace,
+    lies: false,
+    suspended: false,
+    accomplices: () => [],
+    stops: {},
+    lieCounts: {},
+    hints: () => [],
+  }
   const nodes = cast.names.map((name) => new SimNode(name, true, world))
   const history = new History(() => timeline.now)
   const fail = (finding: string) => judge.fail(finding)

@@ -1,0 +1,28 @@
+/** The lies that there are; what each is, stands in `liar.ts` and `attacks.ts`. */
+export const LIES = [
+  'equivocates',
+  'proposes badly',
+  'strays',
+  'is deaf',
+  'is silent',
+  'is slow',
+  'hides its term',
+  'usurps',
+  'sends rivals',
+  'stands',
+  'votes for all',
+  'acknowledges anything',
+  'claims locks',
+  'complains',
+  'refuses',
+  'sends junk',
+  'seizes',
+  'cosigns two',
+  'misdates',
+  'withholds',
+  'misleads',
+  'replays',
+  'answers falsely',
+  'sends garbage',
+] as const
+export type Lie = (typeof LIES)[number]
