@@ -136,8 +136,9 @@ export function onVote(core: Core, from: NodeId, message: Vote): void {
   const free = vote === undefined && core.lead === undefined
   // The whole of it: all votes of a term are the same bytes, whatever else a candidate may say later.
   const repeats = vote?.candidate === from && isSame(vote.base, block)
-  const granted = !core.listening && message.term === core.term && (free || repeats) && reaches(core, block)
-  if (!granted) {
+  const mayVote = !core.listening && message.term === core.term && (free || repeats)
+  // A block of the candidate's own term, or of a later one, cannot be what it begins that term with.
+  if (!mayVote || block.term >= message.term || !reaches(core, block)) {
     core.send(from, { kind: 'vote-reply', term: core.term, signature: undefined })
     return
   }

@@ -5,6 +5,7 @@
 import { fromUtf8, utf8 } from '../../src/bytes.ts'
 import { QatError, RefusedError } from '../../src/errors.ts'
 import { array, fields, parseJson, text } from '../../src/json.ts'
+import { changeIn } from '../../src/ledger/chain.ts'
 import type { Entry } from '../../src/ledger/entry.ts'
 import { encodeEntryBundle } from '../../src/merkle/tiles.ts'
 import type { Clock } from '../clock.ts'
@@ -134,6 +135,15 @@ export function decodeRefusals(bytes: Uint8Array): Refusal[] {
         : { duplicateOf: text(refusal.duplicateOf, '"duplicateOf"', 64) }),
     }
   })
+}
+
+/**
+ * Is this for the leader alone to say? Whether a learner has caught up, nobody else knows. Of any other entry a node
+ * sees for itself whether it can be ordered, so that no leader can have it dropped.
+ */
+export function isLeadersToSay(entry: Entry, { code }: Refusal): boolean {
+  const what = code === 'not-caught-up' ? changeIn(entry)?.what : undefined
+  return what !== undefined && 'put' in what && what.put.kind === 'validator'
 }
 
 /** The error that a waiting submitter gets for the leader's refusal; `facts.id` names the entry in its way. */

@@ -13,6 +13,9 @@ import type { ChaosCluster } from './cluster.ts'
 import { SOURCE } from './load.ts'
 import { verifyingOnce } from './verifying-once.ts'
 
+/** What the questions are put to. */
+export type Audited = Pick<ChaosCluster, 'names' | 'url' | 'statuses' | 'until' | 'policy'>
+
 export interface Findings {
   /** Acknowledged, and not in the chain, or not final. */
   readonly lost: number
@@ -37,7 +40,7 @@ const RETRY_MS = 500
 const QUIET_MS = 1_000
 
 /** Waits until every node has ordered and certified everything it knows of, all of them the same. */
-export async function awaitQuiet(cluster: ChaosCluster, timeoutMs: number): Promise<boolean> {
+export async function awaitQuiet(cluster: Audited, timeoutMs: number): Promise<boolean> {
   let last = ''
   return cluster.until(async () => {
     const statuses = await cluster.statuses()
@@ -66,7 +69,7 @@ export interface CommonBlock {
 }
 
 /** The root that each node which answers has at the newest height that all of them have. */
-export async function rootsAtCommonHeight(cluster: ChaosCluster): Promise<CommonBlock> {
+export async function rootsAtCommonHeight(cluster: Audited): Promise<CommonBlock> {
   const answers = (await cluster.statuses()).flatMap((status) => (status ? [status] : []))
   const height = Math.min(...answers.map((status) => status.height))
   const roots = new Map<string, string>()
@@ -85,7 +88,7 @@ export async function rootsAtCommonHeight(cluster: ChaosCluster): Promise<Common
  * acknowledge it. Nodes that do not answer are left out. Throws if none does.
  */
 export async function audit(
-  cluster: ChaosCluster,
+  cluster: Audited,
   book: Book,
   onProgress: (text: string) => void,
 ): Promise<Findings> {

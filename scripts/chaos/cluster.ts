@@ -5,9 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { readKeyFile } from '../../node/crypto/keyfile.ts'
 import { opensslSuite } from '../../node/crypto/openssl.ts'
 import type { Exit } from '../../node/devnet/child.ts'
-import { DEVNET_SUBMITTER, nodeNames } from '../../node/devnet/names.ts'
+import { DEVNET_SUBMITTER, kmePorts, nodeNames } from '../../node/devnet/names.ts'
 import { type Devnet, startDevnet } from '../../node/devnet.ts'
 import { initCluster } from '../../node/init.ts'
+import type { LinkPolicy } from '../../node/net/qkd-noise/messages.ts'
 import { createClient } from '../../node/rpc/client.ts'
 import type { NodeStatus } from '../../node/service.ts'
 import type { Signer } from '../../src/crypto/suite.ts'
@@ -19,6 +20,8 @@ export interface ClusterOptions {
   /** Ports of a cluster on 127.0.0.1; with a private network each node has an address of its own. */
   readonly port: number
   readonly isolated: boolean
+  /** With a simulated KME in each node; without it links are keyed by ML-KEM alone. */
+  readonly qkd?: LinkPolicy
   /** A node ended by itself; it is started again. */
   readonly onCrash: (name: string, exit: Exit) => void
 }
@@ -67,6 +70,7 @@ export class ChaosCluster {
       }),
       token: { name: 'chaos', sources: ['*'], types: ['*'] },
       submitterKey: DEVNET_SUBMITTER,
+      ...(options.qkd && { qkd: { mode: options.qkd, ports: kmePorts } }),
     })
     const devnet = await startDevnet({
       dir,

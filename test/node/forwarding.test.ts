@@ -1,11 +1,13 @@
 /** Entries on their way to the leader, and what a node has promised to keep meanwhile. */
 import assert from 'node:assert/strict'
-import { Forwarding } from '../../node/core/forwarding.ts'
+import { Forwarding, isLeadersToSay } from '../../node/core/forwarding.ts'
 import { Pool } from '../../node/core/pool.ts'
-import type { Entry } from '../../src/ledger/entry.ts'
+import { type Change, encodeChange } from '../../src/ledger/change.ts'
+import { type Entry, signEntry } from '../../src/ledger/entry.ts'
+import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import { BLOCK_ENTRIES_MAX } from '../../src/limits.ts'
 import { decodeEntryBundle } from '../../src/merkle/tiles.ts'
-import { entryOf } from '../ledger/fixture.ts'
+import { ADA, adminSigner, CI, entryOf, LEDGER } from '../ledger/fixture.ts'
 
 describe('forwarding', () => {
   function forwarding() {
@@ -88,6 +90,27 @@ describe('forwarding', () => {
     node.add(entry)
     node.resend()
     assert.deepEqual(sent, [])
+  })
+})
+
+describe('what a leader refuses', () => {
+  const refusal = (code: string) => ({ id: '00', code, message: 'No.' })
+  const change = (what: Change['what']) => {
+    const payload = encodeChange({ ledger: LEDGER, sequence: 1, cosigners: 1, adminQuorum: 1, what })
+    return signEntry(PAYLOAD_TYPES.change, payload, adminSigner)
+  }
+
+  it('is believed of a promotion alone, and only that the learner lags behind', async () => {
+    const promotion = await change({ put: ADA })
+    assert.equal(isLeadersToSay(promotion, refusal('not-caught-up')), true)
+    for (const code of ['duplicate', 'bad-signature', 'unknown-key', 'bad-change']) {
+      assert.equal(isLeadersToSay(promotion, refusal(code)), false, code)
+    }
+  })
+
+  it('is not believed of what a client logs, nor of other changes', async () => {
+    assert.equal(isLeadersToSay(await entryOf(), refusal('not-caught-up')), false)
+    assert.equal(isLeadersToSay(await change({ put: CI }), refusal('not-caught-up')), false)
   })
 })
 

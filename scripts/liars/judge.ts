@@ -1,0 +1,110 @@
+/** What a run with a liar is judged by: values in, verdicts out. */
+import type { SignatureSuite } from '../../src/crypto/suite.ts'
+import { accusedName, type Known, verifyEvidence } from '../../src/ledger/contradiction.ts'
+import type { Evidence } from '../../src/ledger/evidence.ts'
+import type { Act } from './acts/act.ts'
+
+/**
+ * The longest time without a final entry while all honest nodes run. The worst leader is one that orders and never signs
+ * as the log: ten seconds until the others lose patience, an election, and all of it twice on a busy machine.
+ */
+export const UNAVAILABLE_MS_MAX = 30_000
+
+/** What is counted, and what of it must not be. */
+export interface Counts {
+  /** How often each act was told, by its name. */
+  readonly byAct: Readonly<Record<string, number>>
+  /** Heights at which honest nodes have different blocks. */
+  readonly splits: number
+  /** Honest processes that ended. */
+  readonly ended: number
+  /** Pieces of evidence against an honest name, or that do not hold. */
+  readonly framed: number
+  /** Names in the evidence that honest nodes hold. */
+  readonly named: readonly string[]
+  /** Connections between honest nodes that one of them closed as those of a liar. */
+  readonly blamed: number
+  /** Acknowledged entries that another node cannot prove, or not so that it holds offline. */
+  readonly lost: number
+  /** Entries of honest clients that were refused for good. */
+  readonly refused: number
+  readonly longestUnavailableMs: number
+}
+
+/** What should not have been, in sentences; empty if all held. */
+export function faultsOf(counts: Counts, liar: string, acts: readonly Act[]): string[] {
+  const { splits, ended, framed, blamed, lost, refused, longestUnavailableMs, named, byAct } = counts
+  const faults: string[] = []
+  if (splits > 0) faults.push(`at ${splits} heights the honest nodes have different blocks`)
+  if (ended > 0) faults.push(`${ended} times an honest process ended`)
+  if (framed > 0) faults.push(`${framed} pieces of evidence accuse an honest node, or do not hold`)
+  if (blamed > 0) faults.push(`${blamed} times an honest node closed the connection of another as a liar's`)
+  if (lost > 0) faults.push(`${lost} acknowledged entries are lost`)
+  if (refused > 0) faults.push(`${refused} entries of honest clients were refused for good`)
+  if (longestUnavailableMs > UNAVAILABLE_MS_MAX) {
+    faults.push(`nothing became final for ${longestUnavailableMs} ms; ${UNAVAILABLE_MS_MAX} are allowed`)
+  }
+  const convicting = acts.filter(({ name, convicts }) => convicts && (byAct[name] ?? 0) > 0)
+  if (convicting.length > 0 && !named.includes(liar)) {
+    faults.push(`no evidence names ${liar}, who told ${convicting.map(({ name }) => name).join(', ')}`)
+  }
+  return faults
+}
+
+/** Heights at which nodes differ; of each node the hashes of its blocks by height, a gap where it has none. */
+export function splitsOf(chains: readonly (readonly (string | undefined)[])[]): number[] {
+  const heights = Math.max(0, ...chains.map((chain) => chain.length))
+  return Array.from({ length: heights }, (_, height) => height).filter((height) => {
+    const hashes = chains.map((chain) => chain[height]).filter((hash) => hash !== undefined)
+    return new Set(hashes).size > 1
+  })
+}
+
+export interface Accusations {
+  /** Accused by evidence that holds, sorted. */
+  readonly named: readonly string[]
+  /** Pieces against anyone but the liar, and pieces that do not hold. */
+  readonly framed: number
+}
+
+/** @param pieces undefined for one that could not be read */
+export async function accusationsOf(
+  suite: SignatureSuite,
+  pieces: readonly (Evidence | undefined)[],
+  known: Known,
+  liar: string,
+): Promise<Accusations> {
+  const names = await Promise.all(
+    pieces.map(async (evidence) => {
+      if (!evidence) return undefined
+      const holds = await verifyEvidence(suite, evidence).then(
+        () => true,
+        () => false,
+      )
+      return holds ? (accusedName(evidence, known) ?? 'unknown') : undefined
+    }),
+  )
+  return {
+    named: [...new Set(names.filter((name) => name !== undefined))].sort(),
+    framed: names.filter((name) => name !== liar).length,
+  }
+}
+
+/** Lines of a node's log by which it closed the connection of one of these peers as that of a liar. */
+export function blamedIn(log: string, honest: readonly string[]): number {
+  let blamed = 0
+  for (const line of log.split('\n')) {
+    if (!line.includes('broke the protocol')) continue
+    const { peer, times = 1 } = parsed(line)
+    if (typeof peer === 'string' && honest.includes(peer)) blamed += times
+  }
+  return blamed
+}
+
+function parsed(line: string): { readonly peer?: unknown; readonly times?: number } {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return {}
+  }
+}

@@ -1,0 +1,176 @@
+/** What a run with a liar is judged by: each kind of damage must be seen, and nothing else. */
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { opensslSuite } from '../../node/crypto/openssl.ts'
+import { audit } from '../../scripts/chaos/audit.ts'
+import { Book } from '../../scripts/chaos/book.ts'
+import { OptionsError } from '../../scripts/chaos/options.ts'
+import { ACTS } from '../../scripts/liars/acts/all.ts'
+import {
+  accusationsOf,
+  blamedIn,
+  type Counts,
+  faultsOf,
+  splitsOf,
+  UNAVAILABLE_MS_MAX,
+} from '../../scripts/liars/judge.ts'
+import { readOptions } from '../../scripts/liars/options.ts'
+import { exampleTwoSeals } from '../ledger/evidence-fixture.ts'
+import { ADA, exampleGenesis, validatorOf } from '../ledger/fixture.ts'
+
+const WELL: Counts = {
+  byAct: { 'two-votes': 1, garbage: 3 },
+  splits: 0,
+  ended: 0,
+  framed: 0,
+  named: ['delta'],
+  blamed: 0,
+  lost: 0,
+  refused: 0,
+  longestUnavailableMs: UNAVAILABLE_MS_MAX,
+}
+
+describe('the verdict on a run with a liar', () => {
+  it('is clean only if nothing happened to anybody', () => {
+    assert.deepEqual(faultsOf(WELL, 'delta', ACTS), [])
+    const damage: Partial<Counts>[] = [
+      { splits: 1 },
+      { ended: 1 },
+      { framed: 1 },
+      { blamed: 1 },
+      { lost: 1 },
+      { refused: 1 },
+      { longestUnavailableMs: UNAVAILABLE_MS_MAX + 1 },
+    ]
+    for (const each of damage) {
+      assert.equal(faultsOf({ ...WELL, ...each }, 'delta', ACTS).length, 1, JSON.stringify(each))
+    }
+  })
+
+  it('asks for the name of the liar if an act was told that leaves two signatures, and only then', () => {
+    assert.match(faultsOf({ ...WELL, named: [] }, 'delta', ACTS).join(), /no evidence names delta.*two-votes/)
+    assert.equal(faultsOf({ ...WELL, named: ['alpha'] }, 'delta', ACTS).length, 1)
+    assert.deepEqual(faultsOf({ ...WELL, named: [], byAct: { garbage: 1 } }, 'delta', ACTS), [])
+  })
+
+  it('counts the heights at which honest nodes have different blocks', () => {
+    assert.deepEqual(splitsOf([]), [])
+    assert.deepEqual(splitsOf([['a', 'b', 'c'], ['a', 'b'], ['a']]), [])
+    assert.deepEqual(splitsOf([['a', 'b', 'c'], ['a', 'x', 'c'], ['a']]), [1])
+    assert.deepEqual(splitsOf([['a', undefined, 'c'], ['a', 'b', 'x'], ['y']]), [0, 2])
+  })
+
+  it('finds connections that honest nodes closed to each other', () => {
+    const line = (peer: string, times?: number) =>
+      JSON.stringify({
+        level: 40,
+        peer,
+        times,
+        msg: 'closed the connection of a peer that broke the protocol',
+      })
+    const log = ['alpha answers at http://127.0.0.1.', line('delta'), line('bravo'), line('alpha', 5)].join(
+      '\n',
+    )
+    assert.equal(blamedIn(log, ['alpha', 'bravo']), 6)
+    assert.equal(blamedIn(log, ['charlie']), 0)
+    assert.equal(blamedIn(JSON.stringify({ peer: 'alpha', msg: 'connecting anew' }), ['alpha']), 0)
+  })
+})
+
+describe('the evidence after a run with a liar', () => {
+  const judge = async (liar: string, change = (piece: Piece): Piece | undefined => piece) => {
+    const { membership } = await exampleGenesis()
+    return accusationsOf(opensslSuite, [change(await exampleTwoSeals())], membership, liar)
+  }
+  type Piece = Awaited<ReturnType<typeof exampleTwoSeals>>
+
+  it('names the liar', async () => {
+    assert.deepEqual(await judge('ada'), { named: ['ada'], framed: 0 })
+  })
+
+  it('frames whoever else it names', async () => {
+    assert.deepEqual(await judge('delta'), { named: ['ada'], framed: 1 })
+  })
+
+  it('counts a piece that does not hold, or cannot be read, as one that frames somebody', async () => {
+    const halved = (piece: Piece): Piece => ({
+      ...piece,
+      statements: [piece.statements[0], piece.statements[0]],
+    })
+    assert.deepEqual(await judge('ada', halved), { named: [], framed: 1 })
+    assert.deepEqual(await judge('ada', () => undefined), { named: [], framed: 1 })
+  })
+
+  it('counts a piece against a key that no validator has', async () => {
+    const others = { validators: [validatorOf('bob', 9)] }
+    assert.notDeepEqual(others.validators[0]?.nodeKey, ADA.nodeKey)
+    const judged = await accusationsOf(opensslSuite, [await exampleTwoSeals()], others, 'ada')
+    assert.deepEqual(judged, { named: ['unknown'], framed: 1 })
+  })
+})
+
+describe('the audit of what was acknowledged', () => {
+  /** A node that answers each method with this, or with an error. */
+  const auditing = async (answers: Record<string, object>) => {
+    const server = createServer((request, response) => {
+      let body = ''
+      request.on('data', (part) => {
+        body += part
+      })
+      request.on('end', () => {
+        const { id, method } = JSON.parse(body)
+        const result = answers[method]
+        const error = { code: -32_001, message: 'There is no such entry.', data: { code: 'not-found' } }
+        response.setHeader('content-type', 'application/json')
+        response.end(JSON.stringify({ jsonrpc: '2.0', id, ...(result ? { result } : { error }) }))
+      })
+    }).listen(0, '127.0.0.1')
+    await new Promise((resolve) => server.once('listening', resolve))
+    const { port } = server.address() as AddressInfo
+    const book = new Book()
+    book.acknowledge(book.submit(), 'final', 0, '07'.repeat(32))
+    try {
+      const cluster = {
+        names: ['alpha', 'bravo'],
+        policy: '',
+        url: () => `http://127.0.0.1:${port}`,
+        statuses: async () => [{} as never, {} as never],
+        until: async () => true,
+      }
+      return await audit(cluster, book, () => {})
+    } finally {
+      server.close()
+      server.closeAllConnections()
+    }
+  }
+
+  it('finds an entry lost that another node does not have', async () => {
+    const { lost, unproved, proved } = await auditing({ 'entry.query': { entries: [] } })
+    assert.deepEqual({ lost, unproved, proved }, { lost: 1, unproved: 0, proved: 0 })
+  })
+
+  it('does not believe a proof that does not hold', async () => {
+    const bundle = { 'entry.query': { entries: [] }, 'entry.prove': { entry: '{}', proof: 'none' } }
+    const { lost, unproved, proved } = await auditing(bundle)
+    assert.deepEqual({ lost, unproved, proved }, { lost: 0, unproved: 1, proved: 0 })
+  })
+})
+
+describe('the command line of npm run liars', () => {
+  it('takes the acts by name', () => {
+    assert.deepEqual(readOptions(['--act', 'garbage', '--act', 'flood', '--qkd']).acts, ['garbage', 'flood'])
+    assert.equal(new Set(ACTS.map(({ name }) => name)).size, ACTS.length)
+  })
+
+  it('refuses what makes no sense', () => {
+    for (const args of [
+      ['--act', 'kindness'],
+      ['--nodes', '3'],
+      ['--seconds', 'long'],
+      ['--kills', '3'],
+    ]) {
+      assert.throws(() => readOptions(args), OptionsError, args.join(' '))
+    }
+  })
+})
