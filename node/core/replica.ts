@@ -709,7 +709,7 @@ async function highestCertified(store: LedgerStore, { note, size }: Certifier): 
   const covered = await certifiedByLedger(store, note, size)
   if (!covered || covered.block.height <= lock.block.height) return lock
   // A node says what it is locked on, so that must outlast a loss of power; the certificate alone might not.
-  await store.persist({ hardState: undefined, truncateFrom: undefined, blocks: [], certified: covered }, 0)
+  await store.put({ certified: covered })
   return covered
 }
 
