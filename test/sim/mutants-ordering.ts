@@ -293,8 +293,8 @@ export const ORDERING: readonly Mutant[] = [
   {
     why: 'does not look at the seals of blocks that nobody may take',
     file: 'node/core/unapplied.ts',
-    find: 'read.slice(0, EXAMINED_MAX)',
-    replace: 'read.slice(0, 0 * EXAMINED_MAX)',
+    find: '.slice(0, EXAMINED_MAX)',
+    replace: '.slice(0, 0 * EXAMINED_MAX)',
     flags: ONE,
   },
 ]
