@@ -191,7 +191,7 @@ export class Certifier {
       const { origin, elapsed } = this.#ports
       const size = this.newestToSign
       const underWay = this.#proposed.size > this.#size && elapsed() - this.#proposed.at < ROUND_MS
-      if (size <= this.#size || underWay) return
+      if (!this.#joined || size <= this.#size || underWay) return
       const facts = await this.#factsAt(size)
       invariant(facts, 'No block ends at the boundary of a change.', { size })
       this.#proposed = { size, at: elapsed() }

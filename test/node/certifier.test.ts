@@ -30,7 +30,7 @@ import { memoryKv } from '../support/memory-kv.ts'
 describe('a validator whose peers are silent', () => {
   const logger = createLogger('test', 'silent')
 
-  async function certifying(more: Partial<CertifierPorts> = {}) {
+  async function certifying(more: Partial<CertifierPorts> = {}, joins = true) {
     const others = ['bob', 'cleo', 'dan'].map((name, i) => validatorOf(name, 20 + 2 * i))
     const genesis = await createGenesis(
       { ...PARAMETERS, cosigners: 3 },
@@ -66,8 +66,21 @@ describe('a validator whose peers are silent', () => {
       onFatal: (error) => assert.fail(error),
       ...more,
     })
+    if (joins) certifier.join()
+    await certifier.idle()
     return { certifier, store, time, published }
   }
+
+  it('signs nothing before it may join', async () => {
+    const { certifier, published } = await certifying({}, false)
+    certifier.propose()
+    await certifier.idle()
+    assert.deepEqual(published, [])
+    certifier.join()
+    certifier.propose()
+    await certifier.idle()
+    assert.notDeepEqual(published, [])
+  })
 
   it('repeats a round that was lost, also when its clock has been set back', async () => {
     const { certifier, time, published } = await certifying()
