@@ -136,11 +136,6 @@ export class Driver {
     this.#enter(() => this.#raft.install(blocks, proof))
   }
 
-  /** Whether the block is in the log and on the disk. */
-  holds(block: BlockRef): boolean {
-    return this.#raft.holds(block)
-  }
-
   /** See `Raft.join`. */
   join(): void {
     this.#enter(() => this.#raft.join())

@@ -220,12 +220,6 @@ export class Raft {
     return triage(this.#core, from, message)
   }
 
-  /** Whether the block is in the log and on the disk. */
-  holds(block: BlockRef): boolean {
-    const { log } = this.#core
-    return block.height <= log.stable && log.has(block)
-  }
-
   /** A server that has listened is known to remember what it promised: from now on it takes part. */
   join(): void {
     join(this.#core)

@@ -59,16 +59,19 @@ async function work(): Promise<void> {
   }
 }
 
-async function run({ file, find, replace, flags = [] }: Mutant): Promise<{ caught: boolean; text: string }> {
+async function run({ also = [], flags = [], ...first }: Mutant): Promise<{ caught: boolean; text: string }> {
   const copy = await mkdtemp(join(tmpdir(), 'qat-mutant-'))
   try {
     for (const name of COPIED) await cp(join(ROOT, name), join(copy, name), { recursive: true })
     await symlink(join(ROOT, 'node_modules'), join(copy, 'node_modules'))
-    const path = join(copy, file)
-    const before = await readFile(path, 'utf8')
-    const parts = before.split(find)
-    if (parts.length !== 2) return { caught: false, text: `its place was found ${parts.length - 1} times` }
-    await writeFile(path, parts.join(replace))
+    for (const { file, find, replace } of [first, ...also]) {
+      const path = join(copy, file)
+      const before = await readFile(path, 'utf8')
+      const parts = before.split(find)
+      if (parts.length !== 2)
+        return { caught: false, text: `its place in ${file} was found ${parts.length - 1} times` }
+      await writeFile(path, parts.join(replace))
+    }
     return await simulated(copy, flags)
   } finally {
     await rm(copy, { recursive: true, force: true })

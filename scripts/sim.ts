@@ -58,6 +58,9 @@ const faults: Record<string, number> = {}
 let done = 0
 let steps = 0
 let violations = 0
+let stoodStill = 0
+/** Simulated milliseconds from the last fault to agreement, at most: without liars, and with them. */
+const recoveryMsMax = { honest: 0, liars: 0 }
 
 await runFleet(
   orders(seeds, parseDecimal(values.start), options),
@@ -65,6 +68,11 @@ await runFleet(
   (outcome, order) => {
     done++
     steps += outcome.steps
+    if (outcome.stoodStill) stoodStill++
+    else {
+      const kind = outcome.liars > 0 ? 'liars' : 'honest'
+      recoveryMsMax[kind] = Math.max(recoveryMsMax[kind], outcome.recoveryMs)
+    }
     for (const [name, count] of Object.entries(outcome.faults)) faults[name] = (faults[name] ?? 0) + count
     if (outcome.violation !== undefined) {
       violations++
@@ -81,7 +89,7 @@ if (!values.json) {
   process.stderr.write(`faults and what came of them, by kind:\n${kinds.join('')}`)
 }
 process.stdout.write(
-  `${JSON.stringify({ seeds: done, violations, steps, faults, seedsPerSecond: rate() })}\n`,
+  `${JSON.stringify({ seeds: done, violations, stoodStill, recoveryMsMax, steps, faults, seedsPerSecond: rate() })}\n`,
 )
 process.exitCode = violations === 0 ? 0 : 1
 

@@ -134,6 +134,8 @@ export class Replica {
   readonly #forwarding: Forwarding
   readonly #patience: Patience
   readonly #ownSignatures: OwnSignatures
+  /** Hashes of the blocks that were on the disk and not applied when this was opened. */
+  readonly #unappliedThen: ReadonlySet<string>
   readonly #proposer: Proposer
   readonly #puller: Puller
   #sequence: number
@@ -276,12 +278,13 @@ export class Replica {
       clocks: this.clocks,
     })
     this.recovering = parts.recovering
+    this.#unappliedThen = parts.unapplied
     this.#ownSignatures = new OwnSignatures({
       ledger: store.genesis.parameters.ledger,
       key: nodeKey.publicKey,
       suite: suites.urgent,
       hardState: parts.hardState,
-      holds: (block) => this.#holds(block),
+      holds: (block) => this.#held(block),
       cosignedBeyond: (note) => certifier.cosignedBeyond(note),
       quorum: () => {
         const { voters, quorum } = configuration()
@@ -291,15 +294,20 @@ export class Replica {
     })
   }
 
-  async #holds({ height, term, hash }: BlockRef): Promise<boolean> {
-    const facts = await this.#ports.store.facts(height)
-    return facts === undefined ? this.driver.holds({ height, term, hash }) : facts.hash === hash
+  /** Whether the store held the block when this was opened: since then a later leader may have replaced it. */
+  async #held({ height, hash }: BlockRef): Promise<boolean> {
+    if (this.#unappliedThen.has(hash)) return true
+    return (await this.#ports.store.facts(height))?.hash === hash
   }
 
   /** Before it signs anything, it must be sure that its store has forgotten nothing. */
   async #join(): Promise<void> {
     if (this.#stopped || this.recovering || !this.driver.raft.listening) return
-    const found = await this.#ownSignatures.ask()
+    const found = await this.#ownSignatures.ask().catch((error: unknown) => {
+      // The disk cannot be read.
+      if (!this.#stopped) this.#ports.onFatal(error)
+      return 'open' as const
+    })
     if (this.#stopped || found === 'open') return
     if (found === 'forgotten') {
       this.onForgotten(this.#ports.store.tip.size)
@@ -369,7 +377,10 @@ export class Replica {
     })
     const standing = standingOf(store.members.at(certifier.size + 1), name, own)
     const logEnd = log.at(-1)!.seal.height
-    const parts = { raft, logEnd, standing, logger, recovering, hardState }
+    const unappliedThen = new Set(
+      blocks.filter((block) => block.height > store.tip.height).map(({ hash }) => hash),
+    )
+    const parts = { raft, logEnd, standing, logger, recovering, hardState, unapplied: unappliedThen }
     replica = new Replica(ports, unapplied, certifier, parts)
     await replica.#pending.sweep()
     await replica.#pending.reload(replica.#admission)
@@ -706,6 +717,7 @@ interface Opened {
   readonly logger: BoundedLog
   readonly raft: Raft
   readonly hardState: HardState
+  readonly unapplied: ReadonlySet<string>
   readonly logEnd: number
   readonly standing: Standing
   readonly recovering: Recovering | undefined

@@ -95,7 +95,7 @@ export class Attacks {
     const { raft, tells, random } = this.#tools
     const now = raft()
     if (now === undefined) return
-    if (tells('usurps', 0.15)) await this.#usurp(now.term + random.pick([1, 1, 2, 60_000]))
+    if (tells('usurps', 0.15)) await this.#usurp(now.term + random.pick([0, 1, 1, 2, 60_000]))
     if (tells('sends rivals', 0.15)) await this.#rival(now)
     if (tells('stands', 0.12)) await this.#stand(now)
     if (tells('claims locks', 0.3)) this.#claim(now)
@@ -137,9 +137,27 @@ export class Attacks {
 
   /** Each of the others another block, on what this node holds. */
   async #usurp(term: number): Promise<void> {
-    const { names } = this.#tools
+    const { names, random, raft } = this.#tools
+    const base = raft()?.certified
+    if (base === undefined) return
+    const own = await this.#sign(this.#tools.keys, {
+      kind: 'vote',
+      term,
+      candidate: this.#name,
+      base: base.block,
+    })
+    const bad = own.map((byte, i) => (i === 0 ? byte ^ 1 : byte))
+    // Too few votes, its own under every name, forged ones, or none at all.
+    const voters = [this.#name, ...names]
+    const votes = random.pick([
+      [{ from: this.#name, signature: own }],
+      voters.map((from) => ({ from, signature: own })),
+      voters.map((from) => ({ from, signature: from === this.#name ? own : bad })),
+      [],
+    ])
     for (const name of names) {
       const append = await this.#append(term, 0)
+      if (random.chance(0.7)) this.#say(name, { kind: 'lead', term, leader: this.#name, base, votes })
       if (append) this.#say(name, append)
     }
   }
@@ -271,7 +289,8 @@ export class Attacks {
 
   async #acknowledge({ term, height, hash }: BlockRef, keys = this.#tools.keys): Promise<void> {
     const { random, names, victims } = this.#tools
-    const signature = await this.#sign(keys, { kind: 'acknowledgement', term, height, hash })
+    const signed = await this.#sign(keys, { kind: 'acknowledgement', term, height, hash })
+    const signature = random.chance(0.2) ? signed.map((byte) => byte ^ 1) : signed
     const some = random.chance(0.3)
     for (const name of names) {
       if (!some || victims.has(name)) this.#say(name, { kind: 'acknowledge', term, height, hash, signature })

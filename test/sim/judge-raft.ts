@@ -4,6 +4,7 @@
  * the block that is judged; of the disks of liars nothing is known, so they count as holding what it takes.
  */
 
+import type { Lead } from '../../consensus/messages.ts'
 import type { BlockRef, HardState } from '../../consensus/types.ts'
 import { decodeCertified, decodeMessage } from '../../consensus/wire.ts'
 import { blockKey, META } from '../../node/store/keys.ts'
@@ -177,6 +178,15 @@ export class RaftJudge {
     }
   }
 
+  /** What an honest node shows of a term is a certificate: as many votes as a quorum, of different voters. */
+  #shows({ name }: Judged, { leader, term, base, votes }: Lead): void {
+    if (this.#blocks.get(base.block.hash) === undefined) return
+    const { validatorByName, cosigners } = this.#members.after(base.block.hash)
+    const voters = new Set(votes.map(({ from }) => from).filter((from) => validatorByName.has(from)))
+    if (voters.size < cosigners)
+      this.#fail(`${name} shows ${voters.size} votes for ${leader} in term ${term}`)
+  }
+
   #isLockedOn({ disk }: Judged, height: number, hash: string): boolean {
     const lock = this.#lock(disk.durable(META.certified))
     return lock !== undefined && this.#blocks.ancestor(lock.hash, height)?.id === hash
@@ -215,6 +225,10 @@ export class RaftJudge {
     const vote = kind === 'vote' ? name : kind === 'vote-reply' && message.signature ? to : undefined
     if (vote !== undefined && state.vote?.candidate !== vote) {
       this.#fail(`${name} shows a vote for ${vote} in term ${term} that its disk does not hold`)
+    }
+    if (kind === 'lead') this.#shows(node, message)
+    if ((kind === 'acknowledge' || kind === 'locked') && this.#blocks.get(message.hash)?.seal.term !== term) {
+      this.#fail(`${name} says ${kind} of block ${message.height} in term ${term}, which is not the block's`)
     }
     if (kind === 'append-reply' && disk.durable(blockKey(message.match)) === undefined) {
       this.#fail(`${name} says ${kind} ${message.match}; its disk does not hold that block`)

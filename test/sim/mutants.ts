@@ -2,45 +2,20 @@
  * Mistakes that the simulator must notice: each is one edit of the code, made on purpose. `find` stands exactly
  * once in `file`. `flags` fix what a seed would else decide, where the mistake shows only among liars.
  */
+import { ORDERING } from './mutants-ordering.ts'
+
 export interface Mutant {
   readonly file: string
   readonly find: string
   readonly replace: string
   readonly why: string
   readonly flags?: readonly string[]
+  /** What else it takes, where two rules prevent the same. */
+  readonly also?: readonly Pick<Mutant, 'file' | 'find' | 'replace'>[]
 }
 
 export const MUTANTS: readonly Mutant[] = [
-  {
-    why: 'votes twice in a term',
-    file: 'consensus/election.ts',
-    find: '(free || core.votedFor === from)',
-    replace: '(true || free)',
-  },
-  {
-    why: 'votes for whoever asks, however short its log',
-    file: 'consensus/election.ts',
-    find: '(free || core.votedFor === from) && core.log.isUpToDate(message.tail)',
-    replace: '(free || core.votedFor === from)',
-  },
-  {
-    why: 'wins elections without a majority',
-    file: 'consensus/quorum.ts',
-    find: 'return Math.floor(voters / 2) + 1',
-    replace: 'return Math.max(1, Math.floor(voters / 2))',
-  },
-  {
-    why: 'counts commits of an older term (Raft figure 8)',
-    file: 'consensus/leader.ts',
-    find: 'if (height > log.commit && log.at(height)?.term === core.term) {',
-    replace: 'if (height > log.commit) {',
-  },
-  {
-    why: 'a leader does not step down at a higher term',
-    file: 'consensus/raft.ts',
-    find: 'if (!ofFuture) core.becomeFollower(message.term, undefined)',
-    replace: "if (!ofFuture && core.role !== 'leader') core.becomeFollower(message.term, undefined)",
-  },
+  ...ORDERING,
   {
     why: 'forgets the chain check: takes blocks on top of another predecessor',
     file: 'consensus/follower.ts',
@@ -167,7 +142,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     why: 'keeps no evidence of two seals',
     file: 'node/core/seal-watch.ts',
-    find: 'if (!equalBytes(other.payload, said.payload)) return twoSeals(key, other, said)',
+    find: 'if (!equalBytes(encodeEnvelope(other), encodeEnvelope(said))) return twoSeals(key, other, said)',
     replace: 'if (other.payload.length === 0) return twoSeals(key, other, said)',
     flags: ['--liars', '1'],
   },
@@ -214,12 +189,6 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'signer: cosigner,',
   },
   {
-    why: 'votes and acknowledges though its store may have forgotten what it signed',
-    file: 'node/core/replica.ts',
-    find: 'listening: recovering !== undefined,',
-    replace: 'listening: false,',
-  },
-  {
     why: 'cosigns beyond the checkpoint of a change before that is certified',
     file: 'node/core/certifier.ts',
     find: 'return Math.min(this.#ports.store.tip.size, this.#boundary)',
@@ -247,8 +216,10 @@ export const MUTANTS: readonly Mutant[] = [
     why: 'counts learners among the voters',
     file: 'node/core/unapplied.ts',
     find: `    voters: validators.map(({ name }) => name),
+    quorum: cosigners,
     learners: leaving === undefined ? names : [...names, leaving],`,
     replace: `    voters: [...validators.map(({ name }) => name), ...names],
+    quorum: Math.max(cosigners, Math.floor((validators.length + names.length) / 2) + 1),
     learners: leaving === undefined ? [] : [leaving],`,
     flags: ['--admins', '1'],
   },
@@ -256,8 +227,10 @@ export const MUTANTS: readonly Mutant[] = [
     why: 'a removed node goes on voting',
     file: 'node/core/unapplied.ts',
     find: `    voters: validators.map(({ name }) => name),
+    quorum: cosigners,
     learners: leaving === undefined ? names : [...names, leaving],`,
     replace: `    voters: [...validators.map(({ name }) => name), ...(leaving === undefined ? [] : [leaving])],
+    quorum: Math.max(cosigners, Math.floor((validators.length + 1) / 2) + 1),
     learners: names,`,
     flags: ['--admins', '1'],
   },
@@ -291,7 +264,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     why: 'a leader answers reads without asking whether it still leads',
     file: 'consensus/reads.ts',
-    find: 'return majorityHeight(core.perVoter(core.round, ({ round }) => round))',
+    find: 'return core.reachedByQuorum(core.round, ({ round }) => round)',
     replace: 'return Number.POSITIVE_INFINITY',
   },
   {
