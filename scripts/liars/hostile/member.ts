@@ -305,11 +305,12 @@ export class Member {
 
   // ---- what it does
 
-  /** Waits until it is connected to all others and follows a leader; throws NotTold if that takes too long. */
+  /** Waits until it is connected to all others, and follows a leader and its blocks; throws NotTold if that takes too long. */
   async settle(ms = CONNECT_MS): Promise<void> {
     const settled = () => {
       const { leader, role } = this.follower.driver.raft
-      return this.peers.length === this.others.length && (leader !== undefined || role === 'leader')
+      const follows = leader !== undefined || role === 'leader'
+      return this.peers.length === this.others.length && follows && this.follower.chain.applied.length > 1
     }
     if (!(await this.until(settled, ms))) throw new NotTold('it is not connected to all, or nobody leads')
   }
