@@ -18,6 +18,7 @@ export const ORDERING: readonly Mutant[] = [
     file: 'consensus/election.ts',
     find: ' || !reaches(core, block)) {',
     replace: ') {',
+    flags: HONEST,
   },
   {
     why: 'leads with a vote less than a quorum',
@@ -130,6 +131,19 @@ export const ORDERING: readonly Mutant[] = [
     find: 'block !== undefined && block.term === term && match > (acknowledged?.height ?? 0)',
     replace: 'block !== undefined && match > (acknowledged?.height ?? 0)',
     flags: HONEST,
+    also: [
+      {
+        file: 'consensus/follower.ts',
+        find: 'if (term !== core.term || core.abstains || !log.has({ term, height, hash })) return',
+        replace: 'if (term !== core.term || core.abstains || log.at(height)?.hash !== hash) return',
+      },
+      {
+        file: 'consensus/core.ts',
+        find: "const held = (each: Statement) => each.kind === 'acknowledgement' && this.log.has(each)",
+        replace:
+          "const held = (each: Statement) => each.kind === 'acknowledgement' && this.log.at(each.height)?.hash === each.hash",
+      },
+    ],
   },
   {
     why: 'takes another block of the term in the place of one that it has acknowledged, and acknowledges both',
@@ -170,6 +184,13 @@ export const ORDERING: readonly Mutant[] = [
     find: '  checkBuildsOnBase(core, message, lead)\n  if (prev',
     replace: '  if (prev',
     flags: TWO,
+    also: [
+      {
+        file: 'consensus/follower.ts',
+        find: 'return first.height > lead.base.block.height || blocks.at(-1)!.height >= lead.base.block.height',
+        replace: 'return true',
+      },
+    ],
   },
   {
     why: 'keeps what it holds above its base when it is elected',
