@@ -37,4 +37,16 @@ export class SignedJudge {
         `${name} seals block ${signed.seal.height} beside the base of its candidacy: ${stood.content}`,
       )
   }
+
+  /** An acknowledgement covers all blocks below: those of one term are of one chain. */
+  #acknowledges(name: string, id: string, block: BlockRef, blocks: Blocks): void {
+    const place = `${id} ${block.term}`
+    const before = this.#acknowledged.get(place) ?? block
+    const [lower, higher] = before.height < block.height ? [before, block] : [block, before]
+    if (blocks.ancestor(higher.hash, lower.height)?.id !== lower.hash)
+      this.#fail(
+        `${name} acknowledges two chains in term ${block.term}, at ${lower.height} and ${higher.height}`,
+      )
+    this.#acknowledged.set(place, higher)
+  }
 }
