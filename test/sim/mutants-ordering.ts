@@ -200,12 +200,6 @@ export const ORDERING: readonly Mutant[] = [
     flags: HONEST,
   },
   {
-    why: 'stays locked on a block that has left its log',
-    file: 'consensus/follower.ts',
-    find: 'if (!log.has(certified.block) || compareRanks(base.block, certified.block) > 0) core.lockOn(base)',
-    replace: 'if (compareRanks(base.block, certified.block) > 0) core.lockOn(base)',
-  },
-  {
     why: 'says in a later term what it is locked on of an earlier one',
     file: 'consensus/asking.ts',
     find: 'if (block.term !== core.term || !core.lockIsDurable',
@@ -242,18 +236,18 @@ export const ORDERING: readonly Mutant[] = [
     flags: ONE,
   },
   {
-    why: 'nobody complains of a leader under which nothing is decided',
+    why: 'nobody complains of a leader',
     file: 'consensus/complaints.ts',
     find: '} else if (core.stalledTicks >= STALL_TIMEOUTS * core.electionTicks) complain(core)',
     replace: '}',
     flags: ONE,
-  },
-  {
-    why: 'nobody complains of a leader that lets entries wait',
-    file: 'node/core/patience.ts',
-    find: 'if (this.#leader !== undefined && tooLate) complain()',
-    replace: 'if (this.#leader === undefined && tooLate) complain()',
-    flags: ONE,
+    also: [
+      {
+        file: 'node/core/patience.ts',
+        find: 'if (this.#leader !== undefined && tooLate) complain()',
+        replace: 'if (this.#leader === undefined && tooLate) complain()',
+      },
+    ],
   },
   {
     why: 'entries that wait too long are not shown to the others',
