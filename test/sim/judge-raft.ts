@@ -89,6 +89,9 @@ export class RaftJudge {
     if (vote === undefined || lock === undefined || (before.term === term && before.vote !== undefined))
       return
     const { base, candidate } = vote
+    const block = this.#blocks.get(base.hash)
+    if (block !== undefined && block.seal.term !== base.term)
+      this.#fail(`${name} votes for ${candidate}, who calls block ${base.height} one of term ${base.term}`)
     if (base.term < lock.term || (base.term === lock.term && base.height < lock.height)) {
       this.#fail(
         `${name} votes for ${candidate} in term ${term}, whose base ${base.height} of term ${base.term} ranks below its lock ${lock.height} of term ${lock.term}`,
@@ -111,6 +114,10 @@ export class RaftJudge {
       const durableTerm = seen?.term ?? 0
       seen = { incarnation, term: durableTerm, commit, leading: false, tail: 0 }
       this.#seen.set(name, seen)
+      const lock = this.#lock(node.disk.durable(META.certified))
+      const { block } = raft.certified
+      if (lock && (block.term < lock.term || (block.term === lock.term && block.height < lock.height)))
+        this.#fail(`${name} forgets at a restart that it is locked on block ${lock.height}`)
       // What a node has shown of its term it has made durable first, so a restart does not forget it.
     }
     const leading = role === 'leader'

@@ -41,7 +41,7 @@ export interface Judged {
   readonly generation: number
   readonly freshGeneration: number
   /** Undefined while the process is down or starting. */
-  readonly raft: Pick<Raft, 'term' | 'role' | 'tail' | 'commit' | 'leader'> | undefined
+  readonly raft: Pick<Raft, 'term' | 'role' | 'tail' | 'commit' | 'leader' | 'certified'> | undefined
   /** Whether one of the keys that the node has or has had is this one. */
   owns(key: PublicKey): boolean
 }
