@@ -15,6 +15,8 @@ import type { Unapplied } from './unapplied.ts'
 
 const REQUEST_TIMEOUT_MS = 10_000
 const RETRY_MS = 500
+/** For so long others are asked instead of a peer that gave no answer, or a wrong one. */
+const USELESS_MS = 60_000
 /** How far back the two sides of a fork are searched for a proposer that sealed both. */
 const FORK_BLOCKS = 32
 /** Every peer is asked this often without success before the search ends until there is news. */
@@ -55,6 +57,10 @@ export class Puller {
   #refreshing = false
   #stopped = false
   #turn = 0
+  /** Peers that gave no answer of use lately, and until when others are asked instead. */
+  readonly #uselessUntil = new Map<string, number>()
+  /** Blocks that were committed because they were pulled. */
+  #installed = 0
 
   constructor(ports: PullerPorts) {
     this.#ports = ports
@@ -114,12 +120,13 @@ export class Puller {
     this.#pulling = true
     try {
       for (let idle = 0; !this.#stopped && driver.raft.commit < this.#target; idle++) {
-        const before = driver.raft.commit
+        const before = this.#installed
         await this.#run(this.#target).catch((error: unknown) => {
           if (error instanceof InvariantError) throw error
           logger.info({ error: errorMessage(error) }, 'catching up failed with this peer; trying another')
         })
-        if (driver.raft.commit > before) {
+        // What ordering commits meanwhile does not count: under load it would keep a search for a lie going for ever.
+        if (this.#installed > before) {
           idle = 0
           continue
         }
@@ -163,14 +170,31 @@ export class Puller {
     return there !== undefined && !boundaryDue && sameMembers && store.tip.size >= there
   }
 
+  /** In turn; those that were of no use lately only if nobody else is there. */
   #nextPeer(): string | undefined {
-    const peers = this.#ports.network.peers()
-    return peers[this.#turn++ % Math.max(peers.length, 1)]
+    const { network, clock } = this.#ports
+    const peers = network.peers()
+    const useful = peers.filter((peer) => (this.#uselessUntil.get(peer) ?? 0) <= clock.elapsed())
+    const asked = useful.length > 0 ? useful : peers
+    return asked[this.#turn++ % Math.max(asked.length, 1)]
   }
 
-  /** One question and answer: the certificate verified, the blocks proven committed, their entries read. */
+  /** One question and answer. Rejects if the peer does not answer, or not with what it has proven. */
   async #fetch(peer: string | undefined, from: number): Promise<Part | undefined> {
     if (peer === undefined) return undefined
+    try {
+      const part = await this.#ask(peer, from)
+      this.#uselessUntil.delete(peer)
+      return part
+    } catch (error) {
+      // A liar that lets each question wait would slow down all catching up.
+      this.#uselessUntil.set(peer, this.#ports.clock.elapsed() + USELESS_MS)
+      throw error
+    }
+  }
+
+  /** The certificate verified, the blocks proven committed, their entries read. */
+  async #ask(peer: string, from: number): Promise<Part | undefined> {
     const { network, certifier, unapplied } = this.#ports
     const request = encodeSyncRequest({ from, certified: certifier.size })
     const answer = decodeSyncAnswer(await network.request(peer, request, REQUEST_TIMEOUT_MS))
@@ -197,7 +221,10 @@ export class Puller {
     const checked = await unapplied.checkProven(parent, blocks)
     await this.#appliedTo(seal.height - 1)
     const last = blocks.at(-1)!.block.leaves.at(-1)!
-    if (!this.#stopped) driver.install(checked, encodeCovering({ certificate, seal: last, path }))
+    if (this.#stopped) return
+    const before = driver.raft.commit
+    driver.install(checked, encodeCovering({ certificate, seal: last, path }))
+    this.#installed += driver.raft.commit - before
   }
 
   /** Waits until this block is applied, or the node stops. */

@@ -1,7 +1,11 @@
 /** What a run with a liar is judged by: values in, verdicts out. */
+
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
+import { FormatError } from '../../src/errors.ts'
 import { accusedName, type Known, verifyEvidence } from '../../src/ledger/contradiction.ts'
+import type { Entry } from '../../src/ledger/entry.ts'
 import type { Evidence } from '../../src/ledger/evidence.ts'
+import { evidenceFromEntry } from '../../src/ledger/evidence-event.ts'
 import type { Act } from './acts/act.ts'
 
 /**
@@ -88,6 +92,34 @@ export async function accusationsOf(
     named: [...new Set(names.filter((name) => name !== undefined))].sort(),
     framed: names.filter((name) => name !== liar).length,
   }
+}
+
+/**
+ * Names that events in the ledger accuse by evidence that holds. What does not hold accuses nobody: anyone who may log
+ * can have it recorded.
+ */
+export async function accusedIn(
+  suite: SignatureSuite,
+  entries: readonly Entry[],
+  known: Known,
+): Promise<string[]> {
+  const pieces = entries.flatMap((entry) => {
+    try {
+      return evidenceFromEntry(entry)
+    } catch (error) {
+      if (error instanceof FormatError) return []
+      throw error
+    }
+  })
+  const holding = await Promise.all(
+    pieces.map((piece) =>
+      verifyEvidence(suite, piece).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  )
+  return pieces.filter((_, i) => holding[i]).map((piece) => accusedName(piece, known) ?? 'unknown')
 }
 
 /** Lines of a node's log by which it closed the connection of one of these peers as that of a liar. */

@@ -15,9 +15,9 @@ import { QUERY_LIMIT_MAX } from '../../node/rpc/limits.ts'
 import type { BlockView } from '../../node/service.ts'
 import { errorMessage } from '../../src/errors.ts'
 import type { Json } from '../../src/json.ts'
-import { entryFromJson } from '../../src/ledger/entry.ts'
+import { type Entry, entryFromJson } from '../../src/ledger/entry.ts'
 import type { Evidence } from '../../src/ledger/evidence.ts'
-import { EVIDENCE_EVENT_TYPE, evidenceFromEntry } from '../../src/ledger/evidence-event.ts'
+import { EVIDENCE_EVENT_TYPE } from '../../src/ledger/evidence-event.ts'
 import { Random } from '../../test/consensus/sim/random.ts'
 import { type Audited, audit, awaitQuiet } from '../chaos/audit.ts'
 import { Availability } from '../chaos/availability.ts'
@@ -26,7 +26,7 @@ import { ChaosCluster } from '../chaos/cluster.ts'
 import { Load } from '../chaos/load.ts'
 import type { Reporter } from '../chaos/reporter.ts'
 import { ACTS } from './acts/all.ts'
-import { accusationsOf, blamedIn, type Counts, faultsOf, splitsOf } from './judge.ts'
+import { accusationsOf, accusedIn, blamedIn, type Counts, faultsOf, splitsOf } from './judge.ts'
 import type { FromHostile, ToHostile } from './messages.ts'
 import type { Options } from './options.ts'
 
@@ -167,15 +167,16 @@ class Stage {
       reporter.progress,
     )
     const { genesis } = await readNodeFolder(this.#dir(this.#liar))
-    const pieces = await this.#evidence()
-    const { named, framed } = await accusationsOf(opensslSuite, pieces, genesis.membership, this.#liar)
+    const { membership } = genesis
+    const kept = await accusationsOf(opensslSuite, await this.#keptEvidence(), membership, this.#liar)
+    const recorded = await accusedIn(opensslSuite, await this.#recordedEvents(), membership)
     const logs = await Promise.all(this.#honest.map((name) => readFile(join(this.#dir(name), 'log'), 'utf8')))
     const counts: Counts = {
       byAct: this.#told,
       splits: splits.length,
       ended: ended(),
-      framed,
-      named,
+      framed: kept.framed + recorded.filter((name) => name !== this.#liar).length,
+      named: kept.named,
       blamed: logs.reduce((sum, log) => sum + blamedIn(log, this.#honest), 0),
       lost: lost + unproved,
       refused: [...this.#load.refusals.values()].reduce((sum, times) => sum + times, 0),
@@ -316,23 +317,22 @@ class Stage {
     return hashes
   }
 
-  /** In the folders of the honest nodes, and in the ledger itself. */
-  async #evidence(): Promise<(Evidence | undefined)[]> {
+  /** In the folders of the honest nodes; undefined for a piece that cannot be read. */
+  async #keptEvidence(): Promise<(Evidence | undefined)[]> {
     const folders = await Promise.all(
       this.#honest.map((name) => readEvidenceFolder(join(this.#dir(name), FILES.evidence))),
     )
-    const recorded = createClient(this.#cluster.url(this.#honest[0]!), { timeoutMs: ANSWER_MS })
-    const page = await recorded.call<{ readonly entries: readonly { readonly entry: Json }[] }>(
-      'entry.query',
-      {
-        type: EVIDENCE_EVENT_TYPE,
-        limit: QUERY_LIMIT_MAX,
-      },
-    )
-    return [
-      ...folders.flat().map(({ evidence }) => evidence),
-      ...page.entries.map(({ entry }) => evidenceFromEntry(entryFromJson(entry))),
-    ]
+    return folders.flat().map(({ evidence }) => evidence)
+  }
+
+  /** Events in the ledger that say they are evidence. */
+  async #recordedEvents(): Promise<Entry[]> {
+    const client = createClient(this.#cluster.url(this.#honest[0]!), { timeoutMs: ANSWER_MS })
+    const page = await client.call<{ readonly entries: readonly { readonly entry: Json }[] }>('entry.query', {
+      type: EVIDENCE_EVENT_TYPE,
+      limit: QUERY_LIMIT_MAX,
+    })
+    return page.entries.map(({ entry }) => entryFromJson(entry))
   }
 
   /** One line every few seconds. */

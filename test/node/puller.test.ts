@@ -7,14 +7,20 @@ import { until } from '../support/cluster.ts'
 
 describe('a node that is told of blocks nobody has', () => {
   const nothing = encodeSyncAnswer({ certificate: '', path: [], blocks: [] })
-  const puller = (request: PullerPorts['network']['request'], outside = false) => {
+  const puller = (request: PullerPorts['network']['request'], outside = false, tip = { height: 7 }) => {
     let fatal: unknown
     const ports = {
       network: { peers: () => ['alpha', 'bravo'], request, misbehaved() {} },
-      driver: { raft: { commit: 7 } },
-      store: { tip: { height: 7 }, members: { newest: { sequence: 0 } } },
+      driver: {
+        raft: {
+          get commit() {
+            return tip.height
+          },
+        },
+      },
+      store: { tip, members: { newest: { sequence: 0 } } },
       certifier: { size: 0, boundaryDue: false, receiveCertificate: async () => ({ size: 0 }) },
-      clock: { after: (_: number, fn: () => void) => setImmediate(fn) },
+      clock: { after: (_: number, fn: () => void) => setImmediate(fn), elapsed: () => 1_000 },
       logger: createLogger('test', 'silent'),
       outside,
       onFatal: (error: unknown) => {
@@ -39,6 +45,36 @@ describe('a node that is told of blocks nobody has', () => {
     node.pullTo(9)
     await until(() => asked.length > before + 1)
     assert.equal(fatal(), undefined)
+  })
+
+  it('gives up as soon if ordering goes on meanwhile: it is not by pulling that it gets on', async () => {
+    let asked = 0
+    const tip = { height: 7 }
+    const request = async () => {
+      // Who asks without end, fails by the count below and not by keeping everything else waiting.
+      if (++asked > 100) return new Promise<Uint8Array>(() => {})
+      tip.height++
+      return nothing
+    }
+    const { puller: node, fatal } = puller(request, false, tip)
+    node.pullTo(2 ** 40)
+    await until(() => asked >= 8)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    assert.ok(asked <= 9, `asked ${asked} times`)
+    assert.equal(fatal(), undefined)
+  })
+
+  it('asks who does not answer, or answers with garbage, no more for a time', async () => {
+    for (const useless of [Promise.reject(new Error('no answer')), Promise.resolve(Uint8Array.of(1, 2, 3))]) {
+      const asked: string[] = []
+      const { puller: node } = puller((peer) => {
+        asked.push(peer)
+        return peer === 'alpha' ? useless : Promise.resolve(nothing)
+      })
+      node.pullTo(9)
+      await until(() => asked.length >= 8)
+      assert.equal(asked.filter((peer) => peer === 'alpha').length, 1)
+    }
   })
 
   it('takes garbage for an answer of no use', async () => {

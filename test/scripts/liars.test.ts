@@ -9,6 +9,7 @@ import { OptionsError } from '../../scripts/chaos/options.ts'
 import { ACTS } from '../../scripts/liars/acts/all.ts'
 import {
   accusationsOf,
+  accusedIn,
   blamedIn,
   type Counts,
   faultsOf,
@@ -16,8 +17,13 @@ import {
   UNAVAILABLE_MS_MAX,
 } from '../../scripts/liars/judge.ts'
 import { readOptions } from '../../scripts/liars/options.ts'
+import { utf8 } from '../../src/bytes.ts'
+import type { JsonObject } from '../../src/json.ts'
+import { signEntry } from '../../src/ledger/entry.ts'
+import { evidenceEvent } from '../../src/ledger/evidence-event.ts'
+import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import { exampleTwoSeals } from '../ledger/evidence-fixture.ts'
-import { ADA, exampleGenesis, validatorOf } from '../ledger/fixture.ts'
+import { ADA, exampleGenesis, LEDGER, submitterSigner, TIME, validatorOf } from '../ledger/fixture.ts'
 
 const WELL: Counts = {
   byAct: { 'two-votes': 1, garbage: 3 },
@@ -100,6 +106,20 @@ describe('the evidence after a run with a liar', () => {
     })
     assert.deepEqual(await judge('ada', halved), { named: [], framed: 1 })
     assert.deepEqual(await judge('ada', () => undefined), { named: [], framed: 1 })
+  })
+
+  it('believes an event in the ledger only if the evidence in it holds', async () => {
+    const { membership } = await exampleGenesis()
+    const piece = await exampleTwoSeals()
+    const halved = { ...piece, statements: [piece.statements[0], piece.statements[0]] } as Piece
+    const named = { reporter: 'bob', accused: 'bob', ledger: LEDGER, now: TIME }
+    const entry = (event: JsonObject) => {
+      return signEntry(PAYLOAD_TYPES.event, utf8(JSON.stringify(event)), submitterSigner)
+    }
+    const nothing = { ...evidenceEvent(piece, named), data: { kind: 'two-seals' } }
+    const events = [evidenceEvent(piece, named), evidenceEvent(halved, named), nothing]
+    const entries = await Promise.all(events.map(entry))
+    assert.deepEqual(await accusedIn(opensslSuite, entries, membership), ['ada'])
   })
 
   it('counts a piece against a key that no validator has', async () => {

@@ -1,6 +1,6 @@
 /** All that a hostile member does, in the order of its telling: what takes long stands between what does not. */
 import type { Act } from './act.ts'
-import { falseRefusals, junkLate } from './entries.ts'
+import { falseEvidence, falseRefusals, junkLate } from './entries.ts'
 import { flood, garbage, oversized, replays } from './frames.ts'
 import { absurdTimes, falseCommit, rivalAppend, silentSockets } from './old-attacks.ts'
 import { madeUpKeys } from './qkd.ts'
@@ -24,7 +24,7 @@ import {
   twoAcknowledgements,
   twoVotes,
 } from './statements.ts'
-import { falseAnswers, falseMemory, falseStatus, twoSeals, twoTrees } from './trees.ts'
+import { falseAnswers, falseMemory, falseStatus, gossipFlood, twoSeals, twoTrees } from './trees.ts'
 
 export const ACTS: readonly Act[] = [
   falseCommit,
@@ -57,6 +57,8 @@ export const ACTS: readonly Act[] = [
   deafLeader,
   falseAnswers,
   silentSockets,
+  gossipFlood,
+  falseEvidence,
   madeUpKeys,
   falseMemory,
 ]

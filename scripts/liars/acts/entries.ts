@@ -1,7 +1,10 @@
 /** Entries that nobody wants, and refusals of those that somebody does. */
 import { encodeRefusals } from '../../../node/core/forwarding.ts'
 import { FRAME } from '../../../node/net/network.ts'
+import { decodeBlock } from '../../../src/ledger/block.ts'
 import { encodeEnvelope } from '../../../src/ledger/dsse.ts'
+import { evidenceToJson, twoSeals } from '../../../src/ledger/evidence.ts'
+import { EVIDENCE_EVENT_TYPE } from '../../../src/ledger/evidence-event.ts'
 import { encodeEntryBundle } from '../../../src/merkle/tiles.ts'
 import type { Member } from '../hostile/member.ts'
 import type { Act } from './act.ts'
@@ -32,6 +35,26 @@ export const falseRefusals: Act = {
       for (const peer of member.peers) refuse(member, peer, ids)
       await member.pause(200)
     }
+  },
+}
+
+export const falseEvidence: Act = {
+  name: 'false-evidence',
+  says: 'It has events recorded that accuse an honest leader: one of nothing, one with the same signature on both sides.',
+  async run(member) {
+    const { leader } = member
+    const heard = member.follower.heard.findLast(({ from, message }) => {
+      return from === leader && message.kind === 'append' && message.blocks.length > 0
+    })
+    const seal = heard?.message.kind === 'append' ? heard.message.blocks.at(-1)!.body : undefined
+    const { nodeKey } = member.genesis.membership.nodeByName.get(leader)!
+    const envelope = seal && decodeBlock(seal).sealEnvelope
+    const accused = envelope && evidenceToJson(twoSeals(nodeKey, envelope, envelope))
+    for (const data of [{ kind: 'two-seals' }, ...(accused === undefined ? [] : [accused])]) {
+      const entry = await member.entry({ type: EVIDENCE_EVENT_TYPE, subject: leader, data })
+      member.frame(leader, FRAME.forward, encodeEntryBundle([entry.bytes]))
+    }
+    await member.pause(500)
   },
 }
 

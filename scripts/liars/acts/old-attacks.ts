@@ -9,10 +9,11 @@ export const falseCommit: Act = {
   says: 'Never elected, it sends each node another block of the next term, and says that it is committed.',
   async run(member) {
     const term = member.term + 1
-    const base = member.follower.chain.applied.at(-1)!
+    const base = refOf(member.follower.chain.tip)
+    const blocks = await Promise.all(member.peers.map((_, i) => member.block(term, [], Date.now() + i)))
     for (const [i, peer] of member.peers.entries()) {
-      const block = await member.block(term, [], Date.now() + i)
-      member.send(peer, { kind: 'append', term, prev: refOf(base), blocks: [block] })
+      const block = blocks[i]!
+      member.send(peer, { kind: 'append', term, prev: base, blocks: [block] })
       member.send(peer, { kind: 'locked', term, height: block.height, hash: block.hash })
       member.send(peer, { kind: 'behind', term, commit: block.height })
       member.send(peer, { kind: 'heartbeat', term, round: 1 })
@@ -28,9 +29,9 @@ export const rivalAppend: Act = {
     const { leader } = member
     const entries = await member.entries(40)
     for (const term of [member.term, member.term + 1]) {
-      const base = member.follower.chain.applied.at(-1)!
+      const base = refOf(member.follower.chain.tip)
       const block = await member.block(term, entries)
-      member.send(leader, { kind: 'append', term, prev: refOf(base), blocks: [block] })
+      member.send(leader, { kind: 'append', term, prev: base, blocks: [block] })
       await member.pause(500)
     }
   },

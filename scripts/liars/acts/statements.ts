@@ -2,7 +2,7 @@
 import type { Message } from '../../../consensus/messages.ts'
 import type { Certified, Signed } from '../../../consensus/types.ts'
 import { refOf } from '../hostile/chain.ts'
-import type { Member } from '../hostile/member.ts'
+import { type Member, NotTold } from '../hostile/member.ts'
 import type { Act } from './act.ts'
 
 /** A node judges what a peer signs once in the time of a heartbeat. */
@@ -16,7 +16,7 @@ export const twoVotes: Act = {
     const { term, leader } = member
     const { chain } = member.follower
     const [below, top] = chain.applied.slice(-2).map(refOf)
-    if (!below || !top) return
+    if (!below || !top) throw new NotTold('it holds no block yet')
     const { base } = member.follower.heard.findLast(({ message }) => message.kind === 'lead')
       ? member.lead
       : { base: member.certified }

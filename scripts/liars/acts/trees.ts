@@ -76,6 +76,33 @@ export const falseStatus: Act = {
   },
 }
 
+const ANNOUNCEMENTS = 200
+
+export const gossipFlood: Act = {
+  name: 'gossip-flood',
+  says: 'By gossip it sends hundreds of announcements, seals and notes, each signed and none like another.',
+  async run(member) {
+    const { tip } = member.follower.chain
+    const { term } = member
+    const said = {
+      ledger: member.ledger,
+      name: member.name,
+      role: 'follower',
+      term,
+      pending: 0,
+      finalSize: 0,
+    }
+    for (let i = 0; i < ANNOUNCEMENTS; i++) {
+      const status = { ...said, height: tip.height + i, size: tip.size + i, time: Date.now() + i }
+      await member.publish('status', await signAnnouncement(status, member.nodeKey))
+      const block = await member.block(term + (i % 3), [], Date.now() + i)
+      await member.publish('blocks', encodeEntryBundle([block.proposal!.seal]))
+      const checkpoint = { origin: member.ledger, size: tip.size + 1 + (i % 40), root: member.random(32) }
+      await member.publish('cosignatures', await member.cosigned(checkpoint, Math.floor(Date.now() / 1_000)))
+    }
+  },
+}
+
 export const falseAnswers: Act = {
   name: 'false-answers',
   says: 'It makes others ask it for blocks, and answers with garbage, with nothing, with forged blocks, or not at all.',

@@ -168,7 +168,7 @@ export class Follower {
     const chosen: Entry[] = []
     const events = new Set<string>()
     for (const [id, entry] of this.#pool) {
-      if (this.chain.has(id)) this.#pool.delete(id)
+      if (this.chain.has(entry)) this.#pool.delete(id)
       else if (this.manners.orders?.(entry) ?? true) {
         const names = entry.claims.map(({ source, id: event }) => `${source} ${event}`)
         if (names.some((event) => events.has(event))) continue

@@ -20,6 +20,7 @@ import { toRaftBlock } from '../../../node/store/ledger-store.ts'
 import { toHex, utf8 } from '../../../src/bytes.ts'
 import type { Signer } from '../../../src/crypto/suite.ts'
 import { errorMessage } from '../../../src/errors.ts'
+import type { JsonObject } from '../../../src/json.ts'
 import { decodeBlock } from '../../../src/ledger/block.ts'
 import { decodeEntry, type Entry, signEntry } from '../../../src/ledger/entry.ts'
 import type { Genesis } from '../../../src/ledger/genesis.ts'
@@ -263,27 +264,30 @@ export class Member {
   /** Entries that its own gateway signs: valid ones, and nobody has asked for them. */
   async entries(count: number): Promise<Entry[]> {
     const made: Entry[] = []
-    for (let i = 0; i < count; i++) {
-      const event = {
-        specversion: '1.0',
-        id: randomUUID(),
-        source: `/${this.name}`,
-        type: 'example.liars.event',
-        subject: 'uninvited',
-        time: '2026-01-31T12:00:00Z',
-        datacontenttype: 'application/json',
-        ledger: this.ledger,
-      }
-      made.push(await signEntry(PAYLOAD_TYPES.event, utf8(JSON.stringify(event)), this.gateway))
-    }
+    for (let i = 0; i < count; i++) made.push(await this.entry({}))
     return made
   }
 
-  /** A block of its own in `term`, on the newest block that it has applied. */
-  block(term: number, entries: readonly Entry[] = [], time?: number): Promise<RaftBlock> {
-    const { tip } = this.follower.chain
-    const made = { term, proposer: this.name, signer: this.nodeKey, entries }
-    return this.follower.chain.forge(tip, time === undefined ? made : { ...made, time })
+  /** An entry with one event, which differs by `changes` from those that nobody wants. */
+  entry(changes: JsonObject): Promise<Entry> {
+    const event = {
+      specversion: '1.0',
+      id: randomUUID(),
+      source: `/${this.name}`,
+      type: 'example.liars.event',
+      subject: 'uninvited',
+      time: '2026-01-31T12:00:00Z',
+      datacontenttype: 'application/json',
+      ledger: this.ledger,
+      ...changes,
+    }
+    return signEntry(PAYLOAD_TYPES.event, utf8(JSON.stringify(event)), this.gateway)
+  }
+
+  /** A block of its own in `term`, on the newest block that it has applied at the moment. */
+  block(term: number, entries: readonly Entry[] = [], time = Date.now()): Promise<RaftBlock> {
+    const { chain } = this.follower
+    return chain.forge(chain.tip, { term, proposer: this.name, signer: this.nodeKey, entries, time })
   }
 
   /** Chance as it needs it: bytes, and a hash that nothing has. */
@@ -301,11 +305,12 @@ export class Member {
 
   // ---- what it does
 
-  /** Waits until it is connected to all others and follows a leader; throws NotTold if that takes too long. */
+  /** Waits until it is connected to all others, and follows a leader and its blocks; throws NotTold if that takes too long. */
   async settle(ms = CONNECT_MS): Promise<void> {
     const settled = () => {
       const { leader, role } = this.follower.driver.raft
-      return this.peers.length === this.others.length && (leader !== undefined || role === 'leader')
+      const follows = leader !== undefined || role === 'leader'
+      return this.peers.length === this.others.length && follows && this.follower.chain.applied.length > 1
     }
     if (!(await this.until(settled, ms))) throw new NotTold('it is not connected to all, or nobody leads')
   }
