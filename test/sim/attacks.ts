@@ -236,8 +236,8 @@ export class Attacks {
     const leap = random.pick([1, 1, 1, 2, 100, 100_000])
     for (let i = 0; i < random.int(1, 3); i++) {
       const stands = term + leap + i
-      const block = random.chance(0.8) ? certified.block : { ...certified.block, term: stands - 1 }
-      const base = { ...certified, block }
+      const base = random.chance(0.7) ? certified : this.#claimedBase(certified, stands - 1)
+      const { block } = base
       const statement = { kind: 'vote', term: stands, candidate: this.#name, base: block } as const
       const signature = await this.#sign(keys, statement)
       const votes = new Map<string, Uint8Array>()
@@ -251,6 +251,14 @@ export class Attacks {
         if (!some || !victims.has(name)) this.#say(name, { kind: 'vote', term: stands, base, signature })
       }
     }
+  }
+
+  /** A block that is certified, or genesis, with a term that is not its own: it would outrank every lock. */
+  #claimedBase(certified: Lead['base'], term: number): Lead['base'] {
+    const genesis = this.#tools.block(0)
+    if (genesis === undefined || this.#tools.random.chance(0.3))
+      return { ...certified, block: { ...certified.block, term } }
+    return { block: { height: 0, term, hash: decodeBlock(genesis).id }, proof: { kind: 'genesis' } }
   }
 
   /** Shows why it leads, and each half of the others another chain, which its accomplices acknowledge both. */

@@ -10,8 +10,11 @@ import { decodeCertified, decodeMessage } from '../../consensus/wire.ts'
 import { blockKey, META } from '../../node/store/keys.ts'
 import { NO_HARD_STATE, readHardState } from '../../node/store/records.ts'
 import { fromU64, toHex } from '../../src/bytes.ts'
+import type { SignatureSuite } from '../../src/crypto/suite.ts'
 import type { Block } from '../../src/ledger/block.ts'
+import { voteMessage } from '../../src/ledger/vote.ts'
 import type { Blocks } from './blocks.ts'
+import { LEDGER } from './cast.ts'
 import type { Judged, Report } from './judge.ts'
 import type { MembersTwin } from './members-twin.ts'
 
@@ -36,6 +39,9 @@ export class RaftJudge {
   /** By the bytes on a disk, which are the same object until it is written again. */
   readonly #hardStates = new WeakMap<Uint8Array, HardState>()
   readonly #locks = new WeakMap<Uint8Array, BlockRef>()
+  /** Certificates of terms that have been verified here. */
+  readonly #shown = new Set<string>()
+  readonly #suite: SignatureSuite
   /** By height: hash, and term of the leader that committed it. */
   readonly committed: { hash: string; term: number }[]
 
@@ -44,8 +50,10 @@ export class RaftJudge {
     blocks: Blocks,
     members: MembersTwin,
     genesis: string,
+    suite: SignatureSuite,
     fail: Report,
   ) {
+    this.#suite = suite
     this.#nodes = nodes
     this.#blocks = blocks
     this.#members = members
@@ -73,6 +81,24 @@ export class RaftJudge {
     this.#met.set(place, id)
   }
 
+  /** A vote goes to the disk: for a base that ranks as high as what the node was locked on. */
+  votes({ name, disk }: Judged, bytes: Uint8Array): void {
+    const { term, vote } = this.#hardState(bytes)
+    const before = this.#hardState(disk.durable(META.hardState))
+    const lock = this.#lock(disk.durable(META.certified))
+    if (vote === undefined || lock === undefined || (before.term === term && before.vote !== undefined))
+      return
+    const { base, candidate } = vote
+    const block = this.#blocks.get(base.hash)
+    if (block !== undefined && block.seal.term !== base.term)
+      this.#fail(`${name} votes for ${candidate}, who calls block ${base.height} one of term ${base.term}`)
+    if (base.term < lock.term || (base.term === lock.term && base.height < lock.height)) {
+      this.#fail(
+        `${name} votes for ${candidate} in term ${term}, whose base ${base.height} of term ${base.term} ranks below its lock ${lock.height} of term ${lock.term}`,
+      )
+    }
+  }
+
   /** A node has taken a step. */
   observe(node: Judged): void {
     const { raft, name, incarnation } = node
@@ -88,6 +114,10 @@ export class RaftJudge {
       const durableTerm = seen?.term ?? 0
       seen = { incarnation, term: durableTerm, commit, leading: false, tail: 0 }
       this.#seen.set(name, seen)
+      const lock = this.#lock(node.disk.durable(META.certified))
+      const { block } = raft.certified
+      if (lock && (block.term < lock.term || (block.term === lock.term && block.height < lock.height)))
+        this.#fail(`${name} forgets at a restart that it is locked on block ${lock.height}`)
       // What a node has shown of its term it has made durable first, so a restart does not forget it.
     }
     const leading = role === 'leader'
@@ -185,6 +215,19 @@ export class RaftJudge {
     const voters = new Set(votes.map(({ from }) => from).filter((from) => validatorByName.has(from)))
     if (voters.size < cosigners)
       this.#fail(`${name} shows ${voters.size} votes for ${leader} in term ${term}`)
+    const id = `${term} ${leader} ${votes.length}`
+    if (this.#shown.has(id)) return
+    this.#shown.add(id)
+    const message = voteMessage({ ledger: LEDGER, term, candidate: leader, base: base.block })
+    const verified = votes.map(async ({ from, signature }) => {
+      const key = validatorByName.get(from)?.nodeKey
+      return key !== undefined && (await this.#suite.verify(key, message, signature)) ? from : undefined
+    })
+    void Promise.all(verified).then((names) => {
+      const good = new Set(names.filter((from) => from !== undefined))
+      if (good.size < cosigners)
+        this.#fail(`${name} shows ${good.size} good votes for ${leader} in term ${term}`)
+    })
   }
 
   #isLockedOn({ disk }: Judged, height: number, hash: string): boolean {

@@ -41,7 +41,7 @@ export interface Judged {
   readonly generation: number
   readonly freshGeneration: number
   /** Undefined while the process is down or starting. */
-  readonly raft: Pick<Raft, 'term' | 'role' | 'tail' | 'commit' | 'leader'> | undefined
+  readonly raft: Pick<Raft, 'term' | 'role' | 'tail' | 'commit' | 'leader' | 'certified'> | undefined
   /** Whether one of the keys that the node has or has had is this one. */
   owns(key: PublicKey): boolean
 }
@@ -72,7 +72,7 @@ export class Judge {
     const fail: Report = (finding) => this.fail(finding)
     const members = new MembersTwin(this.blocks, block, membership, fail)
     this.members = members
-    this.raft = new RaftJudge(nodes, this.blocks, members, block.id, fail)
+    this.raft = new RaftJudge(nodes, this.blocks, members, block.id, suite, fail)
     this.ledger = new LedgerJudge(nodes, this.blocks, { parameters, members, suite, genesis: block }, fail)
     const before = (hash: string) => members.before(hash)
     this.#chain = new ChainTwin({ blocks: this.blocks, suite, now, membership: before, fail })
@@ -121,6 +121,8 @@ export class Judge {
       if (lifted && node.generation < node.freshGeneration) {
         this.fail(`${name} takes part again under keys that its store has forgotten the signatures of`)
       }
+      if (value !== undefined && equalBytes(key, META.hardState) && !this.#suspended)
+        this.raft.votes(node, value)
       if (key[0] !== BLOCK || value === undefined) continue
       const block = this.blocks.read(value)
       const { height } = block.seal
@@ -206,7 +208,7 @@ export class Judge {
     const node = this.#nodes.get(name)!
     const statement = node.honest && !this.#suspended ? statementIn(message) : undefined
     // A seal counts when its block is in the log: before, nobody else can see it.
-    if (statement && statement.kind !== 'seal') this.#signed.signs(node, key, statement)
+    if (statement && statement.kind !== 'seal') this.#signed.signs(node, key, statement, this.blocks)
   }
 
   /** A leader has taken a block of its own making into its log. */
@@ -214,7 +216,8 @@ export class Judge {
     const node = this.#nodes.get(name)!
     if (!node.honest || this.#suspended) return
     const { sealEnvelope } = this.blocks.read(bytes)
-    this.#signed.signs(node, key, statementIn(pae(sealEnvelope.payloadType, sealEnvelope.payload))!)
+    const signed = statementIn(pae(sealEnvelope.payloadType, sealEnvelope.payload))!
+    this.#signed.signs(node, key, signed, this.blocks)
   }
 
   /** Liars that contradicted themselves before an honest node. */

@@ -18,6 +18,7 @@ export const ORDERING: readonly Mutant[] = [
     file: 'consensus/election.ts',
     find: ' || !reaches(core, block)) {',
     replace: ') {',
+    flags: HONEST,
   },
   {
     why: 'leads with a vote less than a quorum',
@@ -130,6 +131,19 @@ export const ORDERING: readonly Mutant[] = [
     find: 'block !== undefined && block.term === term && match > (acknowledged?.height ?? 0)',
     replace: 'block !== undefined && match > (acknowledged?.height ?? 0)',
     flags: HONEST,
+    also: [
+      {
+        file: 'consensus/follower.ts',
+        find: 'if (term !== core.term || core.abstains || !log.has({ term, height, hash })) return',
+        replace: 'if (term !== core.term || core.abstains || log.at(height)?.hash !== hash) return',
+      },
+      {
+        file: 'consensus/core.ts',
+        find: "const held = (each: Statement) => each.kind === 'acknowledgement' && this.log.has(each)",
+        replace:
+          "const held = (each: Statement) => each.kind === 'acknowledgement' && this.log.at(each.height)?.hash === each.hash",
+      },
+    ],
   },
   {
     why: 'takes another block of the term in the place of one that it has acknowledged, and acknowledges both',
@@ -170,6 +184,13 @@ export const ORDERING: readonly Mutant[] = [
     find: '  checkBuildsOnBase(core, message, lead)\n  if (prev',
     replace: '  if (prev',
     flags: TWO,
+    also: [
+      {
+        file: 'consensus/follower.ts',
+        find: 'return first.height > lead.base.block.height || blocks.at(-1)!.height >= lead.base.block.height',
+        replace: 'return true',
+      },
+    ],
   },
   {
     why: 'keeps what it holds above its base when it is elected',
@@ -177,12 +198,6 @@ export const ORDERING: readonly Mutant[] = [
     find: '    this.log.truncate(lead.base.block.height + 1)\n',
     replace: '',
     flags: HONEST,
-  },
-  {
-    why: 'stays locked on a block that has left its log',
-    file: 'consensus/follower.ts',
-    find: 'if (!log.has(certified.block) || compareRanks(base.block, certified.block) > 0) core.lockOn(base)',
-    replace: 'if (compareRanks(base.block, certified.block) > 0) core.lockOn(base)',
   },
   {
     why: 'says in a later term what it is locked on of an earlier one',
@@ -221,18 +236,18 @@ export const ORDERING: readonly Mutant[] = [
     flags: ONE,
   },
   {
-    why: 'nobody complains of a leader under which nothing is decided',
+    why: 'nobody complains of a leader',
     file: 'consensus/complaints.ts',
     find: '} else if (core.stalledTicks >= STALL_TIMEOUTS * core.electionTicks) complain(core)',
     replace: '}',
     flags: ONE,
-  },
-  {
-    why: 'nobody complains of a leader that lets entries wait',
-    file: 'node/core/patience.ts',
-    find: 'if (this.#leader !== undefined && tooLate) complain()',
-    replace: 'if (this.#leader === undefined && tooLate) complain()',
-    flags: ONE,
+    also: [
+      {
+        file: 'node/core/patience.ts',
+        find: 'if (this.#leader !== undefined && tooLate) complain()',
+        replace: 'if (this.#leader === undefined && tooLate) complain()',
+      },
+    ],
   },
   {
     why: 'entries that wait too long are not shown to the others',

@@ -78,4 +78,31 @@ export const REGRESSIONS: readonly (Order & { readonly found: string })[] = [
     options: {},
     found: 'A cluster that an old copy of a disk had divided did not say so.',
   },
+  {
+    seed: 7,
+    options: { liars: 1, nodes: 4, admins: 0 },
+    found: 'A leader that lied could refuse any entry for good.',
+  },
+  {
+    seed: 127,
+    options: { liars: 1 },
+    found: 'A node said that it held blocks, when proven ones had taken their place a moment before.',
+  },
+  {
+    seed: 140,
+    options: { liars: 2, nodes: 7 },
+    found:
+      'Genesis ranked as high as a candidate said, and an honest node signed two votes of a term for two ranks.',
+  },
+  {
+    seed: 148,
+    options: { liars: 2, nodes: 7 },
+    found: 'Entries of a node that a leader left in a later term were never ordered.',
+  },
+  {
+    seed: 2354,
+    options: { liars: 0 },
+    found:
+      'A node took a block that a later leader had replaced while it asked for one that it had forgotten.',
+  },
 ]

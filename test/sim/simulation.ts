@@ -33,6 +33,8 @@ const LIARS_RECOVERY_MS_MAX = 120_000
 /** A cluster that may stand still, by the rules, goes on for so long: it must not contradict itself. */
 const REST_MS = 6_000
 const LOOK_EVERY_MS = 250
+/** Before the entries that are waited for have been ordered. */
+const HANDOVER_MS = 100
 const TRANSCRIPT_LINES = 9000
 
 export interface Outcome {
@@ -204,7 +206,11 @@ class Simulation {
   }
 
   #heal(): void {
+    const { random } = this.#stage
     this.#healed = true
+    // Liars are to be got rid of also where they lead when everything else is well.
+    const liar = this.#nodes.find(({ honest }) => !honest)
+    if (liar && random.chance(0.5)) this.#timeline.after(HANDOVER_MS, () => this.#handOver(liar.name))
     for (const admin of this.#admins) admin.stopped = true
     this.#network.heal()
     this.#network.weather = FINE
@@ -213,6 +219,11 @@ class Simulation {
       node.heal()
       this.#transcript.note(node.name, () => 'everything is healed')
     }
+  }
+
+  #handOver(to: string): void {
+    for (const { ledger, raft } of this.#honest)
+      if (raft?.role === 'leader') ledger?.replica.driver.transfer(to)
   }
 
   /** One entry through each live node becomes final, and all of them agree on everything. */

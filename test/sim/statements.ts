@@ -1,4 +1,5 @@
 /** What a signed message says, if it is one of the statements by which a validator binds itself with its node key. */
+import type { BlockRef } from '../../consensus/types.ts'
 import { fromUtf8, toHex } from '../../src/bytes.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import { decodeSeal, type Seal } from '../../src/ledger/seal.ts'
@@ -6,7 +7,12 @@ import { decodeVote, type Vote } from '../../src/ledger/vote.ts'
 
 export type Signed =
   | { readonly kind: 'vote'; readonly place: string; readonly content: string; readonly vote: Vote }
-  | { readonly kind: 'acknowledgement'; readonly place: string; readonly content: string }
+  | {
+      readonly kind: 'acknowledgement'
+      readonly place: string
+      readonly content: string
+      readonly block: BlockRef
+    }
   | { readonly kind: 'seal'; readonly place: string; readonly content: string; readonly seal: Seal }
 
 /** `DSSEv1 SP len(type) SP type SP len(body) SP body`: as long as the head of any of these is. */
@@ -25,8 +31,8 @@ export function statementIn(message: Uint8Array): Signed | undefined {
       return { kind: 'vote', place: `${vote.term}`, content: content(), vote }
     }
     case PAYLOAD_TYPES.acknowledgement: {
-      const { term, height } = JSON.parse(content()) as { term: number; height: number }
-      return { kind: 'acknowledgement', place: `${term} ${height}`, content: content() }
+      const block = JSON.parse(content()) as BlockRef
+      return { kind: 'acknowledgement', place: `${block.term} ${block.height}`, content: content(), block }
     }
     case PAYLOAD_TYPES.seal: {
       const seal = decodeSeal(payload)
