@@ -132,8 +132,8 @@ export const SPEC_MUTANTS: readonly SpecMutant[] = [
     why: 'says that it is locked on a block of an earlier term',
     edits: [
       edit(
-        'b == node.disk.lock and b != GENESIS and term(s, b) == node.term',
-        'b == node.disk.lock and b != GENESIS',
+        'holds(s, node.disk.lock, b) and b != GENESIS and term(s, b) == node.term',
+        'holds(s, node.disk.lock, b) and b != GENESIS',
       ),
     ],
   },
