@@ -1,7 +1,7 @@
 /** Explores all states of a small cluster with a liar: `npm run explore -- --help`. */
 import { parseArgs } from 'node:util'
 import { parseDecimal } from '../src/bytes.ts'
-import { explore } from '../test/consensus/explore/explore.ts'
+import { DECIDED, explore } from '../test/consensus/explore/explore.ts'
 
 const USAGE = `Usage: npm run explore -- [options]
 
@@ -11,8 +11,9 @@ agreement, one certificate a term, no contradictory statements. See test/consens
   --terms N      no node enters a higher term (2)
   --heights N    no block is made above (1)
   --no-liar      the fourth server is silent
-  --no-restarts  nodes do not crash
+  --restarts N   how many times a node crashes and restarts, all together (0)
   --split        a step and the sync that makes it durable are two, and crashes come between
+  --decided      begin where a block of term 1 is decided, and two nodes are locked on it
   --states N     stop after so many states (no limit)
   --json         no progress on standard error
 
@@ -26,8 +27,9 @@ const { values } = parseArgs({
     terms: { type: 'string', default: '2' },
     heights: { type: 'string', default: '1' },
     'no-liar': { type: 'boolean', default: false },
-    'no-restarts': { type: 'boolean', default: false },
+    restarts: { type: 'string', default: '0' },
     split: { type: 'boolean', default: false },
+    decided: { type: 'boolean', default: false },
     states: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
@@ -41,8 +43,9 @@ else {
     terms: parseDecimal(values.terms),
     heights: parseDecimal(values.heights),
     liar: !values['no-liar'],
-    restarts: !values['no-restarts'],
+    restarts: parseDecimal(values.restarts),
     split: values.split,
+    ...(values.decided ? { start: DECIDED } : {}),
     ...(values.states === undefined ? {} : { statesMax: parseDecimal(values.states) }),
   }
   const { broken, ...found } = await explore(bounds, ({ depth, states, frontier }) => {

@@ -16,10 +16,24 @@ export interface Bounds {
   readonly split?: boolean
   /** Without it the fourth server is silent. */
   readonly liar?: boolean
-  /** Nodes crash and restart. */
-  readonly restarts?: boolean
+  /** So many times a node crashes and restarts, all together. */
+  readonly restarts?: number
   readonly statesMax?: number
+  /** Steps, as in a trace, that come before all others. */
+  readonly start?: readonly string[]
 }
+
+/** A leads term 1, and its block is decided: A and B are locked on it. */
+export const DECIDED: readonly string[] = [
+  'A: stand',
+  'B: vote A 1 g -',
+  'A: elect BD',
+  'A: propose',
+  'B: lead A 1 g - ABD',
+  'B: append A g/1A',
+  'A: acks g/1A BD',
+  'B: acks g/1A D',
+]
 
 export interface Explored {
   readonly states: number
@@ -74,6 +88,7 @@ interface Heard {
   /** What can be shown for a block, be it enough or not. */
   proof(hash: string): string
   readonly lies: boolean
+  readonly crashes: number
 }
 
 const PERMUTATIONS = ['ABC', 'ACB', 'BAC', 'BCA', 'CAB', 'CBA']
@@ -115,8 +130,7 @@ class Exploration {
 
   async run(onDepth?: (progress: Progress) => void): Promise<Explored> {
     const { statesMax = Number.POSITIVE_INFINITY } = this.#bounds
-    const first = await Promise.all(HONEST.map((id) => this.#kindOf([], id)))
-    let frontier = [this.#note(first, [], -1, '')!]
+    let frontier = [await this.#begin()]
     let depth = 0
     while (frontier.length > 0) {
       onDepth?.({ depth, states: this.#seen.size, frontier: frontier.length })
@@ -130,6 +144,19 @@ class Exploration {
       if (frontier.length > 0) depth++
     }
     return this.#result(depth, true)
+  }
+
+  async #begin(): Promise<string> {
+    const kinds = await Promise.all(HONEST.map((id) => this.#kindOf([], id)))
+    const said = new Set<number>()
+    for (const line of this.#bounds.start ?? []) {
+      const place = 'ABC'.indexOf(line[0]!)
+      const step = await this.#step(kinds[place]!, line.slice('A: '.length))
+      if (step.kind === kinds[place]) throw new Error(`a step of the start does nothing: ${line}`)
+      kinds[place] = step.kind
+      for (const word of step.said) said.add(word)
+    }
+    return this.#note(kinds, [...said], -1, '')!
   }
 
   #result(depth: number, completed: boolean): Explored {
@@ -155,10 +182,12 @@ class Exploration {
         const step = await this.#step(number, input)
         const label = `${HONEST[place]}: ${input}`
         if (step.broken !== undefined) {
-          return { promise: step.broken, trace: [...this.#traceTo(parent), label] }
+          const { lines, names } = this.#traceTo(parent)
+          return { promise: rename(step.broken, names), trace: [...lines, rename(label, names)] }
         }
         const fresh = step.said.filter((word) => !said.includes(word))
         if (step.kind === number && fresh.length === 0) continue
+        if (input === 'restart') fresh.push(this.#word(`crash ${heard.crashes + 1}`))
         const after = kinds.with(place, step.kind)
         const all = [...said, ...fresh]
         const added = this.#note(after, all, parent, label)
@@ -166,24 +195,26 @@ class Exploration {
         next.push(added)
         const now = this.#parse(added)
         const promise = this.#judge(now.kinds, now.said)
-        if (promise !== undefined) return { promise, trace: this.#traceTo(this.#seen.size - 1) }
+        if (promise === undefined) continue
+        const { lines, names } = this.#traceTo(this.#seen.size - 1)
+        return { promise: rename(promise, names), trace: lines }
       }
     }
     return undefined
   }
 
-  /** The steps to a state, by the names that the first state has. */
-  #traceTo(state: number): string[] {
+  /** The steps to a state, by the names that the first state has; and what that calls A, B and C of this one. */
+  #traceTo(state: number): { lines: string[]; names: string } {
     const path: number[] = []
     for (let at = state; at > 0; at = this.#parents[at]!) path.unshift(at)
     const lines: string[] = []
-    let names = 'ABC'
+    let names = inverse(PERMUTATIONS[this.#turns[0]!]!)
     for (const at of path) {
       lines.push(rename(this.#labels[at]!, names))
       const undone = inverse(PERMUTATIONS[this.#turns[at]!]!)
       names = [...undone].map((name) => names['ABC'.indexOf(name)]).join('')
     }
-    return lines
+    return { lines, names }
   }
 
   /** The key of the state if it is new: of all namings of the honest nodes the one with the lowest numbers. */
@@ -317,6 +348,7 @@ class Exploration {
     const votes = new Map<string, Set<string>>()
     const leads: { leader: string; term: number; base: string }[] = []
     const blocks = new Set<string>([GENESIS])
+    let crashes = 0
     for (const text of texts) {
       const [what, a, b, c, d] = text.split(' ') as [string, string, string, string, string]
       if (what === 'ack') add(acknowledged, b, a)
@@ -327,6 +359,7 @@ class Exploration {
       } else if (what === 'vote') add(votes, `${b} ${c} ${d}`, a)
       else if (what === 'lead') leads.push({ leader: a, term: Number(b), base: c })
       else if (what === 'block') blocks.add(a)
+      else if (what === 'crash') crashes++
     }
     const commits = kinds.map((kind) => this.#kinds[kind]!.commit)
     for (const kind of kinds) for (const hash of chainOf(this.#kinds[kind]!.tip)) blocks.add(hash)
@@ -344,18 +377,18 @@ class Exploration {
       names.delete(proposerOf(hash))
       return [...names].sort().join('') || '-'
     }
-    return { acknowledged, locked, stands, votes, leads, blocks, final, proof, lies }
+    return { acknowledged, locked, stands, votes, leads, blocks, final, proof, lies, crashes }
   }
 
   /** What may happen to the node now. */
   #inputs(node: Kind, heard: Heard): string[] {
-    const { terms, heights, restarts = true, split = false } = this.#bounds
-    const { acknowledged, locked, stands, votes, leads, blocks, final, proof, lies } = heard
+    const { terms, heights, restarts = 0, split = false } = this.#bounds
+    const { acknowledged, locked, stands, votes, leads, blocks, final, proof, lies, crashes } = heard
     const { self, term } = node
     const inputs: string[] = []
     if (split && node.unsynced) inputs.push('sync')
     if (term < terms) inputs.push('stand')
-    if (restarts) inputs.push('restart')
+    if (crashes < restarts) inputs.push('restart')
     for (const { candidate, term: of, base } of stands) {
       if (candidate !== self && of >= term) inputs.push(`vote ${candidate} ${of} ${base} ${proof(base)}`)
     }
