@@ -100,19 +100,25 @@ describe('a validator whose clock is wrong', () => {
   })
 
   it('opens no term with a block that the others refuse, when its clock was wrong from the start', async () => {
-    const { nodes, until, leader, logs } = await clusterOf(3)
-    const [wrong, other] = nodes
+    const { nodes, until, leader, logs } = await clusterOf(4)
+    const [wrong, other, third, last] = nodes
     wrong!.clock.jump(HOUR_MS)
-    // What the other says of itself when it starts finds nobody to hear it.
+    // What the others say of themselves when they start does not reach it.
     other!.start()
+    third!.start()
     await until(500, () => false)
     wrong!.start()
-    ok(await until(1_000, () => wrong!.ledger?.status().peers.length === 1))
-    wrong!.ledger!.replica.driver.campaign()
+    ok(await until(1_000, () => wrong!.ledger?.status().peers.length === 2))
+    const driver = () => wrong!.ledger!.replica.driver
+    ok(
+      await until(1_000, () => !driver().raft.listening),
+      'the others have told it that it has signed nothing',
+    )
+    driver().campaign()
     ok(await until(1_000, () => leader() === wrong))
     const before = wrong!.ledger!.status().height
     ok(await until(1_000, () => wrong!.ledger!.status().height > before))
-    nodes[2]!.start()
+    last!.start()
     ok(await logs(other!))
   })
 
