@@ -2,9 +2,10 @@
  * How a server gets what it missed, and what it takes from peers at all: it asks for the certificate of a term, for
  * acknowledgements and locks; each peer is asked, and answered, once in the time of a heartbeat.
  */
+import { TERM_MAX } from './config.ts'
 import type { Core } from './core.ts'
 import { counts, mayCount } from './decide.ts'
-import { hearTerm, heeds } from './election.ts'
+import { hearTerm, heeds, isOfThePast } from './election.ts'
 import type { Acknowledge, Ask, Lead, Message, VoteReply } from './messages.ts'
 import type { NodeId } from './types.ts'
 
@@ -45,6 +46,7 @@ export function triage(core: Core, from: NodeId, message: Message): 'verify' | '
     case 'vote':
       // A late one is refused by the term alone.
       if (message.term < core.term) return 'step'
+      if (message.term > TERM_MAX) return 'drop'
       if (message.term > core.term && !heeds(core, from)) return 'drop'
       return core.isDue('hear-vote', from) ? 'verify' : 'drop'
     case 'vote-reply':
@@ -66,8 +68,9 @@ function triageReply(core: Core, from: NodeId, { term, signature }: VoteReply): 
   return isNew ? 'verify' : 'drop'
 }
 
-function triageLead(core: Core, from: NodeId, { term, leader }: Lead): 'verify' | 'drop' {
-  if (term < core.term) return 'drop'
+function triageLead(core: Core, from: NodeId, message: Lead): 'verify' | 'drop' {
+  const { term, leader } = message
+  if (term < core.term || term > TERM_MAX || isOfThePast(core, message)) return 'drop'
   if (term > core.term || core.lead === undefined) return core.isDue('hear-lead', from) ? 'verify' : 'drop'
   // Two leaders of one term: too many have voted twice, and their votes say who.
   return leader !== core.lead.leader && core.isDue('examine', from) ? 'verify' : 'drop'

@@ -12,6 +12,9 @@ const STALL_TIMEOUTS = 8
 /** It gives up sooner by itself: some who should acknowledge may be in a later term, and others pretend to follow. */
 const LEADER_STALL_TIMEOUTS = 5
 
+/** Without a leader for so many election timeouts, a server seconds the complaints of others. */
+const SECOND_TIMEOUTS = 2
+
 /**
  * An admitted entry waits too long, or nothing is committed: this server says so to everyone, for some time from the
  * last call on. What is over is not held against a leader, or the bad moments of a long term would add up.
@@ -32,9 +35,12 @@ export function onComplaint(core: Core, from: NodeId): void {
   second(core)
 }
 
-/** Who does not even hear the leader seconds any complaint: a liar may speak to one server alone, and keep its vote so. */
+/**
+ * A server that has not heard the leader for long seconds any complaint: a liar may speak to one server alone, and keep
+ * its vote so. Not for a short lapse, or one liar that complains all the time could make it depose an honest leader.
+ */
 function second(core: Core): void {
-  if (!core.leaderIsLive) complain(core)
+  if (core.leaderlessTicks >= SECOND_TIMEOUTS * core.electionTicks) complain(core)
 }
 
 /** So many complain that one of them is honest: everyone joins in, and the leader goes. */

@@ -21,6 +21,9 @@ export const DEFAULT_LIMITS: RaftLimits = {
  */
 export const TERM_LEAP_MAX = 2 ** 16
 
+/** No term lies beyond: the wire carries numbers up to 2^53 − 1, and arithmetic must stay exact. */
+export const TERM_MAX = 2 ** 52
+
 /** Throws an InvariantError for a configuration that could not work: it is our own code that builds it. */
 export function checkConfig(config: RaftConfig): void {
   const { electionTicks, heartbeatTicks, limits, log, hardState, certified } = config

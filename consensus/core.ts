@@ -7,7 +7,7 @@ import { checkConfig } from './config.ts'
 import { Log } from './log.ts'
 import type { Envelope, Lead, Message, Rank, Statement } from './messages.ts'
 import { Progress } from './progress.ts'
-import { oneHonest, quorumHeight } from './quorum.ts'
+import { complaintsNeeded, quorumHeight } from './quorum.ts'
 import { Standings } from './standings.ts'
 import type {
   Ballot,
@@ -184,7 +184,7 @@ export class Core {
   get isSuspect(): boolean {
     const { configuration } = this.log
     const complaining = configuration.voters.filter((voter) => this.complains(voter))
-    return complaining.length >= oneHonest(configuration)
+    return complaining.length >= complaintsNeeded(configuration)
   }
 
   /** A leader of this term is known and was heard within the shortest election timeout (thesis 6.4.1). */

@@ -2,7 +2,7 @@
  * Standing for election and voting (Raft section 5.2; PreVote: thesis 9.6; lease: thesis 6.4.1). Votes are signed, and
  * bind: the voter to one candidate a term, the candidate to the base that its voters have seen the proof of.
  */
-import { TERM_LEAP_MAX } from './config.ts'
+import { TERM_LEAP_MAX, TERM_MAX } from './config.ts'
 import { type Core, compareRanks } from './core.ts'
 import { acknowledgeAgain } from './follower.ts'
 import { startLeading } from './leader.ts'
@@ -29,8 +29,9 @@ export function lostLink(core: Core, id: NodeId): void {
 }
 
 export function preCampaign(core: Core): void {
+  if (core.term >= TERM_MAX) return
   core.becomePreCandidate()
-  core.standTerm = Math.max(core.term, core.termHeard) + 1
+  core.standTerm = Math.min(Math.max(core.term, core.termHeard) + 1, TERM_MAX)
   core.answers.set(core.id, NO_SIGNATURE)
   askPreVotes(core)
   count(core)
@@ -54,6 +55,7 @@ function candidateConfiguration(core: Core): Configuration {
 /** Enters the term that it stands in; when that is on the disk and its own vote signed, it asks for those of others. */
 export function campaign(core: Core, term: number): void {
   core.becomeCandidate(term)
+  core.standings.heeded(core.id, core.ticks)
   core.sign.push({ kind: 'vote', term, candidate: core.id, base: core.certified.block })
 }
 
@@ -108,6 +110,7 @@ export function onPreVote(core: Core, from: NodeId, message: PreVote): void {
 export function heeds(core: Core, from: NodeId): boolean {
   if (core.standings.isShunned(from, core.ticks, core.leaderlessTicks)) return false
   if (core.isSuspect && core.lead?.leader === from) return false
+  if (core.standings.isBusyWithAnother(from, core.ticks)) return false
   return core.successor === from || !core.leaderIsLive
 }
 
@@ -129,7 +132,7 @@ export function onVote(core: Core, from: NodeId, message: Vote): void {
     // A single candidacy must not use up the terms there are: one that leaps moves us a part of the way.
     const term = Math.min(message.term, core.term + TERM_LEAP_MAX)
     core.becomeFollower(term, undefined)
-    core.standings.heeded(from)
+    core.standings.heeded(from, core.ticks)
   }
   const { block } = message.base
   const { vote } = core
@@ -158,7 +161,7 @@ export function onPreVoteReply(core: Core, from: NodeId, { term, granted }: PreV
   } else {
     // Refused for the term: at the next heartbeat everyone is asked for a later one.
     // Grants still hold: else a liar that always names a higher term would undo them for ever.
-    core.standTerm = core.termHeard + 1
+    core.standTerm = Math.min(core.termHeard + 1, TERM_MAX)
   }
 }
 
@@ -197,9 +200,19 @@ function addVote(core: Core, from: NodeId, signature: Uint8Array): void {
   core.lead = { ...lead, votes: [...lead.votes, { from, signature }] }
 }
 
+/**
+ * Does the base of a leader rank below what was committed in earlier terms? A quorum of those in force elects no such
+ * leader: the votes were signed by keys that have been replaced since, and prove nothing here.
+ */
+export function isOfThePast({ log }: Core, { term, base }: Lead): boolean {
+  const committed = log.lastAtOrBelow(log.commit, term - 1)
+  return committed.term < term && compareRanks(base.block, committed) < 0
+}
+
 /** The certificate of a term, verified: from now on its leader is believed, and nobody else. */
 export function onLead(core: Core, message: Lead): void {
   if (message.term < core.term || (message.term === core.term && core.lead !== undefined)) return
+  if (isOfThePast(core, message)) return
   // Its own certificate, after a restart: a leader that has forgotten what it sent leads no more in this term.
   const leader = message.leader === core.id ? undefined : message.leader
   core.becomeFollower(message.term, leader)

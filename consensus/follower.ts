@@ -1,5 +1,6 @@
 /** Following: taking the leader's blocks, acknowledging them, catching up. */
 import { invariant, RefusedError } from '../src/errors.ts'
+import { TERM_MAX } from './config.ts'
 import { difference } from './configurations.ts'
 import { type Core, compareRanks } from './core.ts'
 import { certify, counts, decide, lockIsDurable, onAcknowledge } from './decide.ts'
@@ -233,7 +234,8 @@ export function onBehind(core: Core, message: Behind): void {
 /** The leader wants to be succeeded: whoever it names stands at once, without asking first, and the others heed it. */
 export function onTimeoutNow(core: Core, { to }: TimeoutNow): void {
   core.successor = to
-  if (to === core.id && core.role === 'follower' && core.mayStand) campaign(core, core.term + 1)
+  const mayStand = core.role === 'follower' && core.mayStand && core.term < TERM_MAX
+  if (to === core.id && mayStand) campaign(core, core.term + 1)
 }
 
 function stillHolds(log: Log, message: Message): boolean {

@@ -20,6 +20,7 @@ const REELECTION_TIMEOUTS = LONG_TIMEOUTS + 2
 /** The new leader shows why it leads; the term opens with the block that its driver proposes next. */
 export function startLeading(core: Core, lead: Lead): void {
   core.becomeLeader(lead)
+  core.standings.elected(core.id, core.ticks)
   core.broadcast(core.progress.keys(), lead)
   beginRound(core)
 }

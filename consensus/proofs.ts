@@ -12,6 +12,8 @@ export interface ProofPorts {
   sealer(block: BlockRef, seal: Uint8Array): Promise<NodeId | undefined>
   /** Who counts from this block on: by what is known of its chain, also of its past, or else by the end of the log. */
   configurationAfter(block: BlockRef): Promise<Configuration>
+  /** Whose quorums certify this block: also of those before it, if it is known to change them. */
+  configurationsFor(block: BlockRef): Promise<readonly Configuration[]>
   /** Is it block 0 of this ledger? */
   isGenesis(block: BlockRef): boolean
   /** Whether a certificate of the ledger covers the block. */
@@ -27,7 +29,10 @@ interface Judges {
 /** `unproven`: nothing is wrong with the sender, but it takes blocks that are not here yet to judge it. */
 export type Judgement = 'proven' | 'unproven'
 
-/** Judges what `Raft.triage` wants verified. */
+/**
+ * Judges what `Raft.triage` wants verified. If a signature does not hold, its sender may have keys that this server has not
+ * heard of yet, so nobody is blamed.
+ */
 export async function judge(
   raft: Judges,
   ports: ProofPorts,
@@ -50,7 +55,7 @@ export async function judge(
 
 async function judgeVote(ports: ProofPorts, from: NodeId, message: Vote): Promise<Judgement> {
   const { term, base, signature } = message
-  const own = await isOwn(ports, from, { kind: 'vote', term, candidate: from, base: base.block }, signature)
+  const own = await ports.verify(from, { kind: 'vote', term, candidate: from, base: base.block }, signature)
   return own && (await isCertified(ports, base)) ? 'proven' : 'unproven'
 }
 
@@ -63,26 +68,13 @@ async function judgeReply(
   const { ballot } = raft
   if (message.signature === undefined || ballot?.candidate !== raft.id) return 'unproven'
   const statement: Statement = { kind: 'vote', term: message.term, ...ballot }
-  return (await isOwn(ports, from, statement, message.signature)) ? 'proven' : 'unproven'
-}
-
-/**
- * The signature of a statement that the sender makes itself. If it does not verify, the sender may have keys that this
- * server has not heard of yet, so nobody is blamed.
- */
-function isOwn(
-  ports: ProofPorts,
-  from: NodeId,
-  statement: Statement,
-  signature: Uint8Array,
-): Promise<boolean> {
-  return ports.verify(from, statement, signature)
+  return (await ports.verify(from, statement, message.signature)) ? 'proven' : 'unproven'
 }
 
 async function judgeAcknowledge(ports: ProofPorts, from: NodeId, message: Acknowledge): Promise<Judgement> {
   const { term, height, hash, signature } = message
   const statement: Statement = { kind: 'acknowledgement', term, height, hash }
-  return (await isOwn(ports, from, statement, signature)) ? 'proven' : 'unproven'
+  return (await ports.verify(from, statement, signature)) ? 'proven' : 'unproven'
 }
 
 async function judgeLead(ports: ProofPorts, message: Lead): Promise<Judgement> {
@@ -104,9 +96,11 @@ export async function isCertified(ports: ProofPorts, { block, proof }: Certified
   if (sealer === undefined) return false
   const { term, height, hash } = block
   const statement: Statement = { kind: 'acknowledgement', term, height, hash }
-  return countsAsQuorum(ports, await ports.configurationAfter(block), proof.acknowledgements, statement, [
-    sealer,
-  ])
+  for (const configuration of await ports.configurationsFor(block)) {
+    if (!(await countsAsQuorum(ports, configuration, proof.acknowledgements, statement, [sealer])))
+      return false
+  }
+  return true
 }
 
 /** Have as many voters signed the statement as make a quorum with those who are `counted` already? */

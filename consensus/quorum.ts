@@ -28,6 +28,11 @@ export function tally(
   return voters.length - no < quorum ? 'lost' : 'open'
 }
 
+/** How many complaints end a lease: so many that one is honest, but never all, since a leader does not complain of itself. */
+export function complaintsNeeded(configuration: Configuration): number {
+  return Math.max(1, Math.min(oneHonest(configuration), configuration.voters.length - 1))
+}
+
 /** How many voters at least one honest one must be among: one more than the liars that a quorum tolerates. */
 export function oneHonest({ voters, quorum }: Configuration): number {
   return 2 * quorum - voters.length

@@ -77,9 +77,9 @@ export class Raft {
   #softState: SoftState
   #outstanding: Ready | undefined
 
-  /** Throws an InvariantError if `config` contradicts itself. */
-  constructor(config: RaftConfig) {
-    this.#core = new Core(config)
+  /** Throws an InvariantError if `config` contradicts itself. `core` is for those who read its state. */
+  constructor(config: RaftConfig, core = new Core(config)) {
+    this.#core = core
     this.#hardState = config.hardState
     this.#softState = { role: 'follower', leader: undefined }
   }

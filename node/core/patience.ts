@@ -10,13 +10,13 @@ import type { Pool } from './pool.ts'
 /** How long none of a submitter's entries may be ordered while some wait, and how long a single one may wait. */
 const STARVING_MS = 10_000
 const WAITING_MS = 60_000
-/** What so many other entries at this node may add to that: a few times what ordering them takes. */
+/** What each other entry of the submitter at this node may add to that: blocks take submitters in turn. */
 const MS_PER_ENTRY = 3
 /** Entries that are shown to the others at a time: one would be enough to change a leader. */
 const SHOWN_MAX = 64
 
 export interface PatiencePorts {
-  readonly pool: Pick<Pool, 'values' | 'size' | 'get'>
+  readonly pool: Pick<Pool, 'values' | 'get'>
   readonly clock: Pick<Clock, 'elapsed'>
   /** Whether all that is ordered is final, and how much is. */
   readonly isFinal: () => boolean
@@ -64,13 +64,16 @@ export class Patience {
     const now = clock.elapsed()
     for (const known of [this.#since, this.#shown])
       for (const id of known.keys()) if (!pool.get(id)) known.delete(id)
-    const submitters = new Set<string>()
-    const late: Entry[] = []
-    let tooLate = this.#isUnfinal(now)
-    const more = MS_PER_ENTRY * pool.size
+    const submitters = new Map<string, number>()
     for (const entry of pool.values()) {
       const submitter = submitterOf(entry)
-      submitters.add(submitter)
+      submitters.set(submitter, (submitters.get(submitter) ?? 0) + 1)
+    }
+    const late: Entry[] = []
+    let tooLate = this.#isUnfinal(now)
+    for (const entry of pool.values()) {
+      const submitter = submitterOf(entry)
+      const more = MS_PER_ENTRY * submitters.get(submitter)!
       const since = Math.max(this.#since.get(entry.id) ?? now, this.#leaderSince)
       if (!this.#since.has(entry.id)) this.#since.set(entry.id, now)
       const starvingMs = now - Math.max(since, this.#orderedAt.get(submitter) ?? 0)

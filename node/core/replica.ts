@@ -165,6 +165,7 @@ export class Replica {
       suite: suites.urgent,
       nodeKey,
       nodeSigner: ports.nodeSigner,
+      term: () => parts.raft.term,
       tail: () => parts.raft.tail.hash,
       evidence: ports.evidence,
     })
@@ -173,6 +174,7 @@ export class Replica {
       verify: (by, statement, signature) => statements.verify(by, statement, signature),
       sealer: (block, seal) => statements.sealer(block, seal),
       configurationAfter: (block) => statements.configurationAfter(block),
+      configurationsFor: (block) => statements.configurationsFor(block),
       isGenesis: (block) => statements.isGenesis(block),
       isCovered: (block, bytes) => statements.isCovered(block, bytes),
       persist: (write) => this.#persist(write),

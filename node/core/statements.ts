@@ -34,6 +34,8 @@ export interface StatementPorts {
   readonly nodeKey: Signer
   /** The node's other keys: a vote may be due by the one that a change of membership has just named. */
   readonly nodeSigner: (key: PublicKey) => Promise<Signer | undefined>
+  /** In which this node is. */
+  readonly term: () => number
   /** Hash of the last block of the log. */
   readonly tail: () => string
   readonly evidence: Pick<EvidenceCollector, 'sawVote' | 'sawAcknowledgement' | 'sawSeal'>
@@ -59,6 +61,8 @@ export class Statements implements ProofPorts {
     const { suite, evidence } = this.#ports
     const key = await this.#keyOf(by, statement)
     if (key === undefined || !(await suite.verify(key, this.#message(statement), signature))) return false
+    // Of other terms it is not kept: a liar that votes in many would push out what convicts it.
+    if (statement.kind === 'vote' && Math.abs(statement.term - this.#ports.term()) > 1) return true
     if (statement.kind === 'vote') evidence.sawVote(key, this.#vote(statement), signature)
     else evidence.sawAcknowledgement(key, this.#acknowledgement(statement), signature)
     return true
@@ -82,6 +86,11 @@ export class Statements implements ProofPorts {
   }
 
   /** With the term, which gives it its rank: whoever names a later one would outrank every lock. */
+  async configurationsFor(block: BlockRef): Promise<Configuration[]> {
+    const [before, after] = [await this.#membersBefore(block), await this.#membersAfter(block)]
+    return before === after ? [configurationOf(after)] : [configurationOf(before), configurationOf(after)]
+  }
+
   isGenesis({ height, term, hash }: BlockRef): boolean {
     return height === 0 && term === 0 && hash === this.#ports.store.genesis.block.id
   }

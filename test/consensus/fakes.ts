@@ -34,6 +34,7 @@ export function fakeCover(block: BlockRef): Uint8Array {
 export function fakeProofs(genesis: BlockRef, after: () => Configuration): ProofPorts {
   return {
     configurationAfter: async () => after(),
+    configurationsFor: async () => [after()],
     verify: async (by, statement, signature) => isFakeSigned(by, statement, signature),
     sealer: async (block, seal) => {
       const [by, ...rest] = fromUtf8(seal).split(' ')

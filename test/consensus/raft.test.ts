@@ -2,6 +2,7 @@ import { deepEqual, equal, notEqual, throws } from 'node:assert/strict'
 import { TERM_LEAP_MAX } from '../../consensus/config.ts'
 import type { Message } from '../../consensus/messages.ts'
 import type { Raft } from '../../consensus/raft.ts'
+import { utf8 } from '../../src/bytes.ts'
 import { InvariantError, RefusedError } from '../../src/errors.ts'
 import { fakeCover, fakeSign } from './fakes.ts'
 import {
@@ -317,6 +318,7 @@ describe('a raft', () => {
     node.step('b', vote(1, 'b'))
     const ready = node.ready()
     node.advance(ready)
+    for (let i = 0; i < 5; i++) node.tick()
     node.step('c', vote(2, 'c'))
     node.signed(ready.sign[0]!, fakeSign('a', ready.sign[0]!))
     deepEqual(
@@ -535,6 +537,30 @@ describe('a raft', () => {
     settle(node)
     throws(() => node.step('b', append(1, proven[0]!, chain([1], proven[0], 'stale'))), RefusedError)
     equal(node.tail.hash, '2/1')
+  })
+
+  it('believes no certificate of a term whose leader lacks what was committed before, or beyond the last term', () => {
+    const node = follower()
+    node.install(chain([1, 1]), utf8('proof'))
+    equal(node.commit, 2)
+    equal(node.triage('c', lead(9, 'c', 'bc')), 'drop', 'signed by keys of the past')
+    node.step('c', lead(9, 'c', 'bc'))
+    equal(node.term, 1)
+    const base = node.certified
+    equal(node.triage('c', lead(9, 'c', 'bc', base)), 'verify')
+    equal(node.triage('c', lead(Number.MAX_SAFE_INTEGER, 'c', 'bc', base)), 'drop')
+    equal(node.triage('c', vote(Number.MAX_SAFE_INTEGER, 'c', base)), 'drop')
+  })
+
+  it('believes the certificate of its term also when more was committed in the term since', () => {
+    const node = raft('a', {
+      hardState: { term: 1, vote: undefined, abstains: false },
+      log: { blocks: [GENESIS, ...chain([1])], commit: 1 },
+      certified: { block: refTo(chain([1])[0]!), proof: { kind: 'ledger', bytes: utf8('proof') } },
+    })
+    equal(node.triage('b', lead(1, 'b', 'bc')), 'verify')
+    node.step('b', lead(1, 'b', 'bc'))
+    equal(node.leader, 'b')
   })
 
   it('steps down within two election timeouts when nobody answers', () => {

@@ -102,7 +102,7 @@ describe('reads', () => {
     const node = reading()
     node.read(1)
     answers(node)
-    node.step('c', lead(2, 'c', 'bc'))
+    node.step('c', lead(2, 'c', 'bc', node.certified))
     deepEqual(answers(node).reads, [{ id: 1, height: undefined }])
     deepEqual(node.read(2), { ok: false, reason: 'not-leader' })
   })

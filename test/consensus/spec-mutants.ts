@@ -30,6 +30,7 @@ export const SPEC_MUTANTS: readonly SpecMutant[] = [
   },
   {
     why: 'votes for a base below its lock',
+    seed: '0x17d4e',
     edits: [edit('      ranksAtLeast(s, base, node.memory.lock),\n', '')],
   },
   {
@@ -62,6 +63,7 @@ export const SPEC_MUTANTS: readonly SpecMutant[] = [
   },
   {
     why: 'takes blocks of a leader that do not stand on its base',
+    seed: '0xf582',
     edits: [
       edit(
         '(s.blocks.get(b).proposer == node.leader and holds(s, b, node.base))',
@@ -71,6 +73,7 @@ export const SPEC_MUTANTS: readonly SpecMutant[] = [
   },
   {
     why: 'takes blocks that another than the leader has sealed',
+    seed: '0x995e6',
     edits: [
       edit('(s.blocks.get(b).proposer == node.leader and holds(s, b, node.base))', 'holds(s, b, node.base)'),
     ],
@@ -81,6 +84,7 @@ export const SPEC_MUTANTS: readonly SpecMutant[] = [
   },
   {
     why: 'gives its lock up for an append that does not reach the base',
+    seed: '0x495f1',
     edits: [
       edit('      holds(s, b, held.lock) or holds(s, b, node.base),\n', ''),
       edit(
@@ -91,10 +95,12 @@ export const SPEC_MUTANTS: readonly SpecMutant[] = [
   },
   {
     why: 'replaces what it has committed',
+    seed: '0xefd61',
     edits: [edit('      holds(s, b, node.committed),\n', '')],
   },
   {
     why: 'acknowledges before the block is on the disk',
+    seed: '0x2d3d6',
     edits: [
       edit(
         '      holds(s, node.disk.tip, b),\n      term(s, b) == node.term,',
@@ -108,10 +114,12 @@ export const SPEC_MUTANTS: readonly SpecMutant[] = [
   },
   {
     why: 'acknowledges on after a proven block has replaced one of the term',
+    seed: '0x41c18',
     edits: [edit('      node.disk.muted != node.term,\n', '')],
   },
   {
     why: 'counts a certificate with one acknowledgement too few',
+    seed: '0x1c26c',
     edits: [
       edit(
         'b == GENESIS or enough(s.acknowledged.get(b).union(Set(s.blocks.get(b).proposer)))',
@@ -121,6 +129,7 @@ export const SPEC_MUTANTS: readonly SpecMutant[] = [
   },
   {
     why: 'puts a lock on the disk without its block',
+    seed: '0xa447',
     edits: [
       edit(
         'update(s, n, synced({ ...node, memory: { ...node.memory, lock: b } }))',
@@ -132,13 +141,14 @@ export const SPEC_MUTANTS: readonly SpecMutant[] = [
     why: 'says that it is locked on a block of an earlier term',
     edits: [
       edit(
-        'b == node.disk.lock and b != GENESIS and term(s, b) == node.term',
-        'b == node.disk.lock and b != GENESIS',
+        'holds(s, node.disk.lock, b) and b != GENESIS and term(s, b) == node.term',
+        'holds(s, node.disk.lock, b) and b != GENESIS',
       ),
     ],
   },
   {
     why: 'decides with one lock statement too few',
+    seed: '0x1fc5c',
     edits: [
       edit(
         'b == GENESIS or enough(sayLocked(s, b))',
@@ -148,10 +158,12 @@ export const SPEC_MUTANTS: readonly SpecMutant[] = [
   },
   {
     why: 'counts lock statements of different terms together',
+    seed: '0xd6cc',
     edits: [edit('term(s, said.block) == term(s, b) and holds(s, said.block, b)', 'holds(s, said.block, b)')],
   },
   {
     why: 'decides with acknowledgements alone, without locks',
+    seed: '0x1fc5c',
     edits: [edit('b == GENESIS or enough(sayLocked(s, b))', 'certified(s, b)')],
   },
   {

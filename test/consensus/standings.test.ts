@@ -11,7 +11,7 @@ function shunned(after: (standings: Standings) => void, leaderless = 0): number 
 }
 
 const stood = (standings: Standings) => {
-  standings.heeded('b')
+  standings.heeded('b', 990)
   standings.ended(false, 1000)
 }
 const led = (standings: Standings, ticks = 50, well = false) => {
@@ -55,7 +55,7 @@ describe('standings', () => {
   it('count a term once, by who leads it if anyone does', () => {
     equal(
       shunned((all) => {
-        all.heeded('c')
+        all.heeded('c', 890)
         all.elected('b', 900)
         all.ended(false, 1000)
         all.ended(false, 1000)
@@ -65,9 +65,17 @@ describe('standings', () => {
   })
 
   it('shun nobody for long when there is no leader at all', () => {
-    equal(shunned(times(9, led), 99), 2560)
-    equal(shunned(times(9, led), 100), 0)
-    equal(shunned(times(1, led), 29), 20)
-    equal(shunned(times(1, led), 30), 0)
+    equal(shunned(times(9, led), 159), 2560)
+    equal(shunned(times(9, led), 160), 0)
+  })
+
+  it('give a candidacy that is heeded half an election timeout before another is', () => {
+    const standings = new Standings(10)
+    standings.heeded('b', 100)
+    equal(standings.isBusyWithAnother('b', 101), false)
+    equal(standings.isBusyWithAnother('c', 104), true)
+    equal(standings.isBusyWithAnother('c', 105), false)
+    standings.elected('b', 101)
+    equal(standings.isBusyWithAnother('c', 102), false)
   })
 })

@@ -94,6 +94,7 @@ export class Follower {
       verify: async () => true,
       sealer: async (_, seal) => decodeSeal(decodeEnvelope(seal).payload).proposer,
       configurationAfter: async () => configurationOf(membership),
+      configurationsFor: async () => [configurationOf(membership)],
       isGenesis: () => true,
       isCovered: async () => true,
       persist: async () => {},

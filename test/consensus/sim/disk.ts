@@ -13,6 +13,8 @@ export class Disk {
   certified: Certified = { block: GENESIS, proof: { kind: 'genesis' } }
   /** What the ledger has applied, durably. */
   applied = 0
+  /** Is told what has become durable. */
+  watcher: { written(): void; applied(last: Block): void } | undefined
   #pending: { write: Write; done: () => void } | undefined
   #applying: { height: number; done: () => void } | undefined
 
@@ -54,6 +56,7 @@ export class Disk {
       this.blocks.push(block)
     }
     if (certified !== undefined) this.certified = certified
+    this.watcher?.written()
     pending.done()
   }
 
@@ -62,6 +65,7 @@ export class Disk {
     if (applying === undefined) return
     this.#applying = undefined
     this.applied = applying.height
+    this.watcher?.applied(this.blocks[applying.height]!)
     applying.done()
   }
 

@@ -2,13 +2,21 @@
 import { Driver } from '../../../consensus/driver.ts'
 import type { Message } from '../../../consensus/messages.ts'
 import { Raft } from '../../../consensus/raft.ts'
-import type { Block, BlockRef, Configuration, NodeId, RaftLimits } from '../../../consensus/types.ts'
+import type {
+  Block,
+  BlockRef,
+  Configuration,
+  NodeId,
+  RaftConfig,
+  RaftLimits,
+} from '../../../consensus/types.ts'
 import { fakeCover, fakeProofs, fakeSign } from '../fakes.ts'
 import { blockOn, changeTo, checked, GENESIS, hashOf, textOf } from './block.ts'
 import { randomChange } from './changes.ts'
 import type { Checker } from './checker.ts'
 import { Disk } from './disk.ts'
 import type { Random } from './random.ts'
+import { RecordedRaft, type Recorder } from './recorder.ts'
 
 /** What a node needs of the world around it. Delays are in units of simulated time. */
 export interface World {
@@ -20,6 +28,8 @@ export interface World {
   readonly quorumOf: (voters: number) => number
   readonly votersMin: number
   readonly checker: Checker
+  /** Writes traces for the specification, if they are wanted. */
+  readonly recorder: Recorder | undefined
   readonly pace: { writeMax: number; applyMax: number; checkMax: number; signMax: number; slow: number }
   /** Runs `event` later; a resolved promise is followed to its end before the next event. */
   after(units: number, event: () => void): void
@@ -63,7 +73,7 @@ export class SimNode {
     const { blocks, applied, hardState, certified } = this.disk
     this.incarnation++
     this.#pulling = this.#sealing = false
-    this.raft = new Raft({
+    const config: RaftConfig = {
       id: this.id,
       configuration: this.disk.configuration ?? founders,
       electionTicks: 10,
@@ -73,7 +83,11 @@ export class SimNode {
       log: { blocks: blocks.slice(Math.max(0, applied - random.int(0, 10))), commit: applied },
       certified,
       limits: this.#limits,
-    })
+    }
+    const trace = this.world.recorder?.of(this.id)
+    this.disk.watcher = trace
+    trace?.starts(this.disk)
+    this.raft = trace === undefined ? new Raft(config) : new RecordedRaft(config, trace)
     this.driver = new Driver(this.raft, this.ports())
     this.up = true
     this.observe()
@@ -210,7 +224,7 @@ export class SimNode {
   }
 
   protected ports(): ConstructorParameters<typeof Driver>[1] {
-    const { random, checker, pace, note, fail } = this.world
+    const { random, checker, recorder, pace, note, fail } = this.world
     const proofs = fakeProofs(GENESIS, () => this.raft.configuration)
     return {
       ...proofs,
@@ -233,10 +247,12 @@ export class SimNode {
       },
       sign: (statement) => {
         checker.signs(this, statement)
+        recorder?.of(this.id)?.signs(statement)
         return this.#inTime(pace.signMax, fakeSign(this.id, statement))
       },
       send: (to, message) => {
         checker.sends(this, to, message)
+        recorder?.of(this.id)?.sends(message)
         this.world.transmit(this.id, to, message)
       },
       apply: (blocks) => {

@@ -5,6 +5,7 @@
  * the last event.
  */
 import type { Message } from '../../../consensus/messages.ts'
+import type { TraceLine } from '../../../consensus/spec/trace.ts'
 import type { Configuration, RaftLimits } from '../../../consensus/types.ts'
 import { decodeMessage, encodeMessage } from '../../../consensus/wire.ts'
 import { checked, unchecked } from './block.ts'
@@ -15,6 +16,7 @@ import { Coven, Liar } from './liar.ts'
 import { Network } from './network.ts'
 import { SimNode, type World } from './node.ts'
 import { Random } from './random.ts'
+import { Recorder } from './recorder.ts'
 import { Timeline } from './timeline.ts'
 
 /** Units of simulated time between two ticks of a node. */
@@ -46,6 +48,8 @@ export interface Outcome {
 export interface Options {
   /** Some voters lie: as many as the quorum tolerates, at most. */
   readonly liars?: boolean
+  /** Four voters that stay, one of which lies if `liars` are wanted: the run ends when so many lines are recorded. */
+  readonly trace?: number
 }
 
 export async function simulate(seed: number, options: Options = {}): Promise<Outcome> {
@@ -60,6 +64,16 @@ export async function simulate(seed: number, options: Options = {}): Promise<Out
   return { ...run.summary(), ...(violation === undefined ? {} : { violation }) }
 }
 
+/** What the honest nodes of a run with `trace` lines did, for consensus/spec. */
+export async function traceOf(
+  seed: number,
+  options: Options & { readonly trace: number },
+): Promise<readonly TraceLine[]> {
+  const run = new Simulation(seed, options)
+  await run.run()
+  return run.recorder!.lines
+}
+
 class Simulation {
   readonly seed: number
   readonly random: Random
@@ -69,6 +83,7 @@ class Simulation {
   readonly nodes: SimNode[] = []
   readonly liars: Liar[] = []
   readonly faults: Faults = newFaults()
+  readonly recorder: Recorder | undefined
   readonly #timeline = new Timeline()
   readonly #notes: { at: number; line: () => string }[] = []
   readonly #overWire: boolean
@@ -85,10 +100,11 @@ class Simulation {
     this.seed = seed
     this.random = new Random(seed)
     this.network = new Network(this.random)
-    const { servers, founders, quorumOf, lying, changes } = options.liars
-      ? this.#withLiars()
-      : this.#crashing()
+    const { servers, founders, quorumOf, lying, changes } = this.#cluster(options)
     this.checker = new Checker(() => this.nodes, founders, lying)
+    if (options.trace !== undefined) {
+      this.recorder = new Recorder(founders.voters, lying, founders.quorum, options.trace)
+    }
     // Encoding costs time, so only a part of the seeds pays for it.
     this.#overWire = this.random.chance(0.2)
     this.#pace = {
@@ -100,6 +116,13 @@ class Simulation {
     }
     this.#build(servers, founders, quorumOf, lying)
     if (changes) this.#operator()
+  }
+
+  #cluster({ liars = false, trace }: Options) {
+    if (trace === undefined) return liars ? this.#withLiars() : this.#crashing()
+    const servers = ['a', 'b', 'c', 'd']
+    const founders = { voters: servers, learners: [], quorum: 3 }
+    return { servers, founders, quorumOf: QUORUMS.tolerant, lying: liars ? ['d'] : [], changes: false }
   }
 
   #crashing() {
@@ -155,6 +178,7 @@ class Simulation {
       quorumOf,
       votersMin: lying.length > 0 ? 2 : 1,
       checker: this.checker,
+      recorder: this.recorder,
       pace: this.#pace,
       after: (units, event) => this.#timeline.after(units, event),
       transmit: (from, to, message) => this.#transmit(from, to, message),
@@ -196,6 +220,7 @@ class Simulation {
     let nextFault = this.random.int(1, faultEvery)
     while (this.#timeline.now < faultEnd) {
       await this.#moment()
+      if (this.recorder?.isFull) return
       if (--nextFault > 0) continue
       nextFault = this.random.int(1, faultEvery)
       injectFault(this, (units, event) => this.#timeline.after(units, () => this.#healed || event()))
