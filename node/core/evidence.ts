@@ -194,10 +194,21 @@ export class EvidenceCollector {
   }
 
   async #accusation(evidence: Evidence): Promise<Accusation> {
-    const { suite, store } = this.#ports
-    const contradiction = await verifyEvidence(suite, evidence)
-    const accused = accusedName(evidence, store.state.membership) ?? claimedName(contradiction)
+    const contradiction = await verifyEvidence(this.#ports.suite, evidence)
+    const accused = this.#nameOf(evidence) ?? claimedName(contradiction)
     return { evidence, accused, hash: evidenceHash(evidence) }
+  }
+
+  /** Whose key it is, or was: keys are replaced, and their holders leave. */
+  #nameOf(evidence: Evidence): string | undefined {
+    const { state, members } = this.#ports.store
+    let name = accusedName(evidence, state.membership)
+    if (name !== undefined) return name
+    members.some((membership) => {
+      name = accusedName(evidence, membership)
+      return name !== undefined
+    })
+    return name
   }
 
   #isConvicted({ kind, accused }: Evidence): boolean {

@@ -152,6 +152,18 @@ describe('the evidence collector', function () {
     ])
   })
 
+  it('names whose key it was also when the membership has it no more', async () => {
+    const { membership } = store.state
+    const later = { ...store.state, membership: { ...membership, validators: [] } }
+    const left = new Proxy(store, {
+      get: (target, name) => (name === 'state' ? later : Reflect.get(target, name, target)),
+    })
+    const node = await collector({ store: left })
+    await vote(node)
+    await vote(node, { candidate: 'bob' })
+    assert.deepEqual(await accused(node), ['ada two-votes'])
+  })
+
   it('sees one seal break a candidacy and contradict another seal', async () => {
     const node = await collector()
     await vote(node)

@@ -240,7 +240,9 @@ export class Judge {
   /** Evidence convicts liars, and nobody else. */
   accuses(name: string, accused: string): void {
     // Before it is shown that its disk is an old copy, a node may contradict what it has forgotten.
-    if (this.#nodes.get(accused)!.forgetful) return
+    const node = this.#nodes.get(accused)
+    // A node that is no member yet may know the key alone.
+    if (node === undefined || node.forgetful) return
     if (this.#bothHonest(name, accused)) this.fail(`${name} accuses ${accused}, who is honest`)
   }
 

@@ -266,8 +266,8 @@ export const ORDERING: readonly Mutant[] = [
   {
     why: 'heeds whoever has led in vain again and again',
     file: 'consensus/standings.ts',
-    find: 'return standing !== undefined && now < standing.shunnedUntil',
-    replace: 'return standing !== undefined && now < 0',
+    find: 'return now < (this.#of.get(id)?.shunnedUntil ?? 0)',
+    replace: 'return now < 0 * (this.#of.get(id)?.shunnedUntil ?? 0)',
     flags: ONE,
   },
   {

@@ -27,7 +27,7 @@ export const MUTANTS: readonly Mutant[] = [
     why: 'truncates what it already has, committed blocks included',
     file: 'consensus/log.ts',
     find: 'if (own?.hash === block.hash) continue',
-    replace: 'if (own?.hash === block.hash && i > 0) continue',
+    replace: 'if (own?.hash === block.hash && at > 0) continue',
   },
   {
     why: 'applies before commit',
