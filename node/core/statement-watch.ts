@@ -14,7 +14,7 @@ import { type Vote, voteEnvelope } from '../../src/ledger/vote.ts'
 
 /** Of each key and sort; about 4 kB each. A liar that signs more pushes out no statements but its own. */
 const TERMS_MAX = 32
-const ACKNOWLEDGEMENTS_MAX = 128
+const ACKNOWLEDGEMENTS_MAX = 512
 
 interface Kept {
   /** The first vote of each term. */
