@@ -57,9 +57,10 @@ export const unreadAnswers: Act = {
   says: 'It asks for blocks hundreds of times at once, and reads no answer.',
   async run(member) {
     await fatten(member)
+    const { someFollower } = member
     const question = encodeSyncRequest({ from: 1, certified: 0 })
     const asked = await Promise.allSettled(
-      Array.from({ length: QUESTIONS }, () => member.askDeaf(member.someFollower, question)),
+      Array.from({ length: QUESTIONS }, () => member.askDeaf(someFollower, question)),
     )
     await member.pause(12_000)
     const open = asked.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
