@@ -58,6 +58,10 @@ async function main(): Promise<number> {
   }
 }
 
+function percent(part: number, whole: number): string {
+  return `${((100 * part) / Math.max(1, whole)).toFixed(1)} %`
+}
+
 function print(result: Result, { seconds, seed, json }: Options): void {
   const { faults, named, liar, byAct, failed, ...counts } = result
   const table = factSheet([
@@ -67,6 +71,8 @@ function print(result: Result, { seconds, seed, json }: Options): void {
     ['proved by another node', counts.proved],
     ['lost', counts.lost],
     ['refused', counts.refused],
+    ['taken and never final', counts.neverFinal],
+    ['unanswered', `${counts.unanswered} (${percent(counts.unanswered, counts.submitted)})`],
     ['heights with different blocks', counts.splits],
     ['honest processes that ended', counts.ended],
     ['honest nodes accused', counts.framed],

@@ -94,6 +94,8 @@ const VERDICTS: Record<Verdict, TopicValidatorResult> = {
 export interface Libp2pNetwork extends Network {
   /** Open connections and how they are keyed. */
   links(): LinkSession[]
+  /** A stream on which this peer expects a question. */
+  openRequest(to: string): Promise<Stream>
 }
 
 export async function createNetwork(options: NetworkOptions): Promise<Libp2pNetwork> {
@@ -350,6 +352,7 @@ export async function createNetwork(options: NetworkOptions): Promise<Libp2pNetw
 
   return {
     links: qkdNoise.links,
+    openRequest: (to) => openStream(to, names.request),
     setPeers,
     async start(given) {
       handlers = given

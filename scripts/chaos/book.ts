@@ -8,13 +8,17 @@ import { fromHex, toHex } from '../../src/bytes.ts'
 import { HASH_BYTES } from '../../src/limits.ts'
 
 const CHUNK = 65_536
+/** It was found in the chain. */
+const FOUND = 1
+/** A node took it, whether or not it promised anything. */
+const ADMITTED = 2
 const STAGE_CODES: readonly (Stage | undefined)[] = [undefined, 'pending', 'ordered', 'final']
 
 interface Chunk {
   /** Index in STAGE_CODES. */
   readonly stages: Uint8Array
-  /** 1 for an event that was found in the chain. */
-  readonly found: Uint8Array
+  /** FOUND and ADMITTED. */
+  readonly marks: Uint8Array
   /** One bit for each node that acknowledged it. */
   readonly tellers: Uint16Array
   /** The leaf hash that was acknowledged, then the one that was found. */
@@ -51,7 +55,7 @@ export class Book {
     if (this.#events % CHUNK === 0) {
       this.#chunks.push({
         stages: new Uint8Array(CHUNK),
-        found: new Uint8Array(CHUNK),
+        marks: new Uint8Array(CHUNK),
         tellers: new Uint16Array(CHUNK),
         leaves: new Uint8Array(CHUNK * HASH_BYTES),
       })
@@ -77,16 +81,31 @@ export class Book {
    * pending may have given way to another with the same event, which then is the one to be proved.
    */
   find(event: number, id: string): boolean {
-    const { stages, found, leaves } = this.#chunk(event)
+    const { stages, marks, leaves } = this.#chunk(event)
     const at = event % CHUNK
-    if (found[at] === 1) return false
-    found[at] = 1
+    if (this.isFound(event)) return false
+    marks[at]! |= FOUND
     if (STAGE_CODES[stages[at]!] === 'pending') leaves.set(fromHex(id, HASH_BYTES), at * HASH_BYTES)
     return true
   }
 
   isFound(event: number): boolean {
-    return this.#chunk(event).found[event % CHUNK] === 1
+    return (this.#chunk(event).marks[event % CHUNK]! & FOUND) !== 0
+  }
+
+  /** A node took the event, as far as it goes. */
+  admit(event: number): void {
+    this.#chunk(event).marks[event % CHUNK]! |= ADMITTED
+  }
+
+  /** Events that a node took and promised nothing of, and that the chain was not found to hold. */
+  get vanished(): number {
+    let count = 0
+    for (let event = 0; event < this.#events; event++) {
+      const { marks, stages } = this.#chunk(event)
+      if (marks[event % CHUNK] === ADMITTED && stages[event % CHUNK] === 0) count++
+    }
+    return count
   }
 
   /** Everything that was acknowledged, in the order of submission. */

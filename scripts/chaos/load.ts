@@ -25,8 +25,8 @@ export interface LoadOptions {
   readonly rate: number
   readonly random: Random
   readonly book: Book
-  /** Told of each submission that ended as final. */
-  readonly onFinal: () => void
+  /** Told of each submission that ended as final, with the number of its event. */
+  readonly onFinal: (event: number) => void
 }
 
 const CLIENTS = 3
@@ -111,9 +111,10 @@ export class Load {
         // A node that gave up waiting says how far the entry is. `pending` then is no promise: only who asked
         // for it gets it from the disk.
         const isPromise = status !== 'pending' || stage === 'pending'
+        book.admit(number)
         if (isPromise) book.acknowledge(number, status, node, id)
         if (isAtLeast(status, stage)) {
-          if (status === 'final') onFinal()
+          if (status === 'final') onFinal(number)
           return
         }
       } catch (error) {

@@ -1,5 +1,6 @@
 /** What a run with a liar is judged by: values in, verdicts out. */
 
+import type { NodeStatus } from '../../node/service.ts'
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
 import { FormatError } from '../../src/errors.ts'
 import { accusedName, type Known, verifyEvidence } from '../../src/ledger/contradiction.ts'
@@ -13,6 +14,9 @@ import type { Act } from './acts/act.ts'
  * as the log: ten seconds until the others lose patience, an election, and all of it twice on a busy machine.
  */
 export const UNAVAILABLE_MS_MAX = 30_000
+
+/** The most memory that an honest process may ever hold. It takes 230 to 330 MiB, whatever the liar does. */
+export const RSS_MIB_MAX = 600
 
 /** What is counted, and what of it must not be. */
 export interface Counts {
@@ -32,12 +36,17 @@ export interface Counts {
   readonly lost: number
   /** Entries of honest clients that were refused for good. */
   readonly refused: number
+  /** Entries that a node took and that never became final, though no promise was given. */
+  readonly neverFinal: number
   readonly longestUnavailableMs: number
+  /** The most memory that an honest process held. */
+  readonly rssMaxMiB: number
 }
 
 /** What should not have been, in sentences; empty if all held. */
 export function faultsOf(counts: Counts, liar: string, acts: readonly Act[]): string[] {
-  const { splits, ended, framed, blamed, lost, refused, longestUnavailableMs, named, byAct } = counts
+  const { splits, ended, framed, blamed, lost, refused, neverFinal, named, byAct } = counts
+  const { longestUnavailableMs, rssMaxMiB } = counts
   const faults: string[] = []
   if (splits > 0) faults.push(`at ${splits} heights the honest nodes have different blocks`)
   if (ended > 0) faults.push(`${ended} times an honest process ended`)
@@ -45,14 +54,31 @@ export function faultsOf(counts: Counts, liar: string, acts: readonly Act[]): st
   if (blamed > 0) faults.push(`${blamed} times an honest node closed the connection of another as a liar's`)
   if (lost > 0) faults.push(`${lost} acknowledged entries are lost`)
   if (refused > 0) faults.push(`${refused} entries of honest clients were refused for good`)
+  if (neverFinal > 0) faults.push(`${neverFinal} entries that nodes had taken never became final`)
   if (longestUnavailableMs > UNAVAILABLE_MS_MAX) {
     faults.push(`nothing became final for ${longestUnavailableMs} ms; ${UNAVAILABLE_MS_MAX} are allowed`)
+  }
+  if (rssMaxMiB > RSS_MIB_MAX) {
+    faults.push(`an honest process held ${rssMaxMiB} MiB; ${RSS_MIB_MAX} are allowed`)
   }
   const convicting = acts.filter(({ name, convicts }) => convicts && (byAct[name] ?? 0) > 0)
   if (convicting.length > 0 && !named.includes(liar)) {
     faults.push(`no evidence names ${liar}, who told ${convicting.map(({ name }) => name).join(', ')}`)
   }
   return faults
+}
+
+/** Whether all that the nodes have taken is final somewhere; undefined for a node that does not answer. */
+export function isServed(
+  statuses: readonly (Pick<NodeStatus, 'pending' | 'size' | 'finalSize'> | undefined)[],
+): boolean {
+  const answers = statuses.filter((status) => status !== undefined)
+  const size = Math.max(...answers.map((status) => status.size))
+  return (
+    answers.length > 0 &&
+    answers.every(({ pending }) => pending === 0) &&
+    answers.some(({ finalSize }) => finalSize === size)
+  )
 }
 
 /** Heights at which nodes differ; of each node the hashes of its blocks by height, a gap where it has none. */

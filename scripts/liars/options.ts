@@ -5,7 +5,7 @@ import { parseDecimal } from '../../src/bytes.ts'
 import { VALIDATORS_MAX } from '../../src/limits.ts'
 import { OptionsError } from '../chaos/options.ts'
 import { ACTS } from './acts/all.ts'
-import { UNAVAILABLE_MS_MAX } from './judge.ts'
+import { RSS_MIB_MAX, UNAVAILABLE_MS_MAX } from './judge.ts'
 
 export const HELP = `npm run liars -- [--nodes N] [--seconds S] [--json] [--qkd] [--act NAME]... [--seed X] [--rate R]
 
@@ -23,7 +23,8 @@ and again, for S seconds, while three clients submit through the honest nodes. T
   --json         one line of JSON at the end, on standard output
 
 Exit code 1 if honest nodes have different blocks, ended, were accused or cut off, if an acknowledged entry is lost, if
-the liar is not accused of what it signed twice, or if nothing became final for ${UNAVAILABLE_MS_MAX / 1_000} s.
+one that a node took never became final, if the liar is not accused of what it signed twice, if nothing became final for
+${UNAVAILABLE_MS_MAX / 1_000} s, during the acts or after them, or if an honest process held more than ${RSS_MIB_MAX} MiB.
 
 Acts:
 ${ACTS.map(({ name, says }) => `  ${name.padEnd(24)} ${says}`).join('\n')}

@@ -26,7 +26,8 @@ import { ChaosCluster } from '../chaos/cluster.ts'
 import { Load } from '../chaos/load.ts'
 import type { Reporter } from '../chaos/reporter.ts'
 import { ACTS } from './acts/all.ts'
-import { accusationsOf, accusedIn, blamedIn, type Counts, faultsOf, splitsOf } from './judge.ts'
+import { untilServed } from './aftermath.ts'
+import { accusationsOf, accusedIn, blamedIn, type Counts, faultsOf, isServed, splitsOf } from './judge.ts'
 import type { FromHostile, ToHostile } from './messages.ts'
 import type { Options } from './options.ts'
 
@@ -47,9 +48,10 @@ export interface Result extends Counts {
   readonly failed: Readonly<Record<string, number>>
   readonly submitted: number
   readonly final: number
+  /** Given up by clients that no node had promised anything; no fault beside the outage that it shows. */
+  readonly unanswered: number
   readonly proved: number
-  /** The most that an honest process held, and that one wrote to its log. */
-  readonly rssMaxMiB: number
+  /** The most that an honest process wrote to its log. */
   readonly logMaxKiB: number
   /** What should not have been, in sentences; empty if all held. */
   readonly faults: readonly string[]
@@ -58,7 +60,6 @@ export interface Result extends Counts {
 const READY_MS = 90_000
 /** An act is told to its end. */
 const LAST_ACT_MS = 60_000
-const DRAIN_MS = 60_000
 const QUIET_MS = 120_000
 const PROGRESS_MS = 1_000
 /** A machine that pauses for longer is not what is looked at here. */
@@ -108,6 +109,8 @@ class Stage {
   readonly #rss = new Map<string, number>()
   /** Nodes that were killed and did not come back, in sentences. */
   readonly #lost: string[] = []
+  /** Told of every final entry, by the number of its event. */
+  #onFinal: (event: number) => void = () => {}
   #hostile: ChildProcess | undefined
   #paused: { readonly node: string; readonly timer: NodeJS.Timeout } | undefined
 
@@ -126,7 +129,10 @@ class Stage {
       rate,
       random: new Random(seed + 1),
       book: this.#book,
-      onFinal: () => availability.final(),
+      onFinal: (event) => {
+        availability.final()
+        this.#onFinal(event)
+      },
     })
   }
 
@@ -139,17 +145,39 @@ class Stage {
     reporter.say(`${counted(this.#honest.length, 'honest node')} up, ${this.#liar} lies; three clients begin`)
     const over = AbortSignal.any([interrupted, AbortSignal.timeout(1_000 * seconds)])
     const last = new AbortController()
+    const served = new AbortController()
     this.#availability.begin()
-    const watching = this.#watch(last.signal)
+    const watching = this.#watch(served.signal)
     const loading = this.#load.run(last.signal)
     await new Promise<void>((resolve) => over.addEventListener('abort', () => resolve()))
-    if (!interrupted.aborted) await this.#endHostile()
-    last.abort()
-    this.#availability.end()
-    await Promise.all([loading, watching])
-    if (interrupted.aborted) return
-    reporter.say('the time is over, the liar has gone; waiting for the last answers')
-    await this.#load.drain(DRAIN_MS)
+    if (!interrupted.aborted) {
+      await this.#endHostile()
+      reporter.say('the time is over, the liar has gone; waiting for the last answers')
+    }
+    const cluster = this.#honestView()
+    await untilServed({
+      availability: this.#availability,
+      answersAgain: (ms) => this.#answersAgain(ms),
+      stopLoad: () => {
+        last.abort()
+        return loading
+      },
+      drain: (ms) => this.#load.drain(interrupted.aborted ? 0 : ms),
+      served: (ms) => {
+        return cluster.until(async () => interrupted.aborted || isServed(await cluster.statuses()), ms)
+      },
+    })
+    served.abort()
+    await watching
+  }
+
+  /** Until an entry that is submitted from now on is final; no longer than `ms`, or until the run is interrupted. */
+  async #answersAgain(ms: number): Promise<void> {
+    const { interrupted } = this.#options
+    const first = this.#book.events
+    const answered = new AbortController()
+    this.#onFinal = (event) => event >= first && answered.abort()
+    await sleep(ms, undefined, { signal: AbortSignal.any([answered.signal, interrupted]) }).catch(() => {})
   }
 
   async judge(ended: () => number): Promise<Result> {
@@ -180,7 +208,9 @@ class Stage {
       blamed: logs.reduce((sum, log) => sum + blamedIn(log, this.#honest), 0),
       lost: lost + unproved,
       refused: [...this.#load.refusals.values()].reduce((sum, times) => sum + times, 0),
+      neverFinal: this.#book.vanished,
       longestUnavailableMs: Math.round(this.#availability.longest.ms),
+      rssMaxMiB: Math.max(0, ...this.#rss.values()),
     }
     if (duplicated > 0) others.push(`${duplicated} events stand in the chain twice`)
     for (const [sentence, times] of this.#load.refusals) others.push(`refused ${times} times: ${sentence}`)
@@ -191,8 +221,8 @@ class Stage {
       failed: this.#failed,
       submitted: this.#book.events,
       final: this.#book.acknowledged.final,
+      unanswered: this.#book.events - this.#book.promised - counts.refused,
       proved,
-      rssMaxMiB: Math.max(0, ...this.#rss.values()),
       logMaxKiB: Math.round(Math.max(...logs.map((log) => log.length)) / 1_024),
       faults: [...faultsOf(counts, this.#liar, ACTS), ...others, ...sentences],
     }
@@ -341,6 +371,7 @@ class Stage {
     while (!over.aborted) {
       await sleep(PROGRESS_MS, undefined, { signal: over }).catch(() => undefined)
       for (const name of this.#honest) await this.#measure(name)
+      if (over.aborted) return
       const { events, acknowledged } = this.#book
       const gap = `longest pause ${(this.#availability.longest.ms / 1_000).toFixed(1)} s`
       reporter.progress(

@@ -28,7 +28,17 @@ describe('a short run with a liar', function () {
     assert.ok(told! >= 2 && final! > 20 && submitted! >= final!, stdout)
     assert.ok(Object.keys(byAct!).every((name) => TOLD.includes(name)))
     assert.ok(longestUnavailableMs! < 30_000)
-    const still = { splits: 0, ended: 0, framed: 0, blamed: 0, lost: 0, refused: 0, liar: 'delta', seed: 4 }
+    const still = {
+      splits: 0,
+      ended: 0,
+      framed: 0,
+      blamed: 0,
+      lost: 0,
+      refused: 0,
+      neverFinal: 0,
+      liar: 'delta',
+      seed: 4,
+    }
     assert.deepEqual({ ...line, ...still }, line)
     if ('two-votes' in (byAct as unknown as object)) assert.deepEqual(line?.named, ['delta'])
     assert.ok(existsSync(path('liars/nodes/delta/hostile-log')) && existsSync(path('liars/liars.log')))

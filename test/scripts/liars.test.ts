@@ -4,15 +4,19 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { opensslSuite } from '../../node/crypto/openssl.ts'
 import { audit } from '../../scripts/chaos/audit.ts'
+import { Availability } from '../../scripts/chaos/availability.ts'
 import { Book } from '../../scripts/chaos/book.ts'
 import { OptionsError } from '../../scripts/chaos/options.ts'
 import { ACTS } from '../../scripts/liars/acts/all.ts'
+import { untilServed } from '../../scripts/liars/aftermath.ts'
 import {
   accusationsOf,
   accusedIn,
   blamedIn,
   type Counts,
   faultsOf,
+  isServed,
+  RSS_MIB_MAX,
   splitsOf,
   UNAVAILABLE_MS_MAX,
 } from '../../scripts/liars/judge.ts'
@@ -34,7 +38,9 @@ const WELL: Counts = {
   blamed: 0,
   lost: 0,
   refused: 0,
+  neverFinal: 0,
   longestUnavailableMs: UNAVAILABLE_MS_MAX,
+  rssMaxMiB: RSS_MIB_MAX,
 }
 
 describe('the verdict on a run with a liar', () => {
@@ -47,7 +53,9 @@ describe('the verdict on a run with a liar', () => {
       { blamed: 1 },
       { lost: 1 },
       { refused: 1 },
+      { neverFinal: 1 },
       { longestUnavailableMs: UNAVAILABLE_MS_MAX + 1 },
+      { rssMaxMiB: RSS_MIB_MAX + 1 },
     ]
     for (const each of damage) {
       assert.equal(faultsOf({ ...WELL, ...each }, 'delta', ACTS).length, 1, JSON.stringify(each))
@@ -81,6 +89,87 @@ describe('the verdict on a run with a liar', () => {
     assert.equal(blamedIn(log, ['alpha', 'bravo']), 6)
     assert.equal(blamedIn(log, ['charlie']), 0)
     assert.equal(blamedIn(JSON.stringify({ peer: 'alpha', msg: 'connecting anew' }), ['alpha']), 0)
+  })
+})
+
+describe('an outage that goes on after the acts', () => {
+  /** The last entry became final so long before the acts ended; how long each step then takes, and which one serves. */
+  const outage = async (
+    beforeMs: number,
+    takes: Readonly<Record<'answersAgain' | 'drain' | 'served', number>>,
+    serves?: keyof typeof takes,
+  ) => {
+    let now = 0
+    const availability = new Availability(4, 3, () => now)
+    availability.strike(['delta'])
+    availability.begin()
+    now += beforeMs
+    const steps: string[] = []
+    const step = (name: keyof typeof takes) => async (ms: number) => {
+      steps.push(name)
+      now += Math.min(ms, takes[name])
+      if (name === serves) availability.final()
+    }
+    await untilServed({
+      availability,
+      answersAgain: step('answersAgain'),
+      stopLoad: async () => steps.push('stopLoad'),
+      drain: step('drain'),
+      served: step('served'),
+    })
+    assert.deepEqual(steps, ['answersAgain', 'stopLoad', 'drain', 'served'])
+    now += 500_000
+    return availability.longest.ms
+  }
+
+  it('counts from when it began until a client is served again', async () => {
+    const ms = await outage(28_034, { answersAgain: 90_000, drain: 59_000, served: 1_000 }, 'drain')
+    assert.equal(ms, 28_034 + 30_000 + 59_000)
+    const faults = faultsOf({ ...WELL, longestUnavailableMs: ms }, 'delta', ACTS)
+    assert.match(faults.join(), /^nothing became final for 117034 ms/)
+  })
+
+  it('counts if nobody is ever served again', async () => {
+    const never = Number.POSITIVE_INFINITY
+    assert.ok((await outage(0, { answersAgain: never, drain: never, served: never })) >= 150_000)
+  })
+
+  it('counts what clients were told was taken and what does not become final', async () => {
+    const ms = await outage(100, { answersAgain: 200, drain: 300, served: 45_000 }, 'answersAgain')
+    assert.equal(ms, 45_300)
+  })
+
+  it('is none if clients are served at once', async () => {
+    assert.equal(await outage(100, { answersAgain: 200, drain: 300, served: 1_000 }, 'answersAgain'), 1_300)
+  })
+
+  it('is over only when all that was taken is final', () => {
+    const done = { pending: 0, size: 9, finalSize: 9 }
+    assert.ok(isServed([done, undefined, { ...done, size: 8, finalSize: 7 }]))
+    assert.ok(!isServed([]) && !isServed([undefined, undefined]))
+    assert.ok(!isServed([done, { ...done, pending: 1 }]))
+    assert.ok(!isServed([done, { ...done, size: 10 }]))
+  })
+})
+
+describe('the book of what clients were told', () => {
+  it('knows what was taken and never became final', () => {
+    const book = new Book()
+    const [unanswered, vanished, found, promised] = [
+      book.submit(),
+      book.submit(),
+      book.submit(),
+      book.submit(),
+    ]
+    for (const event of [vanished, found, promised]) book.admit(event)
+    book.acknowledge(promised, 'ordered', 0, '07'.repeat(32))
+    assert.ok(book.find(found, '08'.repeat(32)))
+    assert.equal(book.vanished, 1)
+    assert.deepEqual(
+      [unanswered, vanished, found].map((event) => book.isFound(event)),
+      [false, false, true],
+    )
+    assert.ok(!book.find(found, '09'.repeat(32)))
   })
 })
 

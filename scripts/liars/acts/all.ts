@@ -2,6 +2,7 @@
 import type { Act } from './act.ts'
 import { falseEvidence, falseRefusals, junkLate } from './entries.ts'
 import { flood, garbage, oversized, replays } from './frames.ts'
+import { rejects, unreadAnswers } from './loads.ts'
 import { absurdTimes, falseCommit, rivalAppend, silentSockets } from './old-attacks.ts'
 import { madeUpKeys } from './qkd.ts'
 import {
@@ -58,7 +59,9 @@ export const ACTS: readonly Act[] = [
   falseAnswers,
   silentSockets,
   gossipFlood,
+  rejects,
   falseEvidence,
   madeUpKeys,
+  unreadAnswers,
   falseMemory,
 ]

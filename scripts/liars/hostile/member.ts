@@ -2,6 +2,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { lpStream } from '@libp2p/utils'
 import type { Lead, Message, Statement } from '../../../consensus/messages.ts'
 import type { BlockRef, Certified, Block as RaftBlock } from '../../../consensus/types.ts'
 import { decodeMessage, encodeMessage } from '../../../consensus/wire.ts'
@@ -226,6 +227,14 @@ export class Member {
 
   ask(to: string, question: Uint8Array): Promise<Uint8Array> {
     return this.#network.request(to, question, SYNC_MS)
+  }
+
+  /** Asks and does not read the answer. Resolves with what ends it. */
+  async askDeaf(to: string, question: Uint8Array): Promise<() => void> {
+    const stream = await this.#network.openRequest(to)
+    stream.pause()
+    await lpStream(stream).write(question, { signal: AbortSignal.timeout(SYNC_MS) })
+    return () => stream.abort(new Error('not read'))
   }
 
   /** By gossip. Never rejects: whom nobody hears has told nothing. */
