@@ -167,10 +167,10 @@ describe('the watch over statements', () => {
       sawAcknowledgement(said(1, 1), key)
       sawSeal(sealed(1, 7), key)
     }
-    for (let i = 1; i <= 200; i++) {
-      sawVote(vote(800 + i, { candidate: 'bob' }))
+    for (let i = 1; i <= 600; i++) {
+      sawVote(vote(400 + i, { candidate: 'bob' }))
       sawAcknowledgement(said(1, 1 + i))
-      sawSeal(sealed(800 + i, 7))
+      sawSeal(sealed(400 + i, 7))
     }
     assert.deepEqual(await kinds(), [])
     // What ada has pushed out is forgotten; what bob said is not.
@@ -181,7 +181,7 @@ describe('the watch over statements', () => {
     const found = await kinds()
     assert.deepEqual(found.sort(), ['broken-candidacy', 'two-acknowledgements', 'two-votes'])
     sawVote({ ...last, candidate: 'ada' })
-    sawAcknowledgement(said(1, 201, HASHES[1]))
+    sawAcknowledgement(said(1, 601, HASHES[1]))
     assert.deepEqual((await kinds()).sort(), ['broken-candidacy', 'two-acknowledgements', 'two-votes'])
   })
 
