@@ -231,7 +231,10 @@ export class Core {
   }
 
   /** Has this not been done for the peer within the time of a heartbeat? If so, it counts as done now. */
-  isDue(what: 'ask' | 'answer' | 'hear-vote' | 'hear-lead' | 'examine', peer: NodeId): boolean {
+  isDue(
+    what: 'ask' | 'answer' | 'hear-vote' | 'hear-lead' | 'hear-reject' | 'examine',
+    peer: NodeId,
+  ): boolean {
     const key = `${what} ${peer}`
     if (this.ticks - (this.#doneAt.get(key) ?? Number.NEGATIVE_INFINITY) < this.heartbeatTicks) return false
     this.#doneAt.set(key, this.ticks)

@@ -127,11 +127,11 @@ export function onAppendReject(core: Core, from: NodeId, message: AppendReject):
   const progress = core.progress.get(from)
   if (progress === undefined) return
   progress.active = true
+  // Refusals are small and appends are large: a follower that refuses at will must not be sent many for each.
+  if (progress.state === 'replicate' && !core.isDue('hear-reject', from)) return
   const { height, term } = message.hint
   const meet = Math.min(height, core.log.lastAtOrBelow(height, term).height)
-  if (!progress.reject(message.rejected, meet)) return
-  if (progress.next <= core.log.tail.height) replicate(core, from)
-  else compare(core, from)
+  if (progress.reject(message.rejected, meet)) compare(core, from)
 }
 
 export function onHeartbeatReply(core: Core, from: NodeId, message: HeartbeatReply): void {

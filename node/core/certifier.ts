@@ -262,7 +262,9 @@ export class Certifier {
     if (checkpoint.origin !== this.#ports.origin || extensions.length > 0) return 'reject'
     if (checkpoint.size <= this.#size) return this.#late(checkpoint, note.signatures)
     const known = this.#rounds.get(note.text)?.lines
-    const fresh = note.signatures.filter((line) => !known?.has(slotOf(line)))
+    // One line of each slot: more would only cost verifications.
+    const lines = new Map(note.signatures.map((line) => [slotOf(line), line]))
+    const fresh = [...lines.values()].filter((line) => !known?.has(slotOf(line)))
     const verdicts = await Promise.all(fresh.map((line) => this.#verify(checkpoint, line)))
     const refusal = verdicts.find((verdict) => verdict !== 'accept')
     if (refusal !== undefined) return refusal

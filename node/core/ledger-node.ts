@@ -33,6 +33,7 @@ import { signForPrincipal } from './gateway.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { Pool } from './pool.ts'
 import { LedgerReader, notFound } from './reader.ts'
+import { isReadRequest } from './reads.ts'
 import { type KeyRing, nameSpentKeys, Recovery } from './recovery.ts'
 import { Replica, type ReplicaPorts } from './replica.ts'
 import { standingOf } from './standing.ts'
@@ -169,6 +170,7 @@ export class LedgerNode implements LedgerService {
     await network.start({
       frame: (from, kind, bytes) => this.replica.frame(from, kind, bytes),
       request: (from, bytes) => this.replica.request(from, bytes),
+      isBrief: isReadRequest,
       gossip: (from, topic, bytes) => this.replica.hear(from, topic, bytes),
       connected: () => this.#ports.metrics.peers.set(network.peers().length),
       disconnected: (peer) => this.replica.disconnected(peer),

@@ -14,6 +14,7 @@ import { FormatError, ProofError, RefusedError } from '../../src/errors.ts'
 import { type Acknowledgement, acknowledgementMessage } from '../../src/ledger/acknowledgement.ts'
 import { decodeEnvelope } from '../../src/ledger/dsse.ts'
 import type { Membership } from '../../src/ledger/membership.ts'
+import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import { decodeSeal } from '../../src/ledger/seal.ts'
 import { type Vote, voteMessage } from '../../src/ledger/vote.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
@@ -41,6 +42,9 @@ export interface StatementPorts {
   readonly evidence: Pick<EvidenceCollector, 'sawVote' | 'sawAcknowledgement' | 'sawSeal'>
 }
 
+/** A vote of a later term moves this node there as soon as its base is judged too; few are under way at once. */
+const TERMS_AHEAD_MAX = 8
+
 export class Statements implements ProofPorts {
   readonly #ports: StatementPorts
 
@@ -61,8 +65,9 @@ export class Statements implements ProofPorts {
     const { suite, evidence } = this.#ports
     const key = await this.#keyOf(by, statement)
     if (key === undefined || !(await suite.verify(key, this.#message(statement), signature))) return false
-    // Of other terms it is not kept: a liar that votes in many would push out what convicts it.
-    if (statement.kind === 'vote' && Math.abs(statement.term - this.#ports.term()) > 1) return true
+    // Of terms far from the present one it is not kept: a liar that votes in many would push out what convicts it.
+    const ahead = statement.kind === 'vote' ? statement.term - this.#ports.term() : 0
+    if (ahead < -1 || ahead > TERMS_AHEAD_MAX) return true
     if (statement.kind === 'vote') evidence.sawVote(key, this.#vote(statement), signature)
     else evidence.sawAcknowledgement(key, this.#acknowledgement(statement), signature)
     return true
@@ -170,7 +175,9 @@ export async function certifiedByLedger(
 
 /** Where a seal says that it stands. */
 function placeOf(leaf: Uint8Array) {
-  const { height, term, previous, firstIndex, count } = decodeSeal(decodeEnvelope(leaf).payload)
+  const envelope = decodeEnvelope(leaf)
+  if (envelope.payloadType !== PAYLOAD_TYPES.seal) throw new FormatError('bad-block', 'This leaf is no seal.')
+  const { height, term, previous, firstIndex, count } = decodeSeal(envelope.payload)
   const hash = leafHash(leaf)
   return {
     height,

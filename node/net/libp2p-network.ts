@@ -22,6 +22,7 @@ import { errorMessage, QatError } from '../../src/errors.ts'
 import { boundedLog } from '../bounded-log.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
+import { AnswerTurns } from './answer-turns.ts'
 import { FRAME_BYTES_MAX, protocols, REQUEST_BYTES_MAX } from './frames.ts'
 import { HALF_OPEN_LIMITS, HalfOpen } from './half-open.ts'
 import { Link } from './link.ts'
@@ -75,6 +76,14 @@ const KEYLESS = ['no-keys', 'key-not-found', 'kme-unavailable']
 const CONNECTIONS_PER_PEER_MAX = 8
 /** It takes milliseconds; a busy machine gets as long as for an identify that it has to begin again. */
 const SUBSCRIBE_MS = 10_000
+/** Of one peer: what is being read, waits or is answered. Each linearizable read is a question to the leader. */
+const QUESTIONS = { atOnce: 256, waitingMax: 0 }
+/** Of one peer, up to a frame each. Who catches up fetches one answer at a time, and now and then a certificate. */
+const LONG_ANSWERS = { atOnce: 2, waitingMax: 16 }
+/** Who catches up waits no longer for an answer. */
+const ANSWER_MS = 10_000
+/** A peer needs one, and another while it connects anew. */
+const FRAME_STREAMS_PER_PEER_MAX = 2
 
 const VERDICTS: Record<Verdict, TopicValidatorResult> = {
   accept: TopicValidatorResult.Accept,
@@ -228,12 +237,30 @@ export async function createNetwork(options: NetworkOptions): Promise<Libp2pNetw
     }
   }
 
+  const frameStreams = new Map<string, Set<Stream>>()
+  /** The newest of a peer stay, for the others may be what is left of a link that broke. */
+  const keepNewest = (peer: string, stream: Stream) => {
+    const streams = frameStreams.get(peer) ?? new Set()
+    frameStreams.set(peer, streams.add(stream))
+    const [oldest] = streams
+    if (oldest && streams.size > FRAME_STREAMS_PER_PEER_MAX) dropStream(peer, oldest, 'a newer stream came')
+  }
+  const dropStream = (peer: string, stream: Stream, why: string) => {
+    const streams = frameStreams.get(peer)
+    streams?.delete(stream)
+    if (streams?.size === 0) frameStreams.delete(peer)
+    stream.abort(new Error(why))
+  }
+
   /** Reads frames until the peer closes; anything that is no frame ends the connection. */
   const readFrames = async (stream: Stream, connection: Connection) => {
+    const peer = connection.remotePeer.toString()
     const from = nameOf(connection.remotePeer)
+    if (from === undefined) return stream.abort(new Error('not a member'))
+    keepNewest(peer, stream)
     const lp = lpStream(stream, { maxDataLength: FRAME_BYTES_MAX, maxBufferSize: 2 * FRAME_BYTES_MAX })
     try {
-      while (from !== undefined) {
+      while (true) {
         // A copy: decryption works in place and the buffer is not ours to keep.
         const frame = (await lp.read()).slice()
         // What still lies in a buffer would make a member that has gone look alive.
@@ -243,25 +270,39 @@ export async function createNetwork(options: NetworkOptions): Promise<Libp2pNetw
         handlers?.frame(from, kind, frame.subarray(1))
       }
     } catch (error) {
-      if (from !== undefined && error instanceof Error && error.name.startsWith('InvalidDataLength')) {
+      if (error instanceof Error && error.name.startsWith('InvalidDataLength')) {
         misbehaved(from, 'bad-frame-length')
       }
     } finally {
-      stream.abort(new Error('done reading'))
+      dropStream(peer, stream, 'done reading')
     }
   }
 
+  const questions = new AnswerTurns(QUESTIONS)
+  const longAnswers = new AnswerTurns(LONG_ANSWERS)
   const answer = async (stream: Stream, connection: Connection) => {
-    const from = nameOf(connection.remotePeer) ?? former.get(connection.remotePeer.toString())
+    const peer = connection.remotePeer.toString()
+    const from = nameOf(connection.remotePeer) ?? former.get(peer)
     try {
-      if (from === undefined || handlers === undefined) return
-      const lp = lpStream(stream, { maxDataLength: REQUEST_BYTES_MAX })
-      const signal = AbortSignal.timeout(DIAL_TIMEOUT_MS)
-      const response = await handlers.request(from, (await lp.read({ signal })).slice())
-      await lpStream(stream, { maxDataLength: FRAME_BYTES_MAX }).write(response, {
-        signal: AbortSignal.timeout(30_000),
+      await questions.run(peer, async () => {
+        if (from === undefined || handlers === undefined) throw new Error('not a member')
+        const asked = handlers
+        const lp = lpStream(stream, {
+          maxDataLength: REQUEST_BYTES_MAX,
+          maxBufferSize: 2 * REQUEST_BYTES_MAX,
+        })
+        const question = (await lp.read({ signal: AbortSignal.timeout(DIAL_TIMEOUT_MS) })).slice()
+        await stream.closeRead()
+        const reply = async () => {
+          // Whoever waited may have gone.
+          if (stream.status !== 'open') return
+          const response = await asked.request(from, question)
+          const signal = AbortSignal.timeout(ANSWER_MS)
+          await lp.write(response, { signal })
+          await stream.close({ signal })
+        }
+        await (asked.isBrief(question) ? reply() : longAnswers.run(peer, reply))
       })
-      await stream.close()
     } catch (error) {
       logger.debug({ from, error: errorMessage(error) }, 'a request was not answered')
       stream.abort(error instanceof Error ? error : new Error('failed'))
@@ -312,11 +353,12 @@ export async function createNetwork(options: NetworkOptions): Promise<Libp2pNetw
     setPeers,
     async start(given) {
       handlers = given
-      const streamOptions = { maxInboundStreams: 256, maxOutboundStreams: 256 }
+      const streamOptions = { maxInboundStreams: QUESTIONS.atOnce, maxOutboundStreams: QUESTIONS.atOnce }
       await libp2p.handle(
         names.frames,
         (stream, connection) => void readFrames(stream, connection),
-        streamOptions,
+        // One more, so that it is the oldest that ends.
+        { maxInboundStreams: FRAME_STREAMS_PER_PEER_MAX + 1 },
       )
       await libp2p.handle(
         names.request,

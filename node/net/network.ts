@@ -20,6 +20,8 @@ export interface NetworkHandlers {
   frame(from: string, kind: FrameKind, bytes: Uint8Array): void
   /** A question from a member, or from a former one; what is returned is the answer. A throw closes the stream without one. */
   request(from: string, bytes: Uint8Array): Promise<Uint8Array>
+  /** Of a question whose answer is a few bytes and may be long in coming. All others of a peer are answered in turn. */
+  isBrief(bytes: Uint8Array): boolean
   gossip(from: string, topic: Topic, bytes: Uint8Array): Promise<Verdict>
   connected(peer: string): void
   /** The last connection to a member has closed. */

@@ -1,4 +1,4 @@
-import { deepEqual, equal, notEqual, throws } from 'node:assert/strict'
+import { deepEqual, equal, notEqual, ok, throws } from 'node:assert/strict'
 import { TERM_LEAP_MAX } from '../../consensus/config.ts'
 import type { Message } from '../../consensus/messages.ts'
 import type { Raft } from '../../consensus/raft.ts'
@@ -737,5 +737,22 @@ describe('a raft', () => {
     equal(node.unchecked('b', append(2, one!, [two!])), undefined, 'of a term without a certificate')
     const rest = node.unchecked('b', append(1, GENESIS, [one!, two!, three!]))
     deepEqual([rest?.prev.hash, rest?.blocks.map(({ hash }) => hash)], ['1/1', ['2/1', '3/1']])
+  })
+
+  it('sends a follower that refuses at will few blocks for it', () => {
+    const node = leader({ limits: { ...LIMITS, inflightAppendsMax: 16, appendBlocksMax: 1 } })
+    second(node)
+    for (let i = 0; i < 5; i++) node.propose(block(node.tail, node.term))
+    settle(node)
+    let blocks = 0
+    for (let i = 0; i < 200; i++) {
+      node.step('c', { kind: 'append-reject', term: node.term, rejected: 1, hint: { height: 1, term: 1 } })
+      node.step('c', { kind: 'append-reply', term: node.term, match: 1 })
+      node.step('c', { kind: 'append-reject', term: node.term, rejected: 0, hint: { height: 0, term: 0 } })
+      for (const { to, message } of settle(node)) {
+        if (to === 'c' && message.kind === 'append') blocks += message.blocks.length
+      }
+    }
+    ok(blocks <= 10, `${blocks} blocks for 400 refusals`)
   })
 })

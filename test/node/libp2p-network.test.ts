@@ -2,13 +2,15 @@
 import assert from 'node:assert/strict'
 import { connect, type Socket } from 'node:net'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
+import type { Connection, Stream } from '@libp2p/interface'
+import { lpStream } from '@libp2p/utils'
 import { multiaddr } from '@multiformats/multiaddr'
 import { opensslSuite } from '../../node/crypto/openssl.ts'
 import { createLogger } from '../../node/logger.ts'
 import { createMetrics } from '../../node/metrics.ts'
 import { protocols } from '../../node/net/frames.ts'
 import { createNetwork, peerIdOf } from '../../node/net/libp2p-network.ts'
-import { type Network, type NetworkHandlers, type PeerRecord, TOPICS } from '../../node/net/network.ts'
+import { FRAME, type Network, type NetworkHandlers, type PeerRecord, TOPICS } from '../../node/net/network.ts'
 import { until } from '../support/cluster.ts'
 import { freePorts } from '../support/free-ports.ts'
 import { rawPeer } from '../support/liar.ts'
@@ -16,17 +18,21 @@ import { linkOptions } from '../support/link-options.ts'
 
 const GENESIS_ID = 'ab'.repeat(32)
 const SUBSCRIBE_MS = 1_200
+const BRIEF = 7
 
 describe('a network of two members', function () {
   this.timeout(30_000)
   const seeds = { alpha: new Uint8Array(32).fill(1), bravo: new Uint8Array(32).fill(2) }
   const handlers: NetworkHandlers = {
-    frame() {},
-    request: async () => new Uint8Array(0),
+    frame: (from, _kind, bytes) => frames.push(`${from} ${bytes[0]}`),
+    request: (from, question) => answer(from, question),
+    isBrief: (question) => question[0] === BRIEF,
     gossip: async () => 'ignore',
     connected() {},
     disconnected: (peer) => gone.push(peer),
   }
+  const frames: string[] = []
+  let answer: NetworkHandlers['request'] = async () => new Uint8Array(0)
   const gone: string[] = []
   let nodes: PeerRecord[]
   let alpha: Network
@@ -161,5 +167,84 @@ describe('a network of two members', function () {
     } finally {
       await mute.stop()
     }
+  })
+
+  /** A member `echo` without a node, connected `connections` times to alpha, and gossiping. */
+  const withEcho = async (
+    connections: number,
+    test: (opened: readonly Connection[]) => Promise<void>,
+  ): Promise<void> => {
+    const seed = new Uint8Array(32).fill(5)
+    const identity = {
+      privateKey: await generateKeyPairFromSeed('Ed25519', seed),
+      name: 'echo',
+      signer: opensslSuite.signer('ML-DSA-65', seed),
+      others: new Map(nodes.map(({ name, peerId }) => [peerId, name])),
+    }
+    const peers = await Promise.all(Array.from({ length: connections }, () => rawPeer(identity)))
+    try {
+      const echo = { name: 'echo', peerId: await peerIdOf(seed), addresses: [] }
+      alpha.setPeers({ nodes: [...nodes, echo], former: new Map() })
+      const opened: Connection[] = []
+      for (const peer of peers) {
+        peer.services.pubsub.subscribe(protocols(GENESIS_ID).topic(TOPICS[0]))
+        opened.push(await peer.dial(multiaddr(nodes[0]!.addresses[0]!)))
+      }
+      await test(opened)
+    } finally {
+      await Promise.all(peers.map((peer) => peer.stop()))
+    }
+  }
+
+  it('makes two long answers at a time for a peer that reads none, and answers the others', async () => {
+    let made = 0
+    answer = async (from, question) => {
+      if (question[0] === BRIEF) return Uint8Array.of(BRIEF)
+      if (from === 'echo') made++
+      return new Uint8Array(4 * 1024 * 1024 - 1_000)
+    }
+    await withEcho(2, async (connections) => {
+      const ask = async (connection: Connection, question: number) => {
+        const stream = await connection.newStream(protocols(GENESIS_ID).request)
+        await lpStream(stream).write(Uint8Array.of(question))
+        return stream
+      }
+      const streams: Stream[] = []
+      for (let i = 0; i < 100; i++) {
+        const stream = await ask(connections[i % 2]!, 1)
+        stream.pause()
+        streams.push(stream)
+      }
+      await until(() => made >= 2 && streams.filter(({ status }) => status !== 'open').length >= 80)
+      assert.equal(made, 2)
+      assert.equal((await bravo.request('alpha', Uint8Array.of(1), 5_000)).length, 4 * 1024 * 1024 - 1_000)
+      const brief = lpStream(await ask(connections[0]!, BRIEF))
+      assert.equal((await brief.read()).get(0), BRIEF)
+
+      for (const stream of streams) stream.abort(new Error('enough'))
+      const again = lpStream(await ask(connections[1]!, 1), { maxBufferSize: 2 ** 23 })
+      assert.equal((await again.read()).byteLength, 4 * 1024 * 1024 - 1_000)
+      // Who waited and has gone gets no answer made.
+      assert.ok(made <= 4, `${made}`)
+    })
+  })
+
+  it('hears the two newest streams of frames of a peer', async () => {
+    await withEcho(2, async (connections) => {
+      const streams: Stream[] = []
+      for (let i = 0; i < 6; i++) {
+        const stream = await connections[Math.floor(i / 2) % 2]!.newStream(protocols(GENESIS_ID).frames)
+        // Half a frame, except on the last.
+        if (i < 5) stream.send(Uint8Array.of(100, FRAME.raft, i))
+        else await lpStream(stream).write(Uint8Array.of(FRAME.raft, 42))
+        streams.push(stream)
+        await until(() => streams.filter(({ status }) => status === 'open').length <= 2)
+      }
+      await until(() => frames.includes('echo 42'))
+      assert.deepEqual(
+        streams.map(({ status }) => status === 'open'),
+        [false, false, false, false, true, true],
+      )
+    })
   })
 })

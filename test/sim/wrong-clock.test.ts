@@ -103,19 +103,18 @@ describe('a validator whose clock is wrong', () => {
     const { nodes, until, leader, logs } = await clusterOf(4)
     const [wrong, other, third, last] = nodes
     wrong!.clock.jump(HOUR_MS)
-    // What the others say of themselves when they start does not reach it.
+    // What the others say of themselves when they start finds it not there to hear it.
     other!.start()
     third!.start()
     await until(500, () => false)
     wrong!.start()
     ok(await until(1_000, () => wrong!.ledger?.status().peers.length === 2))
-    const driver = () => wrong!.ledger!.replica.driver
-    ok(
-      await until(1_000, () => !driver().raft.listening),
-      'the others have told it that it has signed nothing',
-    )
-    driver().campaign()
-    ok(await until(1_000, () => leader() === wrong))
+    // It stands as soon as it has heard what others hold of its signatures.
+    for (let tries = 0; tries < 30 && leader() !== wrong; tries++) {
+      wrong!.ledger!.replica.driver.campaign()
+      await until(100, () => leader() === wrong)
+    }
+    equal(leader(), wrong)
     const before = wrong!.ledger!.status().height
     ok(await until(1_000, () => wrong!.ledger!.status().height > before))
     last!.start()

@@ -135,6 +135,7 @@ export class Member {
     await member.#network.start({
       frame: (from, kind, bytes) => member.#hear(from, kind, bytes),
       request: (from, question) => member.answer(from, question),
+      isBrief: () => false,
       gossip: async () => 'accept',
       connected: () => {},
       disconnected: (peer) => member.follower.driver.lostLink(peer),

@@ -218,6 +218,17 @@ export class SimNode {
     })
   }
 
+  #holds({ height, hash }: BlockRef): boolean {
+    return this.disk.blocks[height]?.hash === hash
+  }
+
+  /** Who counts from `height` on, if the chain on the disk has this block; else by the end of the log. */
+  #configurationAt(block: BlockRef, height: number): Configuration {
+    if (!this.#holds(block)) return this.raft.configuration
+    const last = this.disk.blocks.findLast((each) => each.configuration && each.height <= height)
+    return last?.configuration ?? this.world.founders
+  }
+
   /** Takes as long as a signature, or its verification. */
   #inTime<T>(max: number, value: T): Promise<T> {
     return new Promise((resolve) => this.later(max, () => resolve(value)))
@@ -228,11 +239,11 @@ export class SimNode {
     const proofs = fakeProofs(GENESIS, () => this.raft.configuration)
     return {
       ...proofs,
-      configurationAfter: async (block) => {
-        const { blocks } = this.disk
-        if (blocks[block.height]?.hash !== block.hash) return this.raft.configuration
-        const last = blocks.findLast((each) => each.configuration && each.height <= block.height)
-        return last?.configuration ?? this.world.founders
+      configurationAfter: async (block) => this.#configurationAt(block, block.height),
+      configurationsFor: async (block) => {
+        const changes = this.#holds(block) && this.disk.blocks[block.height]?.configuration !== undefined
+        const after = this.#configurationAt(block, block.height)
+        return changes ? [this.#configurationAt(block, block.height - 1), after] : [after]
       },
       verify: async (by, statement, signature) => {
         const right = await proofs.verify(by, statement, signature)
