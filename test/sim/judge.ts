@@ -199,6 +199,8 @@ export class Judge {
     const node = this.#nodes.get(name)!
     const statement = node.honest ? statementIn(message) : undefined
     if (statement === undefined) return
+    // Votes of terms far from its own it does not keep: they would push out others.
+    if (statement.kind === 'vote' && Math.abs(statement.vote.term - (node.raft?.term ?? 0)) > 1) return
     const signer = [...this.#nodes.values()].find((each) => !each.honest && each.owns(key))
     if (signer) this.#told.saw(node, signer.name, key, statement)
   }
