@@ -6,7 +6,7 @@ import { LIES } from './lies.ts'
 import { REGRESSIONS } from './regressions.ts'
 import { simulate } from './simulation.ts'
 
-const SEEDS = 300
+const SEEDS = 120
 /** Changes of membership that took effect. */
 const CHANGES = ['joins', 'promotions', 'removals', 'key replacements', 'moves', 'guests', 'quorums'].map(
   (name) => `change: ${name}`,
