@@ -6,7 +6,7 @@ import { traceOf } from './sim/simulation.ts'
 
 /** Quint takes a hundredth of a second for a line. */
 const LINES = 55
-const SEEDS = [...Array(5).keys()]
+const SEEDS = [...Array(10).keys()]
 
 type Trace = readonly TraceLine[]
 type Alteration = { readonly why: string; readonly alter: (trace: Trace) => Trace | undefined }
