@@ -9,7 +9,6 @@ import { NodeProcess } from '../node/devnet/child.ts'
 import { isUp, untilAll, type Watched } from '../node/devnet/ready.ts'
 import { BLOCK_ENTRIES_MAX } from '../src/limits.ts'
 import { statusOf } from './bench/cluster.ts'
-import { main, parseCommandLine, wholeNumber } from './bench/command-line.ts'
 import { conclude } from './bench/conclude.ts'
 import { round, say, spread, sum } from './bench/figures.ts'
 import { inFolder } from './bench/folder.ts'
@@ -18,6 +17,7 @@ import { watchReturn } from './bench/return.ts'
 import { type Phase, SteadyClient } from './bench/steady.ts'
 import { verifyRate } from './bench/verify-rate.ts'
 import { NODES } from './bench/workload.ts'
+import { main, parseCommandLine, wholeNumber } from './support/command-line.ts'
 import { bar, statusLine } from './support/terminal.ts'
 
 const HELP = `npm run bench:catch-up -- [--entries N] [--block-entries N] [--rate R] [--phase S] [--json] [--out DIR]
@@ -43,6 +43,7 @@ await main(HELP, readOptions, catchUp)
 function readOptions(args: readonly string[]) {
   const text = (fallback: string) => ({ type: 'string', default: fallback }) as const
   const values = parseCommandLine(args, {
+    out: { type: 'string' },
     entries: text('100000'),
     'block-entries': text('256'),
     rate: text('20'),

@@ -8,12 +8,12 @@ import { useNativeCode } from '../node/crypto/native.ts'
 import type { DevnetNode } from '../node/devnet.ts'
 import { type Bench, sign } from './bench/bench.ts'
 import { BenchCluster, statusOf, submitter } from './bench/cluster.ts'
-import { main, parseCommandLine, wholeNumber } from './bench/command-line.ts'
 import { conclude } from './bench/conclude.ts'
 import { round, spread, sum } from './bench/figures.ts'
 import { inFolder } from './bench/folder.ts'
 import { openLoop } from './bench/load.ts'
 import { NODES, SINGLE } from './bench/workload.ts'
+import { main, parseCommandLine, wholeNumber } from './support/command-line.ts'
 import { bar, statusLine } from './support/terminal.ts'
 
 const HELP = `npm run bench:failover -- [--kills N] [--rate R] [--json] [--out DIR]
@@ -40,7 +40,12 @@ await main(HELP, readOptions, failover)
 
 function readOptions(args: readonly string[]) {
   const text = (fallback: string) => ({ type: 'string', default: fallback }) as const
-  const values = parseCommandLine(args, { kills: text('20'), rate: text('300'), port: text('18780') })
+  const values = parseCommandLine(args, {
+    out: { type: 'string' },
+    kills: text('20'),
+    rate: text('300'),
+    port: text('18780'),
+  })
   return {
     ...values,
     kills: wholeNumber('--kills', values.kills, 1, 10_000),

@@ -8,7 +8,6 @@ import { useNativeCode } from '../node/crypto/native.ts'
 import type { Bench } from './bench/bench.ts'
 import { closedLoopOf } from './bench/closed-loops.ts'
 import { BenchCluster } from './bench/cluster.ts'
-import { main, parseCommandLine, wholeNumber } from './bench/command-line.ts'
 import { conclude } from './bench/conclude.ts'
 import { round, significant } from './bench/figures.ts'
 import { type Close, inFolder } from './bench/folder.ts'
@@ -19,6 +18,7 @@ import { measureProofs } from './bench/proofs.ts'
 import { measureRestart } from './bench/restart.ts'
 import { verifyRate } from './bench/verify-rate.ts'
 import { NODES, SINGLE } from './bench/workload.ts'
+import { main, parseCommandLine, wholeNumber } from './support/command-line.ts'
 import { type Line, statusLine } from './support/terminal.ts'
 
 const HELP = `npm run bench:growth -- [--leaves N] [--small N] [--seconds S] [--json] [--out DIR]
@@ -46,6 +46,7 @@ await main(HELP, readOptions, growth)
 function readOptions(args: readonly string[]) {
   const text = (fallback: string) => ({ type: 'string', default: fallback }) as const
   const values = parseCommandLine(args, {
+    out: { type: 'string' },
     leaves: text('1000000'),
     small: text('10000'),
     seconds: text('30'),

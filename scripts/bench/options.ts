@@ -1,6 +1,6 @@
 /** The command line of `npm run bench`, and how long each part of it takes. */
 import { VALIDATORS_MAX } from '../../src/limits.ts'
-import { FLAG, OptionsError, parseCommandLine, wholeNumber } from './command-line.ts'
+import { FLAG, OptionsError, parseCommandLine, wholeNumber } from '../support/command-line.ts'
 import type { LinksPlan } from './links.ts'
 import { BATCH32, NODES, SINGLE, type Workload } from './workload.ts'
 
@@ -110,6 +110,7 @@ export function readOptions(args: readonly string[]): Options {
     quick: FLAG,
     qkd: FLAG,
     only: { type: 'string' },
+    out: { type: 'string' },
     clients: { type: 'string', default: '256' },
     nodes: { type: 'string', default: `${NODES}` },
     port: { type: 'string', default: '18480' },

@@ -1,9 +1,7 @@
 /** The command line of `npm run chaos`. */
 import { randomInt } from 'node:crypto'
-import { parseArgs } from 'node:util'
-import { parseDecimal } from '../../src/bytes.ts'
-import { QatError } from '../../src/errors.ts'
 import { VALIDATORS_MAX } from '../../src/limits.ts'
+import { FLAG, parseCommandLine, wholeNumber } from '../support/command-line.ts'
 
 export const HELP = `npm run chaos -- [--seconds S] [--kills K] [--json] [--nodes N] [--seed X] [--rate R]
 
@@ -41,53 +39,29 @@ const RATE_MAX = 2_000
 /** Fewer have no minority that could be struck. */
 const NODES_MIN = 3
 
-export class OptionsError extends QatError<'usage'> {}
-
 /** Reads the command line. Throws OptionsError with a sentence that says what is wrong. */
 export function readOptions(args: readonly string[]): Options {
-  const { values } = parse(args)
-  const number = (name: keyof typeof values, fallback: number, min: number, max: number) => {
-    const text = values[name]
-    if (typeof text !== 'string') return fallback
-    const value = /^\d{1,15}$/.test(text) ? parseDecimal(text) : Number.NaN
-    if (value >= min && value <= max) return value
-    throw new OptionsError('usage', `--${name} must be a whole number from ${min} to ${max}, not "${text}".`)
-  }
-  const seconds = number('seconds', 60, 5, SECONDS_MAX)
+  const values = parseCommandLine(args, {
+    seconds: { type: 'string', default: '60' },
+    kills: { type: 'string' },
+    nodes: { type: 'string', default: '4' },
+    seed: { type: 'string', default: `${randomInt(SEED_MAX)}` },
+    rate: { type: 'string', default: '120' },
+    dir: { type: 'string' },
+    port: { type: 'string', default: '22480' },
+    'no-partitions': FLAG,
+  })
+  const seconds = wholeNumber('--seconds', values.seconds, 5, SECONDS_MAX)
   return {
     seconds,
-    kills: number('kills', Math.ceil(seconds / 10), 0, SECONDS_MAX),
-    nodes: number('nodes', 4, NODES_MIN, VALIDATORS_MAX),
-    seed: number('seed', randomInt(SEED_MAX), 0, SEED_MAX),
-    rate: number('rate', 120, 1, RATE_MAX),
+    kills: wholeNumber('--kills', values.kills ?? `${Math.ceil(seconds / 10)}`, 0, SECONDS_MAX),
+    nodes: wholeNumber('--nodes', values.nodes, NODES_MIN, VALIDATORS_MAX),
+    seed: wholeNumber('--seed', values.seed, 0, SEED_MAX),
+    rate: wholeNumber('--rate', values.rate, 1, RATE_MAX),
     dir: values.dir,
-    port: number('port', 22_480, 1_024, 65_535 - 2 * VALIDATORS_MAX),
+    port: wholeNumber('--port', values.port, 1_024, 65_535 - 2 * VALIDATORS_MAX),
     partitions: !values['no-partitions'],
     json: values.json,
     help: values.help,
-  }
-}
-
-function parse(args: readonly string[]) {
-  const text = { type: 'string' } as const
-  const flag = { type: 'boolean', default: false } as const
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        seconds: text,
-        kills: text,
-        nodes: text,
-        seed: text,
-        rate: text,
-        dir: text,
-        port: text,
-        'no-partitions': flag,
-        json: flag,
-        help: flag,
-      },
-    })
-  } catch (cause) {
-    throw new OptionsError('usage', cause instanceof Error ? cause.message : String(cause), {}, { cause })
   }
 }

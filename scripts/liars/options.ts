@@ -1,9 +1,7 @@
 /** The command line of `npm run liars`. */
 import { randomInt } from 'node:crypto'
-import { parseArgs } from 'node:util'
-import { parseDecimal } from '../../src/bytes.ts'
 import { VALIDATORS_MAX } from '../../src/limits.ts'
-import { OptionsError } from '../chaos/options.ts'
+import { FLAG, OptionsError, parseCommandLine, wholeNumber } from '../support/command-line.ts'
 import { ACTS } from './acts/all.ts'
 import { RSS_MIB_MAX, UNAVAILABLE_MS_MAX } from './judge.ts'
 
@@ -52,51 +50,28 @@ const NODES_MIN = 4
 
 /** Reads the command line. Throws OptionsError with a sentence that says what is wrong. */
 export function readOptions(args: readonly string[]): Options {
-  const { values } = parse(args)
-  const number = (name: keyof typeof values, fallback: number, min: number, max: number) => {
-    const text = values[name]
-    if (typeof text !== 'string') return fallback
-    const value = /^\d{1,15}$/.test(text) ? parseDecimal(text) : Number.NaN
-    if (value >= min && value <= max) return value
-    throw new OptionsError('usage', `--${name} must be a whole number from ${min} to ${max}, not "${text}".`)
-  }
-  const acts = values.act ?? []
-  const unknown = acts.find((name) => !ACTS.some((act) => act.name === name))
+  const values = parseCommandLine(args, {
+    seconds: { type: 'string', default: '60' },
+    nodes: { type: 'string', default: '4' },
+    act: { type: 'string', multiple: true, default: [] },
+    qkd: FLAG,
+    seed: { type: 'string', default: `${randomInt(SEED_MAX)}` },
+    rate: { type: 'string', default: '30' },
+    dir: { type: 'string' },
+    port: { type: 'string', default: '23480' },
+  })
+  const unknown = values.act.find((name) => !ACTS.some((act) => act.name === name))
   if (unknown !== undefined) throw new OptionsError('usage', `There is no act "${unknown}": see --help.`)
   return {
-    seconds: number('seconds', 60, 5, SECONDS_MAX),
-    nodes: number('nodes', 4, NODES_MIN, VALIDATORS_MAX),
-    acts,
+    seconds: wholeNumber('--seconds', values.seconds, 5, SECONDS_MAX),
+    nodes: wholeNumber('--nodes', values.nodes, NODES_MIN, VALIDATORS_MAX),
+    acts: values.act,
     qkd: values.qkd,
-    seed: number('seed', randomInt(SEED_MAX), 0, SEED_MAX),
-    rate: number('rate', 30, 1, RATE_MAX),
+    seed: wholeNumber('--seed', values.seed, 0, SEED_MAX),
+    rate: wholeNumber('--rate', values.rate, 1, RATE_MAX),
     dir: values.dir,
-    port: number('port', 23_480, 1_024, 60_000),
+    port: wholeNumber('--port', values.port, 1_024, 60_000),
     json: values.json,
     help: values.help,
-  }
-}
-
-function parse(args: readonly string[]) {
-  const text = { type: 'string' } as const
-  const flag = { type: 'boolean', default: false } as const
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        seconds: text,
-        nodes: text,
-        act: { type: 'string', multiple: true },
-        qkd: flag,
-        seed: text,
-        rate: text,
-        dir: text,
-        port: text,
-        json: flag,
-        help: flag,
-      },
-    })
-  } catch (cause) {
-    throw new OptionsError('usage', cause instanceof Error ? cause.message : String(cause), {}, { cause })
   }
 }

@@ -8,7 +8,6 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { measureEtcd, measureHypercoreHere } from '../../scripts/bench/beside.ts'
 import { outcomeOf } from '../../scripts/bench/cluster.ts'
-import { OptionsError } from '../../scripts/bench/command-line.ts'
 import { percentile, spread } from '../../scripts/bench/figures.ts'
 import { loadHypercore } from '../../scripts/bench/hypercore.ts'
 import { bodyOf, LeanConnection, LeanPool, preparePost } from '../../scripts/bench/lean-http.ts'
@@ -17,6 +16,7 @@ import { metricIn } from '../../scripts/bench/meters.ts'
 import { readOptions } from '../../scripts/bench/options.ts'
 import { markdownTable, page, type Result, writeResult } from '../../scripts/bench/result.ts'
 import { fits } from '../../scripts/bench/workload.ts'
+import { OptionsError } from '../../scripts/support/command-line.ts'
 
 const silent = { update: () => {}, done: () => {} }
 

@@ -6,7 +6,6 @@ import { opensslSuite } from '../../node/crypto/openssl.ts'
 import { audit } from '../../scripts/chaos/audit.ts'
 import { Availability } from '../../scripts/chaos/availability.ts'
 import { Book } from '../../scripts/chaos/book.ts'
-import { OptionsError } from '../../scripts/chaos/options.ts'
 import { ACTS } from '../../scripts/liars/acts/all.ts'
 import { untilServed } from '../../scripts/liars/aftermath.ts'
 import {
@@ -21,6 +20,7 @@ import {
   UNAVAILABLE_MS_MAX,
 } from '../../scripts/liars/judge.ts'
 import { readOptions } from '../../scripts/liars/options.ts'
+import { OptionsError } from '../../scripts/support/command-line.ts'
 import { utf8 } from '../../src/bytes.ts'
 import type { JsonObject } from '../../src/json.ts'
 import { signEntry } from '../../src/ledger/entry.ts'

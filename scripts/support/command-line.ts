@@ -1,4 +1,4 @@
-/** What the command lines of all benches have in common. */
+/** What the command lines of benches and trials have in common. */
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
 import { parseDecimal } from '../../src/bytes.ts'
 import { QatError } from '../../src/errors.ts'
@@ -7,9 +7,9 @@ export class OptionsError extends QatError<'usage'> {}
 
 export const FLAG = { type: 'boolean', default: false } as const
 
-const COMMON = { json: FLAG, out: { type: 'string' }, help: FLAG } as const
+const COMMON = { json: FLAG, help: FLAG } as const
 
-/** Reads the options of one bench and those that all have. Throws OptionsError. */
+/** Reads the options of one script and those that all have. Throws OptionsError. */
 export function parseCommandLine<const T extends ParseArgsOptionsConfig>(args: readonly string[], own: T) {
   try {
     return parseArgs({ args: [...args], options: { ...COMMON, ...own } }).values
@@ -20,19 +20,19 @@ export function parseCommandLine<const T extends ParseArgsOptionsConfig>(args: r
 
 /** The number that an option says. Throws OptionsError. */
 export function wholeNumber(name: string, text: string, min: number, max: number): number {
-  const value = /^\d{1,9}$/.test(text) ? parseDecimal(text) : Number.NaN
+  const value = /^\d{1,15}$/.test(text) ? parseDecimal(text) : Number.NaN
   if (value >= min && value <= max) return value
   throw new OptionsError('usage', `${name} must be a whole number from ${min} to ${max}, not "${text}".`)
 }
 
 /**
- * Runs a bench by its command line: prints the help that was asked for, says what is wrong with the options, and
+ * Runs a script by its command line: prints the help that was asked for, says what is wrong with the options, and
  * sets the exit code for that.
  */
 export async function main<T extends { readonly help: boolean }>(
   help: string,
   read: (args: readonly string[]) => T,
-  bench: (options: T) => Promise<void>,
+  run: (options: T) => Promise<void>,
 ): Promise<void> {
   let options: T
   try {
@@ -44,5 +44,5 @@ export async function main<T extends { readonly help: boolean }>(
     return
   }
   if (options.help) process.stdout.write(help)
-  else await bench(options)
+  else await run(options)
 }
