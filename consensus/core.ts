@@ -35,8 +35,11 @@ export interface Acknowledged {
 
 export class Core {
   readonly id: NodeId
-  /** See `RaftConfig.listening`. */
-  listening: boolean
+  /**
+   * From the start until `join`: the disk may have lost what this server promised, or be an old copy. So it follows, but
+   * signs nothing, never stands, and is locked on nothing, so that nobody counts on it.
+   */
+  listening = true
   readonly limits: RaftLimits
   readonly electionTicks: number
   readonly heartbeatTicks: number
@@ -125,7 +128,6 @@ export class Core {
   constructor(config: RaftConfig) {
     checkConfig(config)
     this.id = config.id
-    this.listening = config.listening ?? false
     this.limits = config.limits
     this.electionTicks = config.electionTicks
     this.heartbeatTicks = config.heartbeatTicks
@@ -134,11 +136,6 @@ export class Core {
     this.abstains = config.hardState.abstains
     this.log = new Log(config.log.blocks, config.log.commit, config.configuration, config.limits)
     this.certified = config.certified
-    const { block } = config.certified
-    // After a restart within the term the lock counts as before.
-    if (block.term === this.term && this.speaksIn(this.log.configurationAt(block.height))) {
-      this.locks.set(this.id, block)
-    }
     this.standings = new Standings(config.electionTicks)
     this.#random = config.random
     this.electionTimeout = this.#drawTimeout()

@@ -113,11 +113,6 @@ export interface RaftConfig {
    * A node that is in neither list listens, answers and votes, and never stands.
    */
   readonly configuration: Configuration
-  /**
-   * This server may have forgotten what it promised: its disk was lost, or is an old copy. It follows, but it signs
-   * nothing, never stands, and is locked on nothing, so that nobody counts on it, before `join`.
-   */
-  readonly listening?: boolean
   /** Shortest time without a leader, in ticks, before a node stands; the longest is just under twice that. */
   readonly electionTicks: number
   /** Ticks between heartbeats; well below `electionTicks`. */

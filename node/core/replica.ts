@@ -368,7 +368,6 @@ export class Replica {
     const raft = new Raft({
       id: name,
       configuration: configurationOf(store.members.newest),
-      listening: true,
       electionTicks: ELECTION_TICKS,
       heartbeatTicks: HEARTBEAT_TICKS,
       random: ports.random,

@@ -17,6 +17,7 @@ import {
   LIMITS,
   lead,
   leader,
+  listening,
   locked,
   of,
   raft,
@@ -605,7 +606,7 @@ describe('a raft', () => {
   })
 
   it('signs nothing, says no lock and does not stand when it may have forgotten', () => {
-    const node = raft('a', { listening: true })
+    const node = listening('a')
     ticks(node, 100)
     node.step('b', vote(1, 'b'))
     node.step('b', { kind: 'pre-vote', term: 2, base: GENESIS })

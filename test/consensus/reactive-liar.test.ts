@@ -37,6 +37,7 @@ class Cluster {
         certified: GENESIS_PROVEN,
         limits: { ...DEFAULT_LIMITS, windowBlocks: 2 },
       })
+      raft.join()
       this.nodes.set(id, raft)
     }
   }

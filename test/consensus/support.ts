@@ -92,7 +92,14 @@ export function append(term: number, prev: BlockRef, blocks: readonly Block[]) {
   return { kind: 'append', term, prev: refTo(prev), blocks } as const
 }
 
+/** A server that has joined already. */
 export function raft(id: string, config: Partial<RaftConfig> = {}): Raft {
+  const node = listening(id, config)
+  node.join()
+  return node
+}
+
+export function listening(id: string, config: Partial<RaftConfig> = {}): Raft {
   return new Raft({
     id,
     configuration: ABC,

@@ -92,6 +92,7 @@ export class Cluster {
       certified,
       limits: this.#limits,
     })
+    node.raft.join()
   }
 
   crash(id: NodeId): void {

@@ -89,6 +89,7 @@ export class Follower {
       certified: { block: refOf(block), proof: { kind: 'genesis' } },
       limits: { ...DEFAULT_LIMITS, windowBlocks: 2 },
     })
+    raft.join()
     this.driver = new Driver(raft, {
       sign: (statement) => nodeKey.sign(statementBytes(ledger, statement)),
       verify: async () => true,

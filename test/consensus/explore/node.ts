@@ -120,6 +120,7 @@ export class ExploredNode {
     }
     this.#core = new Core(config)
     this.#raft = new Raft(config, this.#core)
+    this.#raft.join()
   }
 
   /** Gives the statements that leave. Throws Broken if an honest node is blamed or an invariant of the code fails. */

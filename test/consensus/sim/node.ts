@@ -88,6 +88,7 @@ export class SimNode {
     this.disk.watcher = trace
     trace?.starts(this.disk)
     this.raft = trace === undefined ? new Raft(config) : new RecordedRaft(config, trace)
+    this.raft.join()
     this.driver = new Driver(this.raft, this.ports())
     this.up = true
     this.observe()
