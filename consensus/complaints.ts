@@ -59,7 +59,7 @@ function weighComplaints(core: Core): void {
  * complains, again and again, since that may be lost, too.
  */
 export function tickStall(core: Core): void {
-  // Whatever it has become meanwhile: others may not have heard it, and still follow.
+  // In every role, since others may not have heard it, and still follow.
   if (core.complains(core.id) && core.ticks % core.heartbeatTicks === 0) {
     core.broadcast(core.voters, { kind: 'complaint', term: core.term })
   }

@@ -102,7 +102,7 @@ export class Core {
   readAnswers: ReadAnswer[] = []
   /** Ticks since the start; never falls. */
   ticks = 0
-  /** Ticks since a leader was last live, whoever has stood or been voted for meanwhile. */
+  /** Ticks since a leader was last live; candidacies and votes do not reset it. */
   leaderlessTicks = 0
   /** Ticks since we heard from a leader or voted; for a leader, since it last counted its quorum. */
   electionElapsed = 0
@@ -171,7 +171,7 @@ export class Core {
     return compareRanks(block, committed) >= 0 ? block : committed
   }
 
-  /** Has this server complained of the leader lately? */
+  /** Has `id` complained of the leader lately? */
   complains(id: NodeId): boolean {
     const at = this.complainedAt.get(id)
     return at !== undefined && this.ticks - at < COMPLAINT_TIMEOUTS * this.electionTicks
@@ -294,7 +294,7 @@ export class Core {
     this.lockIsDurable = false
   }
 
-  /** A leader follows whoever is in its configuration, and nobody else; newcomers are first sent block `next`. */
+  /** A leader keeps track of every member of its configuration, and of nobody else; newcomers are first sent block `next`. */
   track(next: number): void {
     const { voters, learners } = this.log.configuration
     const before = this.progress

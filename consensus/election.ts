@@ -137,7 +137,7 @@ export function onVote(core: Core, from: NodeId, message: Vote): void {
   const { block } = message.base
   const { vote } = core
   const free = vote === undefined && core.lead === undefined
-  // The whole of it: all votes of a term are the same bytes, whatever else a candidate may say later.
+  // With the same base: a vote in one term is always the same bytes.
   const repeats = vote?.candidate === from && isSame(vote.base, block)
   const mayVote = !core.listening && message.term === core.term && (free || repeats)
   // A block of the candidate's own term, or of a later one, cannot be what it begins that term with.

@@ -231,7 +231,7 @@ export function onBehind(core: Core, message: Behind): void {
   if (message.commit > core.log.commit) core.behind = message.commit
 }
 
-/** The leader wants to be succeeded: whoever it names stands at once, without asking first, and the others heed it. */
+/** The leader wants to be succeeded: the server that it names stands at once, without PreVote, and the others heed it. */
 export function onTimeoutNow(core: Core, { to }: TimeoutNow): void {
   core.successor = to
   const mayStand = core.role === 'follower' && core.mayStand && core.term < TERM_MAX

@@ -96,7 +96,7 @@ export function propose(core: Core, block: Block): ProposeResult {
   if (block.term !== core.term) return { ok: false, reason: 'stale-term' }
   if (block.height !== log.tail.height + 1 || block.prev !== log.tail.hash)
     return { ok: false, reason: 'not-on-tail' }
-  // Whatever is not committed must fit into one append, together with the blocks that later leaders open terms with.
+  // All that is not committed must fit into one append, together with the blocks that later leaders open terms with.
   const uncommitted = log.uncommittedBytes
   const max = core.limits.appendBytesMax * (1 - OPENINGS_SHARE)
   if (core.opened && uncommitted > 0 && uncommitted + block.body.length > max) {

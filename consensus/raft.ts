@@ -214,7 +214,7 @@ export class Raft {
 
   /**
    * What to do with a message before it is stepped. `verify`: its signatures and proofs first; `step`: it needs no
-   * verification, or is answered whatever they are; `drop`: it would change nothing.
+   * verification, or is answered in any case; `drop`: it would change nothing.
    */
   triage(from: NodeId, message: Message): 'verify' | 'step' | 'drop' {
     return triage(this.#core, from, message)
@@ -296,7 +296,7 @@ export class Raft {
 
   /**
    * An append without the blocks that this log already holds, so that only new ones need checking; undefined
-   * if it would be refused or answered whatever its blocks are, and can be stepped unchecked: a sender that is not
+   * if it would be refused or answered with any blocks, and can be stepped unchecked: a sender that is not
    * proven to lead makes nobody verify blocks.
    */
   unchecked(from: NodeId, message: Append): Append | undefined {

@@ -22,7 +22,7 @@ import type { Block, BlockRef, Certified, Proof, Signed } from './types.ts'
 
 export const WIRE_VERSION = 3
 export const APPEND_BLOCKS_MAX = 1024
-/** One full block, or whatever is not committed: with it the small blocks that open terms, a hundred of them. */
+/** One full block, or all that is not committed: with it the small blocks that open terms, a hundred of them. */
 export const APPEND_BYTES_MAX = BLOCK_BYTES_MAX + 1_048_576
 /** Version, kind, term, prev (term, height, hash), count. */
 const APPEND_HEAD_BYTES = 2 + 8 + 16 + HASH_BYTES + 2

@@ -28,8 +28,8 @@ export interface BoundedLog extends Logger {
 }
 
 /**
- * `logger`, or that itself if it is one of these, with lines of one kind counted together: of one message (or one `kind`, where facts have that), one peer
- * and one `code`. The first `burst` of them in a minute are logged as they come.
+ * `logger` (itself, if it is bounded already) with lines of one kind counted together: of one message (or one `kind`,
+ * where facts have that), one peer and one `code`. The first `burst` of them in a minute are logged as they come.
  */
 export function boundedLog(logger: Logger, elapsed: () => number, burst = 1): BoundedLog {
   if (isBounded(logger)) return logger

@@ -40,7 +40,7 @@ const ROUND_MS = 500
  * beyond so many skews no honest validator's time comes.
  */
 const SKEWS_MAX = 3
-/** In seconds since 1970: what no calendar can spell is no time, whatever this node's own clock says. */
+/** In seconds since 1970: what no calendar can spell is no time by any clock. */
 const YEAR_10000 = 253_402_300_800
 
 interface Round {
@@ -347,7 +347,7 @@ export class Certifier {
     const seconds = claimedTime(line)
     const isHere = checkpoint.size <= store.tip.size
     const sealed = isHere ? await this.#factsAt(checkpoint.size) : undefined
-    // What contradicts this node's tree is held against its signers for that, whatever its time is.
+    // What contradicts this node's tree is held against its signers for that, and its time does not matter.
     if (isHere && !(sealed && equalBytes(sealed.root, checkpoint.root))) return undefined
     if (seconds >= YEAR_10000) return 'certain'
     const slackMs = SKEWS_MAX * store.genesis.parameters.limits.clockSkewMs

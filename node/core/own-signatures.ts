@@ -4,7 +4,8 @@
  * for as many answers as make a quorum with itself: without these it could get nothing decided anyway. One signature
  * that its store does not know shows that the store has forgotten.
  */
-import type { BlockRef, HardState, Proof } from '../../consensus/types.ts'
+import type { Raft } from '../../consensus/raft.ts'
+import type { BlockRef, HardState } from '../../consensus/types.ts'
 import { equalBytes, fromUtf8, utf8 } from '../../src/bytes.ts'
 import { Reader } from '../../src/codec/reader.ts'
 import { Writer } from '../../src/codec/writer.ts'
@@ -14,8 +15,9 @@ import { FormatError } from '../../src/errors.ts'
 import { acknowledgementEnvelope, decodeAcknowledgement } from '../../src/ledger/acknowledgement.ts'
 import { decodeEnvelope, type Envelope, encodeEnvelope } from '../../src/ledger/dsse.ts'
 import { signatureCheck } from '../../src/ledger/entry.ts'
+import type { NodeMember } from '../../src/ledger/member.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
-import { decodeVote } from '../../src/ledger/vote.ts'
+import { decodeVote, voteEnvelope } from '../../src/ledger/vote.ts'
 import { ENTRY_BYTES_MAX, NOTE_BYTES_MAX } from '../../src/limits.ts'
 
 /** Told apart from other requests by its bytes. */
@@ -53,17 +55,37 @@ export function decodeHeld(bytes: Uint8Array): Held {
   return { statements, notes }
 }
 
-/** The acknowledgement of `name` in the proof of a certified block, if there is one. */
-export function acknowledgementIn(
+/**
+ * What this node holds of a member's signatures.
+ * @param seen what it has seen since it started
+ * @param raft keeps a vote and an acknowledgement in the certificates of its term and of its lock
+ * @param certificate the newest of the ledger
+ */
+export function heldOf(
+  { name, nodeKey }: Pick<NodeMember, 'name' | 'nodeKey'>,
   ledger: string,
-  name: string,
-  key: PublicKey,
-  { height, term, hash }: BlockRef,
-  proof: Proof,
-): Envelope | undefined {
-  const given = proof.kind === 'acknowledgements' ? proof.acknowledgements : []
-  const own = given.find(({ from }) => from === name)
-  return own && acknowledgementEnvelope(key, { ledger, term, height, hash }, own.signature)
+  seen: Held,
+  { certified, lead }: Pick<Raft, 'certified' | 'lead'>,
+  certificate: string | undefined,
+): Held {
+  // One each: a liar may repeat a name, and the answer is bounded.
+  const { height, term, hash } = certified.block
+  const given = certified.proof.kind === 'acknowledgements' ? certified.proof.acknowledgements : []
+  const acknowledged = given.find(({ from }) => from === name)
+  const voted = lead?.votes.find(({ from }) => from === name)
+  const statements: Envelope[] = []
+  if (acknowledged) {
+    const acknowledgement = { ledger, height, term, hash }
+    statements.push(acknowledgementEnvelope(nodeKey, acknowledgement, acknowledged.signature))
+  }
+  if (lead && voted) {
+    const vote = { ledger, term: lead.term, candidate: lead.leader, base: lead.base.block }
+    statements.push(voteEnvelope(nodeKey, vote, voted.signature))
+  }
+  return {
+    statements: [...seen.statements, ...statements],
+    notes: certificate === undefined ? seen.notes : [...seen.notes, certificate],
+  }
 }
 
 export interface OwnSignaturesPorts {

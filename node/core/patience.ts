@@ -1,11 +1,12 @@
 /**
- * Whether the leader orders what it should, and signs as the log what is ordered. A node that waits too long for an entry shows it to the other validators,
- * so that they wait for it as well, and then complains; enough complaints change the leader (consensus/complaints.ts).
+ * Whether the leader orders what it should, and signs as the log what is ordered. A node that waits too long for an
+ * entry shows it to the other validators, so that they wait for it as well, and then complains; enough complaints
+ * change the leader (consensus/complaints.ts).
  * What counts as long is judged for each submitter: under load everyone waits, but nobody is passed over.
  */
 import type { Entry } from '../../src/ledger/entry.ts'
 import type { Clock } from '../clock.ts'
-import type { Pool } from './pool.ts'
+import { type Pool, submitterOf } from './pool.ts'
 
 /** How long none of a submitter's entries may be ordered while some wait, and how long a single one may wait. */
 const STARVING_MS = 10_000
@@ -105,9 +106,4 @@ export class Patience {
       this.#unfinal !== undefined && now - Math.max(this.#unfinal.since, this.#leaderSince) >= STARVING_MS
     )
   }
-}
-
-/** By the first signature: a submitter has one key. */
-function submitterOf({ envelope }: Entry): string {
-  return envelope.signatures[0]?.keyid ?? ''
 }

@@ -168,7 +168,7 @@ function nextOf(entries: Iterator<Entry, undefined>, skip: (entry: Entry) => boo
 }
 
 /** The key id of its first signature, which is the submitter's. */
-function submitterOf({ envelope }: Entry): string {
+export function submitterOf({ envelope }: Entry): string {
   return envelope.signatures[0]?.keyid ?? ''
 }
 

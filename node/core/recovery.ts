@@ -1,7 +1,7 @@
 /**
  * A node whose store may have forgotten what it has signed: the disk was lost, the store was restored or repaired, or
- * another node shows a signature of this one that the store does not know. Whatever it signed next under the same keys
- * might contradict that, and nobody can tell it what it has signed: those who know may lie, and who is told of may be
+ * another node shows a signature of this one that the store does not know. What it signs next under the same keys
+ * may contradict that, and nobody can tell it what it has signed: those who know may lie, and who is told of may be
  * gone. So these keys sign nothing any more. The node follows and answers; it gets new keys, an admin signs the change
  * of its record, and when that is in force here, it takes part under them. By then it holds every block that its old
  * keys have helped to decide: the quorum that decided the change did so without it.

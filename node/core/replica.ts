@@ -16,9 +16,7 @@ import { keyId } from '../../src/crypto/keys.ts'
 import type { PublicKey, Signer } from '../../src/crypto/suite.ts'
 import { errorCode, FormatError, invariant, type QatError } from '../../src/errors.ts'
 import type { Entry } from '../../src/ledger/entry.ts'
-import type { NodeMember } from '../../src/ledger/member.ts'
 import type { Membership } from '../../src/ledger/membership.ts'
-import { voteEnvelope } from '../../src/ledger/vote.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
 import { decodeEntryBundle, encodeEntryBundle } from '../../src/merkle/tiles.ts'
 import { type BoundedLog, boundedLog } from '../bounded-log.ts'
@@ -42,13 +40,7 @@ import {
   refusalError,
 } from './forwarding.ts'
 import { Gossip } from './gossip.ts'
-import {
-  acknowledgementIn,
-  encodeHeld,
-  type Held,
-  isSignaturesRequest,
-  OwnSignatures,
-} from './own-signatures.ts'
+import { encodeHeld, heldOf, isSignaturesRequest, OwnSignatures } from './own-signatures.ts'
 import { Patience } from './patience.ts'
 import { PendingEntries } from './pending-entries.ts'
 import { POOL_ENTRIES_MAX, type Pool } from './pool.ts'
@@ -200,7 +192,7 @@ export class Replica {
       complain: () => {
         logger.warn(
           { leader: this.#leader },
-          'the leader lets entries wait too long: this node complains of it',
+          'the leader orders too little, or does not sign it as the log: this node complains of it',
         )
         this.driver.complain()
       },
@@ -601,32 +593,15 @@ export class Replica {
   async request(from: string, bytes: Uint8Array): Promise<Uint8Array> {
     const record = this.membership.nodeByName.get(from)
     if (record && isReadRequest(bytes)) return answerRead(this.driver)
-    if (record && isSignaturesRequest(bytes)) return encodeHeld(this.#heldOf(record))
+    if (record && isSignaturesRequest(bytes)) {
+      const { store, evidence } = this.#ports
+      const { ledger } = store.genesis.parameters
+      return encodeHeld(
+        heldOf(record, ledger, evidence.newestBy(record), this.driver.raft, this.certifier.note),
+      )
+    }
     const answer = await answerSync(this.#ports.store, this.certifier.note, decodeSyncRequest(bytes))
     return encodeSyncAnswer(answer)
-  }
-
-  /** What this node holds of another's signatures: what it has seen since it started, and what its disk keeps. */
-  #heldOf(record: NodeMember): Held {
-    const { store, evidence } = this.#ports
-    const { ledger } = store.genesis.parameters
-    const { certified, lead } = this.driver.raft
-    const { statements, notes } = evidence.newestBy(record)
-    const acknowledged = acknowledgementIn(
-      ledger,
-      record.name,
-      record.nodeKey,
-      certified.block,
-      certified.proof,
-    )
-    const vote = lead?.votes.find((each) => each.from === record.name)
-    const ballot = lead && { ledger, term: lead.term, candidate: lead.leader, base: lead.base.block }
-    const voted = vote && ballot && voteEnvelope(record.nodeKey, ballot, vote.signature)
-    const { note } = this.certifier
-    return {
-      statements: [...statements, acknowledged, voted].filter((statement) => statement !== undefined),
-      notes: note === undefined ? notes : [...notes, note],
-    }
   }
 
   async hear(from: string, topic: Topic, bytes: Uint8Array): Promise<Verdict> {
@@ -703,7 +678,8 @@ export class Replica {
 
 /**
  * The lock on the disk, or the newest certificate of the ledger if that reaches further: a store that was put back from
- * a backup, or pulled together from others, has no lock yet.
+ * a backup, or pulled together from others, has no lock yet. By height: what the ledger certifies is decided, so every
+ * certified block of a later term contains it.
  */
 async function highestCertified(store: LedgerStore, { note, size }: Certifier): Promise<Certified> {
   const lock = await store.certified()

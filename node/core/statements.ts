@@ -91,7 +91,7 @@ export class Statements implements ProofPorts {
     return configurationOf(await this.#membersAfter(block))
   }
 
-  /** With the term, which gives it its rank: whoever names a later one would outrank every lock. */
+  /** With the term, which gives it its rank: a false, later one would outrank every lock. */
   async configurationsFor(block: BlockRef): Promise<Configuration[]> {
     const [before, after] = [await this.#membersBefore(block), await this.#membersAfter(block)]
     return before === after ? [configurationOf(after)] : [configurationOf(before), configurationOf(after)]

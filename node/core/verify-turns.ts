@@ -1,6 +1,6 @@
 /**
  * Whose entries are verified next. Anyone can send signatures that do not verify, and it takes as long to find that out
- * as with good ones; so sources take turns, and within a source its connections do. Whoever sends much waits for
+ * as with good ones; so sources take turns, and within a source its connections do. A source that sends much waits for
  * itself, and where there is no more room, the one with the most waiting loses its newest.
  */
 
@@ -46,7 +46,7 @@ interface Queue {
 export class VerifyTurns {
   readonly #limits: TurnLimits
   readonly #overloaded: () => Error
-  /** In the order of their turns: whoever had one goes to the end. */
+  /** In the order of their turns: a source that had one goes to the end. */
   readonly #queues = new Map<string, Queue>()
   #entries = 0
   #bytes = 0

@@ -296,7 +296,7 @@ export async function createNetwork(options: NetworkOptions): Promise<Libp2pNetw
         const question = (await lp.read({ signal: AbortSignal.timeout(DIAL_TIMEOUT_MS) })).slice()
         await stream.closeRead()
         const reply = async () => {
-          // Whoever waited may have gone.
+          // While it waited, the peer may have gone.
           if (stream.status !== 'open') return
           const response = await asked.request(from, question)
           const signal = AbortSignal.timeout(ANSWER_MS)

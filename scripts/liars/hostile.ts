@@ -21,7 +21,7 @@ process.once('disconnect', () => process.exit(0))
 process.on('message', (message: ToHostile) => {
   if (message.kind === 'end') over = true
 })
-// Whatever becomes of a lie, the liar goes on.
+// A lie that fails does not stop the liar.
 process.on('uncaughtException', (error) => console.error(errorMessage(error)))
 process.on('unhandledRejection', (error) => console.error(errorMessage(error)))
 

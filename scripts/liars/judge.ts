@@ -15,7 +15,7 @@ import type { Act } from './acts/act.ts'
  */
 export const UNAVAILABLE_MS_MAX = 30_000
 
-/** The most memory that an honest process may ever hold. It takes 230 to 330 MiB, whatever the liar does. */
+/** The most memory that an honest process may ever hold. It takes 230 to 330 MiB. */
 export const RSS_MIB_MAX = 600
 
 /** What is counted, and what of it must not be. */

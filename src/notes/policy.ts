@@ -52,7 +52,7 @@ export function satisfied(policy: Policy, witnesses: ReadonlySet<string>): boole
 /** The witnesses that can count towards the quorum: it, the members of its group, and of the groups among them. */
 export function quorumWitnesses({ groups, witnesses, quorum }: Policy): ReadonlySet<string> {
   const reached = new Set([quorum])
-  // A group stands after its members, so going backwards each is met after whatever names it.
+  // A group stands after its members, so going backwards each is met after the groups that name it.
   for (const { name, members } of groups.toReversed())
     if (reached.has(name)) for (const member of members) reached.add(member)
   return new Set(witnesses.map(({ name }) => name).filter((name) => reached.has(name)))

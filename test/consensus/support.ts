@@ -114,7 +114,7 @@ export function listening(id: string, config: Partial<RaftConfig> = {}): Raft {
   })
 }
 
-/** Makes durable and applied whatever is at hand, and signs; gives all messages. */
+/** Makes all that is at hand durable and applied, and signs; gives all messages. */
 export function settle(node: Raft) {
   const sent = []
   while (node.hasReady()) {

@@ -206,7 +206,7 @@ describe('evidence of a broken candidacy', () => {
   it('convicts a leader of a block at or below its base, or above it on another block', async () => {
     const { id, seal } = await exampleBlock()
     const [hash, other] = [fromHex(id), fromHex((await rivalBlock()).id)]
-    // Whatever its previous is: at the height of the base stands the base.
+    // With any previous: at the height of the base stands the base.
     for (const place of [{}, { previous: hash }, { height: 2, previous: other }]) {
       const found = await verify(await exampleBrokenCandidacy(place))
       assert.ok(found.kind === 'broken-candidacy')
@@ -575,7 +575,7 @@ describe('an honest validator', () => {
 
   /**
    * What a validator signs that keeps the rules, through some terms: in each it stands, or votes for bob, or does
-   * not vote; the leader of the term begins on its base, and drops what stood above. Whoever leads is followed.
+   * not vote; the leader of the term begins on its base, and drops what stood above. Every leader is followed.
    */
   const lives = fc.array(
     fc.record({

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict'
 import type { HardState } from '../../consensus/types.ts'
 import {
-  acknowledgementIn,
   decodeHeld,
   encodeHeld,
   type Held,
+  heldOf,
   isSignaturesRequest,
   OwnSignatures,
 } from '../../node/core/own-signatures.ts'
@@ -137,18 +137,27 @@ describe('what a node has signed before', function () {
     assert.equal(await check.ask(), 'sound')
   })
 
-  it('reads its acknowledgement out of the proof of a certified block', async () => {
+  it('finds its acknowledgement and its vote in the certificates that another node keeps, once each', async () => {
     const block = { height: 4, term: 5, hash: HASH }
-    const said = { ledger: LEDGER, ...block }
-    const signature = await own.sign(acknowledgementMessage(said))
-    const proof = {
-      kind: 'acknowledgements',
-      seal: utf8('seal'),
-      acknowledgements: [{ from: 'ada', signature }],
-    } as const
-    const envelope = acknowledgementIn(LEDGER, 'ada', own.publicKey, block, proof)
-    assert.equal(await found({ statements: [envelope!] }, STATE, false), 'forgotten')
-    assert.equal(acknowledgementIn(LEDGER, 'bob', own.publicKey, block, proof), undefined)
-    assert.equal(acknowledgementIn(LEDGER, 'ada', own.publicKey, block, { kind: 'genesis' }), undefined)
+    const signature = await own.sign(acknowledgementMessage({ ledger: LEDGER, ...block }))
+    const acknowledgements = [1, 2, 3].map(() => ({ from: 'ada', signature }))
+    const proof = { kind: 'acknowledgements', seal: utf8('seal'), acknowledgements } as const
+    const ballot = { ledger: LEDGER, term: 6, candidate: 'bob', base: BASE }
+    const voted = await own.sign(voteMessage(ballot))
+    const votes = Array.from({ length: 9 }, () => ({ from: 'ada', signature: voted }))
+    const base = { block: BASE, proof: { kind: 'genesis' } } as const
+    const lead = { kind: 'lead', term: 6, leader: 'bob', base, votes } as const
+    const nothing = { statements: [], notes: [] }
+    const held = (name: string, raft: Parameters<typeof heldOf>[3]) =>
+      heldOf({ name, nodeKey: own.publicKey }, LEDGER, nothing, raft, undefined)
+
+    const certified = { block, proof }
+    const both = held('ada', { certified, lead })
+    assert.equal(both.statements.length, 2)
+    assert.deepEqual(decodeHeld(encodeHeld(both)), both)
+    for (const statement of both.statements)
+      assert.equal(await found({ statements: [statement] }, STATE, false), 'forgotten')
+    assert.deepEqual(held('bob', { certified, lead }), nothing)
+    assert.deepEqual(held('ada', { certified: base, lead: undefined }), nothing)
   })
 })

@@ -5,9 +5,9 @@
  *   sends rivals            to the leader, on its tip, blocks that take long to verify
  *   stands                  for one term after another, without asking first; with the votes that it gets it leads, shows
  *                           why to some, and gives each of them another chain, on its base or beside it (strays)
- *   votes for all           whoever stands, and so do its accomplices
+ *   votes for all           every candidate, and so do its accomplices
  *   acknowledges anything   that it hears of, and blocks that nobody has seen, to some
- *   claims locks            on whatever there is, or is not
+ *   claims locks            on blocks that exist, or do not
  *   complains               of every leader
  *   refuses                 entries that were forwarded to anyone
  *   sends junk              as entries that wait too long

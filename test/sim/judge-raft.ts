@@ -1,6 +1,6 @@
 /**
  * The promises of Raft (figure 3 of the paper) and of the order between disk and network, judged by what each
- * honest node's state machine, disk and frames show, whatever the liars say. Quorums are those of the membership after
+ * honest node's state machine, disk and frames show; what liars say counts for nothing. Quorums are those of the membership after
  * the block that is judged; of the disks of liars nothing is known, so they count as holding what it takes.
  */
 

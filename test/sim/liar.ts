@@ -1,6 +1,6 @@
 /**
  * Validators that lie: the node of production, with its keys, behind a mouth that says other things, and that speaks
- * also when it has nothing to say. A liar signs whatever it likes with its own keys, and with those of its accomplices;
+ * also when it has nothing to say. A liar signs anything with its own keys, and with those of its accomplices;
  * it holds nobody else's.
  *
  * As leader:
@@ -70,7 +70,7 @@ export class Liar {
   readonly #lies: readonly Lie[]
   readonly #tools: LiarTools
   readonly #attacks: Attacks
-  /** Whoever is shown the second of two things, or nothing. */
+  /** Those who are shown the second of two things, or nothing. */
   readonly #fooled: ReadonlySet<string>
   /** Key ids of submitters to which it is deaf. */
   readonly #unheard = new Map<string, boolean>()

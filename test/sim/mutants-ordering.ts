@@ -43,7 +43,7 @@ export const ORDERING: readonly Mutant[] = [
     flags: ONE,
   },
   {
-    why: 'takes blocks from whoever speaks in the term',
+    why: 'takes blocks from anyone who speaks in the term',
     file: 'consensus/raft.ts',
     find: 'if (from !== lead.leader) {',
     replace: 'if (from !== lead.leader && core.voters.length === 0) {',
@@ -229,7 +229,7 @@ export const ORDERING: readonly Mutant[] = [
     flags: HONEST,
   },
   {
-    why: 'believes whatever a leader says against an entry',
+    why: 'believes all that a leader says against an entry',
     file: 'node/core/replica.ts',
     find: '|| !isLeadersToSay(entry, refusal)) return',
     replace: ') return',
@@ -264,7 +264,7 @@ export const ORDERING: readonly Mutant[] = [
     flags: ONE,
   },
   {
-    why: 'heeds whoever has led in vain again and again',
+    why: 'heeds a validator that has led in vain again and again',
     file: 'consensus/standings.ts',
     find: 'return now < (this.#of.get(id)?.shunnedUntil ?? 0)',
     replace: 'return now < 0 * (this.#of.get(id)?.shunnedUntil ?? 0)',

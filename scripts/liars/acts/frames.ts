@@ -10,7 +10,7 @@ export const garbage: Act = {
     const kinds: readonly number[] = [...Object.values(FRAME), 0, 77, 255]
     for (const kind of kinds) {
       for (const bytes of [0, 1, 100, 10_000]) member.frames(kind as FrameKind, member.random(bytes))
-      // Whoever is told garbage hangs up.
+      // A peer that is sent garbage hangs up.
       await member.until(() => member.peers.length === member.others.length, 2_000)
     }
     for (const topic of TOPICS) {

@@ -1,6 +1,6 @@
 /**
- * A thin follower of the protocol: production's state machine of ordering over a memory that forgets, which believes
- * whatever it is told. So a hostile member sees the honest traffic, takes part as far as an act wants it to, and may be
+ * A thin follower of the protocol: production's state machine of ordering over a memory that forgets, which verifies
+ * nothing. So a hostile member sees the honest traffic, takes part as far as an act wants it to, and may be
  * elected. What leaves it passes through its manners.
  */
 import { DEFAULT_LIMITS } from '../../../consensus/config.ts'
