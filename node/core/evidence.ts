@@ -1,7 +1,6 @@
 /**
  * Collects evidence against validators from what this node sees and verifies anyway: seals, votes, acknowledgements
- * and cosignatures. It takes part in nothing. It holds a bounded number of statements for
- * each key.
+ * and cosignatures. It takes part in nothing. It holds a bounded number of statements for each key.
  */
 import { keyId } from '../../src/crypto/keys.ts'
 import type { PublicKey, SignatureSuite } from '../../src/crypto/suite.ts'

@@ -1,8 +1,8 @@
 /** What the real Raft and driver do in simulated clusters, before the specification of the ordering. */
 import assert from 'node:assert/strict'
 import type { TraceLine } from '../../consensus/spec/trace.ts'
-import { judge, quintIsThere } from './quint.ts'
-import { traceOf } from './sim/simulation.ts'
+import { judge, quintIsThere } from '../consensus/quint.ts'
+import { traceOf } from '../consensus/sim/simulation.ts'
 
 /** Quint takes a hundredth of a second for a line. */
 const LINES = 55
