@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import type { TraceLine } from '../../consensus/spec/trace.ts'
 import { toQuint } from '../../consensus/spec/trace.ts'
-import { judge, quintIsThere, SPEC, sample } from './quint.ts'
-import { mutated, SPEC_MUTANTS } from './spec-mutants.ts'
+import { judge, quintIsThere, SPEC, sample } from '../consensus/quint.ts'
+import { mutated, SPEC_MUTANTS } from '../consensus/spec-mutants.ts'
 
 const NODES = ['a', 'b', 'c', 'd']
 const block = (hash: string, parent: string, term: number, proposer: string) => ({
