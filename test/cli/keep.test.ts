@@ -8,7 +8,7 @@ import { LedgerStore } from '../../node/store/ledger-store.ts'
 import { openLevel } from '../../node/store/level.ts'
 import { keyId } from '../../src/crypto/keys.ts'
 import { decodeMember, type NodeMember } from '../../src/ledger/member.ts'
-import { event, startCluster, type TestCluster, until } from '../support/cluster.ts'
+import { event, startCluster, type TestCluster } from '../support/cluster.ts'
 import { qat, scratch } from './run-qat.ts'
 
 const ENTRIES = 12
@@ -209,40 +209,5 @@ describe('qat backup, restore and fsck', function () {
     const [report] = after.json()
     assert.deepEqual([after.code, report!.sound, report!.recovering], [0, true, true])
     assert.equal(report!.size, cluster.running('alpha').status().finalSize)
-  })
-
-  /** It follows first, and takes part when an admin has admitted its new keys. */
-  async function putBackToWork(): Promise<void> {
-    const node = await cluster.start('delta')
-    await until(() => node.status().role === 'recovering' && node.status().leader !== undefined)
-    const admin = ['--admin-key', join(cluster.dir, 'admin.key'), '--rpc', cluster.url('alpha')]
-    const changed = await qat(['rotate', '--dir', stopped, ...admin])
-    assert.equal(changed.code, 0, changed.stderr)
-    await until(() => node.status().role !== 'recovering' && node.status().leader !== undefined, 60_000)
-    // Three of four must cosign.
-    await cluster.stop('charlie')
-    const params = { event: event(), wait: 'final', timeoutMs: 20_000 }
-    assert.equal((await cluster.call('delta', 'event.submit', params)).status, 'final')
-    await cluster.start('charlie')
-  }
-
-  it('puts a node back to work from a backup, under new keys', async () => {
-    const done = await qat(['restore', path('online'), '--dir', stopped, '--force'])
-    assert.equal(done.code, 0, done.stderr)
-    await putBackToWork()
-    await cluster.settled()
-    await cluster.stop('delta')
-    const [report] = (await qat(['fsck', stopped, '--json'])).json()
-    assert.deepEqual([report!.sound, report!.recovering], [true, false])
-  })
-
-  it('puts a node back to work whose store was repaired, under new keys', async () => {
-    const log = (await readdir(store(stopped))).find((name) => name.endsWith('.log'))!
-    await truncate(join(store(stopped), log), 100)
-    const repaired = await qat(['fsck', stopped, '--repair', '--rpc', cluster.url('alpha')])
-    assert.equal(repaired.code, 0, repaired.stdout)
-    assert.match(repaired.stdout, /its keys must not sign any more.*qat start --dir .*qat rotate --dir /s)
-    await putBackToWork()
-    await cluster.settled()
   })
 })

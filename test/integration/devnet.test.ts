@@ -1,7 +1,7 @@
 /** `qat devnet`: four real processes under one parent, used by the real command line, and none left at the end. */
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync } from 'node:child_process'
-import { readFile, rm } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { type Devnet, startDevnet } from '../../node/devnet.ts'
 import type { LinkView } from '../../node/service.ts'
 import { type Ended, isAlive, qat, scratch, untilPrinted } from '../cli/run-qat.ts'
@@ -131,25 +131,6 @@ describe('a devnet', function () {
     assert.match(other.stderr, /^qat: The devnet in [^\n]+ has 4 nodes, not 7\.[^\n]+\n$/)
     const filled = await qat(['devnet', '--dir', path('proof')])
     assert.match(filled.stderr, /^qat: [^\n]+ is not empty[^\n]+\n$/)
-  })
-
-  it('goes on without a node that has lost its store, and says which command gives it new keys', async () => {
-    await rm(path('net', 'delta', 'store'), { recursive: true })
-    let parent: ChildProcess | undefined
-    const ended = qat(['devnet', '--dir', path('net')], {
-      during: (child) => {
-        parent = child
-      },
-    })
-    const told = await untilPrinted(parent!, /Ctrl-C/)
-    const [, command] = /^delta may have forgotten [^\n]+\n +qat (rotate .+)$/m.exec(told)!
-    const { code, stderr } = await qat(command!.split(' '))
-    assert.equal(code, 0, stderr)
-    const rpc = /http:[^ ]+/.exec(/^delta .*$/m.exec(told)![0])![0]
-    const role = async () => (await qat(['status', '--rpc', rpc])).stdout
-    await until(async () => /^delta +validator +(follower|leader) /m.test(await role()))
-    parent!.kill('SIGINT')
-    await ended
   })
 
   describe('in the hands of a script', () => {

@@ -1,6 +1,6 @@
 /** A node that may have forgotten what it signed follows, signs nothing, and takes part again under new keys. */
 import assert from 'node:assert/strict'
-import { cp, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { cp, readdir, readFile, rename, rm, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LedgerStore } from '../../node/store/ledger-store.ts'
 import { openLevel } from '../../node/store/level.ts'
@@ -123,6 +123,36 @@ describe('a node that forgot', function () {
       const { status } = await cluster.call<{ status: string }>('alpha', 'entry.get', { id })
       assert.equal(status, 'final')
     }
+  })
+
+  it('what came after a backup, because its store was restored from that, gets new keys', async () => {
+    const backup = join(cluster.dir, 'backup')
+    const made = await qat(['backup', '--rpc', cluster.url('bravo'), '--out', backup])
+    assert.equal(made.code, 0, made.stderr)
+    const id = await submit('bravo')
+    await cluster.stop('alpha')
+    const restored = await qat(['restore', backup, '--dir', folder(), '--force'])
+    assert.equal(restored.code, 0, restored.stderr)
+    await cluster.start('alpha')
+    await until(recovers)
+    await renewed(rotate)
+    assert.equal((await cluster.call<{ status: string }>('alpha', 'entry.get', { id })).status, 'final')
+    await cluster.stop('alpha')
+    const [report] = (await qat(['fsck', folder(), '--json'])).json()
+    assert.deepEqual([report!.sound, report!.recovering], [true, false])
+    await cluster.start('alpha')
+  })
+
+  it('what was damaged, because its store was repaired, gets new keys', async () => {
+    await cluster.stop('alpha')
+    const log = (await readdir(folder('store'))).find((name) => name.endsWith('.log'))!
+    await truncate(folder('store', log), 100)
+    const repaired = await qat(['fsck', folder(), '--repair', '--rpc', cluster.url('bravo')])
+    assert.equal(repaired.code, 0, repaired.stdout)
+    assert.match(repaired.stdout, /its keys must not sign any more.*qat start --dir .*qat rotate --dir /s)
+    await cluster.start('alpha')
+    await until(recovers)
+    await renewed(rotate)
   })
 
   it('its disk, and has keys of before a change, signs under neither those nor the ones it had last', async () => {
