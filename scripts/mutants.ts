@@ -9,12 +9,22 @@ import { parseDecimal } from '../src/bytes.ts'
 import { MUTANTS, type Mutant } from '../test/sim/mutants.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
-const COPIED = ['src', 'consensus', 'node', 'test', 'scripts', 'package.json', 'tsconfig.json']
+const COPIED = [
+  'src',
+  'consensus',
+  'node',
+  'test',
+  'scripts',
+  'package.json',
+  'tsconfig.json',
+  '.mocharc.json',
+]
 const TIMEOUT_MS = 120_000
 
 const USAGE = `Usage: npm run sim:mutants -- [options]
 
-Makes each mistake of test/sim/mutants.ts in a copy of the sources, and simulates until a seed notices it.
+Makes each mistake of test/sim/mutants.ts in a copy of the sources, and simulates until a seed notices it; or runs the
+suite of tests that is to notice it, where seeds seldom can.
 
   --seeds N      how many seeds each mistake gets at most (200)
   --start S      the first seed (0)
@@ -59,7 +69,7 @@ async function work(): Promise<void> {
   }
 }
 
-async function run({ also = [], flags = [], ...first }: Mutant): Promise<{ caught: boolean; text: string }> {
+async function run({ also = [], flags = [], suite, ...first }: Mutant): Promise<Verdict> {
   const copy = await mkdtemp(join(tmpdir(), 'qat-mutant-'))
   try {
     for (const name of COPIED) await cp(join(ROOT, name), join(copy, name), { recursive: true })
@@ -72,30 +82,46 @@ async function run({ also = [], flags = [], ...first }: Mutant): Promise<{ caugh
         return { caught: false, text: `its place in ${file} was found ${parts.length - 1} times` }
       await writeFile(path, parts.join(replace))
     }
-    return await simulated(copy, flags)
+    return suite === undefined ? await simulated(copy, flags) : await tested(copy, suite)
   } finally {
     await rm(copy, { recursive: true, force: true })
   }
 }
 
-function simulated(copy: string, flags: readonly string[]): Promise<{ caught: boolean; text: string }> {
+interface Verdict {
+  readonly caught: boolean
+  readonly text: string
+}
+
+/** What one command in the copy came to: `judge` is given its output if it failed by itself. */
+function ran(
+  copy: string,
+  args: readonly string[],
+  judge: (out: string, err: string) => string | undefined,
+): Promise<Verdict> {
+  return new Promise((resolve) => {
+    const options = { cwd: copy, timeout: TIMEOUT_MS, maxBuffer: 1 << 26 }
+    execFile(process.execPath, args, options, (error, out, err) => {
+      const found = error === null ? undefined : judge(out, err)
+      if (found !== undefined) resolve({ caught: true, text: found })
+      else if (error?.killed === true)
+        resolve({ caught: false, text: `not caught in ${TIMEOUT_MS / 1000} s` })
+      else if (error !== null) resolve({ caught: false, text: `it could not be tried: ${err.slice(-500)}` })
+      else resolve({ caught: false, text: `not caught: ${out.trim().slice(-500)}` })
+    })
+  })
+}
+
+function tested(copy: string, suite: string): Promise<Verdict> {
+  const mocha = join(copy, 'node_modules', 'mocha', 'bin', 'mocha.js')
+  return ran(copy, [mocha, '--reporter', 'dot', suite], (out) =>
+    /^ {2}1\) [^\n]+\n +[^\n]+/m.exec(out)?.[0].replace(/\s+/g, ' '),
+  )
+}
+
+function simulated(copy: string, flags: readonly string[]): Promise<Verdict> {
   const { seeds, start } = values
   const script = join(copy, 'scripts', 'sim.ts')
   const args = [script, '--seeds', seeds, '--start', start, '--until-violation', '--json', '--threads', '1']
-  return new Promise((resolve) => {
-    execFile(
-      process.execPath,
-      [...args, ...flags],
-      { cwd: copy, timeout: TIMEOUT_MS, maxBuffer: 1 << 26 },
-      (error, out, err) => {
-        const found = /^seed \d+: .*$/m.exec(err)?.[0]
-        if (found !== undefined) resolve({ caught: true, text: found })
-        else if (error?.killed === true)
-          resolve({ caught: false, text: `not caught in ${TIMEOUT_MS / 1000} s` })
-        else if (error !== null)
-          resolve({ caught: false, text: `the simulator itself failed: ${err.slice(-500)}` })
-        else resolve({ caught: false, text: `not caught by ${seeds} seeds: ${out.trim()}` })
-      },
-    )
-  })
+  return ran(copy, [...args, ...flags], (_, err) => /^seed \d+: .*$/m.exec(err)?.[0])
 }

@@ -452,6 +452,18 @@ describe('a raft', () => {
     equal(node.certified.block.height, 0)
   })
 
+  it('remembers after a restart that it acknowledges nothing more in the term', () => {
+    const blocks = chain([1, 1])
+    const log = { blocks: [GENESIS, blocks[0]!], commit: 0 }
+    const said = (abstains: boolean) => {
+      const node = follower({ log, hardState: { term: 1, vote: undefined, abstains } })
+      node.step('b', append(1, blocks[0]!, [blocks[1]!]))
+      return settle(node).map(({ message }) => message.kind)
+    }
+    ok(said(false).includes('acknowledge'))
+    deepEqual(said(true), ['append-reply'])
+  })
+
   it('installs proven blocks over its own uncommitted ones, and acknowledges nothing more in the term', () => {
     const node = follower()
     node.step('b', append(1, GENESIS, chain([1, 1])))

@@ -176,7 +176,7 @@ export const ORDERING: readonly Mutant[] = [
     file: 'consensus/core.ts',
     find: 'this.abstains = config.hardState.abstains',
     replace: 'this.abstains = false',
-    flags: TWO,
+    suite: 'test/consensus/raft.test.ts',
   },
   {
     why: 'follows a leader beside the base that it was elected for',
@@ -240,7 +240,6 @@ export const ORDERING: readonly Mutant[] = [
     file: 'consensus/complaints.ts',
     find: '} else if (core.stalledTicks >= STALL_TIMEOUTS * core.electionTicks) complain(core)',
     replace: '}',
-    flags: ONE,
     also: [
       {
         file: 'node/core/patience.ts',
@@ -248,34 +247,34 @@ export const ORDERING: readonly Mutant[] = [
         replace: 'if (this.#leader === undefined && tooLate) complain()',
       },
     ],
+    suite: 'test/node/patience.test.ts',
   },
   {
     why: 'entries that wait too long are not shown to the others',
     file: 'node/core/patience.ts',
     find: 'if (shown.length > 0) show(shown)',
     replace: 'if (shown.length > 1_000) show(shown)',
-    flags: ONE,
+    suite: 'test/node/patience.test.ts',
   },
   {
     why: 'as many complaints as may be lies depose a leader',
     file: 'consensus/quorum.ts',
     find: 'return 2 * quorum - voters.length\n',
     replace: 'return Math.max(1, 2 * quorum - voters.length - 1)\n',
-    flags: ONE,
+    suite: 'test/consensus/complaints.test.ts',
   },
   {
     why: 'heeds a validator that has led in vain again and again',
     file: 'consensus/standings.ts',
     find: 'return now < (this.#of.get(id)?.shunnedUntil ?? 0)',
     replace: 'return now < 0 * (this.#of.get(id)?.shunnedUntil ?? 0)',
-    flags: ONE,
+    suite: 'test/consensus/standings.test.ts',
   },
   {
     why: 'a block that contradicts a committed one ends the process',
     file: 'consensus/log.ts',
     find: "throw new RefusedError('bad-chain', 'The sender contradicts a committed block.', {",
     replace: "throw new Error('The sender contradicts a committed block.' + {",
-    flags: TWO,
     also: [
       {
         file: 'consensus/follower.ts',
@@ -283,6 +282,7 @@ export const ORDERING: readonly Mutant[] = [
         replace: '  if (prev',
       },
     ],
+    suite: 'test/consensus/follower.test.ts',
   },
   {
     why: 'keeps no evidence of two votes',
@@ -303,13 +303,13 @@ export const ORDERING: readonly Mutant[] = [
     file: 'node/core/statement-watch.ts',
     find: 'if (!stood || whyHonest(stood.vote, seal) !== undefined) return undefined',
     replace: 'if (!stood || seal.height >= 0) return undefined',
-    flags: TWO,
+    suite: 'test/node/statement-watch.test.ts',
   },
   {
     why: 'does not look at the seals of blocks that nobody may take',
     file: 'node/core/unapplied.ts',
     find: '.slice(0, EXAMINED_MAX)',
     replace: '.slice(0, 0 * EXAMINED_MAX)',
-    flags: ONE,
+    suite: 'test/node/unapplied.test.ts',
   },
 ]

@@ -10,6 +10,8 @@ export interface Mutant {
   readonly replace: string
   readonly why: string
   readonly flags?: readonly string[]
+  /** The suite that notices it, in place of the simulator: where it takes a rare turn, or costs only time. */
+  readonly suite?: string
   /** What else it takes, where two rules prevent the same. */
   readonly also?: readonly Pick<Mutant, 'file' | 'find' | 'replace'>[]
 }
@@ -266,6 +268,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'consensus/reads.ts',
     find: 'return core.reachedByQuorum(core.round, ({ round }) => round)',
     replace: 'return Number.POSITIVE_INFINITY',
+    suite: 'test/consensus/reads.test.ts',
   },
   {
     why: 'ignores a cosignature of its own that its store has forgotten',
