@@ -6,6 +6,7 @@ import { Standstill } from '../../node/core/standstill.ts'
 import { opensslSuite } from '../../node/crypto/openssl.ts'
 import { createLogger } from '../../node/logger.ts'
 import { LedgerStore } from '../../node/store/ledger-store.ts'
+import type { Signer } from '../../src/crypto/suite.ts'
 import { genesisState } from '../../src/ledger/chain.ts'
 import { createGenesis } from '../../src/ledger/genesis.ts'
 import { cosignerName } from '../../src/ledger/membership.ts'
@@ -104,6 +105,26 @@ describe('a validator whose peers are silent', () => {
     await certifier.idle()
     assert.deepEqual(published, [])
     assert.equal((await store.cosigned())?.size ?? 0, 0)
+  })
+
+  it('learns that its store is an old one from a cosignature of its own that the store does not know', async () => {
+    const forgotten: number[] = []
+    const { certifier, store } = await certifying({ onForgotten: (size) => forgotten.push(size) }, false)
+    const { size, root } = store.tip
+    const noteOf = async (signer: Signer, name: string, size: number) => {
+      const checkpoint = { origin: LEDGER, size, root }
+      const line = await signCosignature(signer, cosignerName(LEDGER, name), checkpoint, TIME / 1_000)
+      return printNote({ text: printCheckpoint(checkpoint), signatures: [line] })
+    }
+    await certifier.receive(await noteOf(signerOf('ML-DSA-44', 21), 'bob', size + 7))
+    assert.deepEqual(forgotten, [])
+    await certifier.receive(await noteOf(cosigner, 'ada', size + 7))
+    assert.deepEqual(forgotten, [size + 7])
+    certifier.join()
+    certifier.propose()
+    await certifier.idle()
+    await certifier.receive(await noteOf(cosigner, 'ada', size))
+    assert.deepEqual(forgotten, [size + 7], 'what it knows that it has signed')
   })
 
   it('tells its operator whose cosignatures are missing, and that nobody leads, after a while', async () => {

@@ -275,7 +275,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'node/core/certifier.ts',
     find: 'if (own && checkpoint.size > (this.#cosigned?.size ?? 0)) onForgotten(checkpoint.size)',
     replace: 'if (own && checkpoint.size < 0) onForgotten(checkpoint.size)',
-    flags: ['--oldCopies', '1'],
+    suite: 'test/node/certifier.test.ts',
   },
   {
     why: 'keeps in the pool what a write that had seemed to fail has applied',
