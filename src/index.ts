@@ -38,7 +38,7 @@ export {
   encodePolicyUpdates,
   type FollowedChange,
   followChanges,
-  followMembership,
+  followMemberships,
   followPolicy,
   type PolicyUpdate,
   readPolicyUpdate,

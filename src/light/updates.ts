@@ -131,19 +131,21 @@ async function followOne(
 }
 
 /**
- * The membership to which `updates` lead from genesis, which the caller trusts (by its hash) and has verified.
- * Beside what `followPolicy` checks, each change must be one that these members could make, signed by the admin
- * quorum before it: no number of validators can invent a member. Throws as `followPolicy` does.
+ * The memberships to which `updates` lead from genesis, which the caller trusts (by its hash) and has verified: that of
+ * genesis first, and one for each change, the newest last. Beside what `followPolicy` checks, each change must be one
+ * that these members could make, signed by the admin quorum before it: no number of validators can invent a member.
+ * Throws as `followPolicy` does.
  */
-export async function followMembership(
+export async function followMemberships(
   suite: SignatureSuite,
   { parameters, membership: founders, block }: Genesis,
   updates: readonly PolicyUpdate[],
-): Promise<Membership> {
-  let membership = founders
+): Promise<Membership[]> {
+  const followed = [founders]
   let before = block.leaves.length
   for (const update of updates) {
     const { envelope, change, size } = update
+    const membership = followed.at(-1)!
     const after = applyChange(membership, change)
     await verifyUpdate(suite, policyOf(parameters.ledger, membership), update, before)
     const checks = adminsOf(membership, envelope).map(({ key }, i) => signatureCheck(envelope, i, key))
@@ -153,10 +155,10 @@ export async function followMembership(
         `An admin's signature on change ${change.sequence} is not valid.`,
       )
     }
-    membership = after
+    followed.push(after)
     before = size
   }
-  return membership
+  return followed
 }
 
 /** That `policy` certifies the tree of the update, that the change is in it, and that it is a change of this log. */

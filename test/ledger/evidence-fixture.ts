@@ -66,10 +66,13 @@ export async function signedAcknowledgement(
 }
 
 /** A vote for itself, and one for bob on the same base. */
-export async function exampleTwoVotes(changes: Partial<Vote> = { candidate: 'bob' }): Promise<TwoStatements> {
+export async function exampleTwoVotes(
+  changes: Partial<Vote> = { candidate: 'bob' },
+  signer: Signer = nodeSigner,
+): Promise<TwoStatements> {
   const vote = await exampleVote()
-  const [a, b] = [await signedVote(vote), await signedVote({ ...vote, ...changes })]
-  return twoStatements('two-votes', nodeSigner.publicKey, a, b)
+  const [a, b] = [await signedVote(vote, signer), await signedVote({ ...vote, ...changes }, signer)]
+  return twoStatements('two-votes', signer.publicKey, a, b)
 }
 
 /** Of block 1, and of the empty block in its place. */

@@ -25,7 +25,7 @@ describe('the package', () => {
       'entryFromJson',
       'evidenceFromEntry',
       'followChanges',
-      'followMembership',
+      'followMemberships',
       'followPolicy',
       'keyId',
       'leafHash',

@@ -14,8 +14,11 @@ import {
 import { entryFromJson } from '../../../src/ledger/entry.ts'
 import { decodeEvidence, type Evidence } from '../../../src/ledger/evidence.ts'
 import { evidenceFromEntry, evidenceHash } from '../../../src/ledger/evidence-event.ts'
-import { readGenesis } from '../../../src/ledger/genesis.ts'
-import { BLOCK_BYTES_MAX, POLICY_BYTES_MAX } from '../../../src/limits.ts'
+import { type Genesis, readGenesis } from '../../../src/ledger/genesis.ts'
+import type { Membership } from '../../../src/ledger/membership.ts'
+import { BUNDLE_FILES } from '../../../src/light/bundle.ts'
+import { decodePolicyUpdates, followMemberships } from '../../../src/light/updates.ts'
+import { BLOCK_BYTES_MAX, POLICY_BYTES_MAX, POLICY_UPDATES_BYTES_MAX } from '../../../src/limits.ts'
 import { parsePolicy } from '../../../src/notes/policy.ts'
 import { opensslSuite } from '../../crypto/openssl.ts'
 import { readEvidenceFolder } from '../../evidence-folder.ts'
@@ -29,6 +32,7 @@ import { factSheet, printJson, printText, table } from '../output.ts'
 interface VerifyOptions extends GlobalOptions {
   readonly policy?: string
   readonly genesis?: string
+  readonly updates?: string
 }
 
 interface ListOptions extends GlobalOptions {
@@ -47,12 +51,15 @@ Examples:
 const VERIFY_HELP = `
 Examples:
   qat evidence verify evidence/two-seals-bravo-0f3a….json --genesis genesis.block
-  qat get --json 1042 | qat evidence verify - --policy policy
+  qat get --json 1042 | qat evidence verify - --genesis genesis.block
+  qat prove 1042 --out proof --policy founding-policy
+  qat evidence verify proof/${BUNDLE_FILES.entry} --genesis genesis.block --updates proof/${BUNDLE_FILES.updates}
 
 FILE is evidence as a node wrote it, or an entry that holds some: what "qat get --json" prints, or the
-entry.dsse.json of a proof. The contradiction stands by itself; --policy and --genesis say whose key it is. A
-policy knows the keys that cosign, genesis also those that seal, vote and acknowledge; a key that they do not know
-is refused.
+entry.dsse.json of a proof. The contradiction stands by itself; the other files say whose key it is. Genesis knows all
+keys of the first validators, and with the changes since then those of all later ones: they stand in ${BUNDLE_FILES.updates}
+of a proof that was made with the founding policy. A policy knows only the keys that cosign. A key that the files do
+not know is refused.
 `
 
 const LIST_HELP = `
@@ -71,7 +78,8 @@ export function addEvidenceCommand(program: Command): void {
     .argument('<file>', 'evidence, or an entry that holds some; - for standard input')
     .description('verify offline that one key signed two things that exclude each other')
     .option('--policy <file>', "the ledger's policy: names the keys that cosign")
-    .option('--genesis <file>', "the ledger's genesis.block: names all keys of validators")
+    .option('--genesis <file>', "the ledger's genesis.block: names all keys of its first validators")
+    .option('--updates <file>', 'with --genesis, the changes of membership since: names keys that came later')
     .addHelpText('after', VERIFY_HELP)
     .action(async (file: string, _options, command: Command) =>
       verify(file, command.optsWithGlobals<VerifyOptions>()),
@@ -116,7 +124,9 @@ interface Reference {
   readonly files: readonly { readonly path: string; readonly ledgers: readonly string[] }[]
 }
 
-async function readReference({ policy, genesis }: VerifyOptions): Promise<Reference> {
+async function readReference({ policy, genesis, updates }: VerifyOptions): Promise<Reference> {
+  if (updates !== undefined && genesis === undefined)
+    throw new CliError('usage', 'The changes of --updates begin at genesis: give --genesis, too.')
   const known: { -readonly [K in keyof Known]: Known[K] } = {}
   const files = []
   if (policy !== undefined) {
@@ -126,14 +136,25 @@ async function readReference({ policy, genesis }: VerifyOptions): Promise<Refere
   }
   if (genesis !== undefined) {
     const bytes = await readInput(genesis, BLOCK_BYTES_MAX)
-    const { membership, parameters } = inFile(genesis, () => readGenesis(bytes))
-    known.validators = membership.validators
-    files.push({ path: genesis, ledgers: [parameters.ledger] })
+    const founding = inFile(genesis, () => readGenesis(bytes))
+    const memberships = updates === undefined ? [founding.membership] : await membersSince(founding, updates)
+    known.validators = memberships.flatMap(({ validators }) => validators)
+    files.push({ path: genesis, ledgers: [founding.parameters.ledger] })
   }
   return { known, files }
 }
 
-/** The accused's name by the files given. A policy alone knows no node keys, and then there is no name. */
+/** Of genesis, and after each change in the file. */
+async function membersSince(genesis: Genesis, path: string): Promise<Membership[]> {
+  const bytes = await readInput(path, POLICY_UPDATES_BYTES_MAX)
+  const updates = inFile(path, () => decodePolicyUpdates(bytes))
+  return followMemberships(opensslSuite, genesis, updates).catch((cause: unknown) => {
+    const message = `The changes in ${path} do not hold. ${errorMessage(cause)}`
+    throw new CliError('verification-failed', message, { step: errorCode(cause) }, { cause })
+  })
+}
+
+/** The accused's name by the files given; none without files. Throws CliError if they do not know the key. */
 function identify(
   evidence: Evidence,
   { ledger }: Contradiction,
@@ -146,10 +167,15 @@ function identify(
     }
   }
   const accused = accusedName(evidence, known)
-  const knowable = evidence.kind === 'two-cosignatures' ? files.length > 0 : known.validators !== undefined
-  if (accused !== undefined || !knowable) return accused
+  if (accused !== undefined || files.length === 0) return accused
+  if (known.validators === undefined && evidence.kind !== 'two-cosignatures') {
+    const why =
+      'A policy knows only the keys that cosign, so it cannot say whose key this is: give --genesis.'
+    throw failed('unknown-key', why)
+  }
   const paths = files.map(({ path }) => path).join(' and ')
-  throw failed('unknown-key', `The accused key is none that ${paths} knows, so it convicts no validator.`)
+  const hint = known.validators && ' If keys have been replaced since, give the changes by --updates.'
+  throw failed('unknown-key', `The accused key is none that ${paths} knows.${hint ?? ''}`)
 }
 
 function contradictionJson(evidence: Evidence, found: Contradiction): JsonObject {
