@@ -6,7 +6,6 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { opensslSuite } from '../node/crypto/openssl.ts'
 import { type Devnet, startDevnet } from '../node/devnet.ts'
 import { createClient } from '../node/rpc/client.ts'
@@ -14,68 +13,86 @@ import type { BundleFiles, ClusterStatus } from '../node/service.ts'
 import { utf8 } from '../src/bytes.ts'
 import { errorMessage } from '../src/errors.ts'
 import { verifyBundle } from '../src/light/verify.ts'
+import { main, parseCommandLine, wholeNumber } from './support/command-line.ts'
 import { feed } from './support/feeder.ts'
 import { githubEvents } from './support/github-events.ts'
 import { bar, statusLine } from './support/terminal.ts'
 
-const { values: options } = parseArgs({ options: { port: { type: 'string', default: '18480' } } })
+const HELP = `npm run demo -- [--port P]
+
+Four nodes take GitHub's example events; the leader is killed and comes back; proofs are made, and verified with every
+node stopped; a flipped byte is refused. Takes some twenty seconds, in a temporary folder.
+
+  --port P   ports from P upwards, and from P + 1000 (18480)
+
+Exit code 1 if any of it does not hold.
+`
 const PROOFS = 10
 const WIDTH = 16
 
-const dir = await mkdtemp(join(tmpdir(), 'qat-demo-'))
-let devnet: Devnet | undefined
-const begun = performance.now()
-try {
-  step('Four nodes start as four processes')
-  devnet = await startDevnet({ dir, nodes: 4, port: Number(options.port), logLevel: 'warn' })
-  done(devnet.nodes.map(({ name, rpc }) => `${name} ${rpc}`).join(', '))
+await main(HELP, readOptions, demo)
 
-  const events = githubEvents()
-  step(`${events.length} GitHub events are submitted; the leader is killed in the middle`)
-  const { ids, killed, pauseMs } = await submitWithCrash(devnet, events)
-  done(
-    `all ${ids.length} final; ${killed} was killed with SIGKILL; longest wait for a final entry ${pauseMs} ms`,
-  )
-
-  step(`${killed} is started again and catches up`)
-  await devnet.restart(killed)
-  const size = await untilEqual(devnet)
-  done(`all four nodes hold the same ${size} leaves, all of them certified`)
-
-  step(`${PROOFS} entries at random are proved`)
-  const proofs = await prove(devnet, ids)
-  done(`${proofs.length} proof bundles`)
-
-  step('Every node is stopped')
-  await devnet.stop()
-  devnet = undefined
-  done('from here on there is no server to ask')
-
-  step('The proofs are verified offline')
-  for (const { id, entry, proof, policy } of proofs) {
-    const verdict = await verifyBundle(opensslSuite, {
-      entry: utf8(entry),
-      proof: utf8(proof),
-      policy: utf8(policy),
-    })
-    if (!verdict.ok) throw new Error(`The proof of ${id} was refused: ${verdict.reason}`)
-    if (verdict.proves.leafHash !== id) throw new Error(`The proof of ${id} proves another entry.`)
-  }
-  done(`${proofs.length} of ${proofs.length} accepted`)
-
-  step('One byte of one entry is flipped')
-  done(await tamper(proofs[0]!))
-
-  const seconds = ((performance.now() - begun) / 1_000).toFixed(1)
-  process.stdout.write(`\nAll of it held. ${events.length} events, ${size} leaves, ${seconds} s.\n`)
-} catch (error) {
-  process.stdout.write(`\nThe demo FAILED: ${errorMessage(error)}\n`)
-  process.exitCode = 1
-} finally {
-  await devnet?.stop()
-  await rm(dir, { recursive: true, force: true })
+function readOptions(args: readonly string[]) {
+  const { port, help } = parseCommandLine(args, { port: { type: 'string', default: '18480' } })
+  return { port: wholeNumber('--port', port, 1_024, 60_000), help }
 }
-process.exit()
+
+async function demo({ port }: ReturnType<typeof readOptions>): Promise<void> {
+  const dir = await mkdtemp(join(tmpdir(), 'qat-demo-'))
+  let devnet: Devnet | undefined
+  const begun = performance.now()
+  try {
+    step('Four nodes start as four processes')
+    devnet = await startDevnet({ dir, nodes: 4, port, logLevel: 'warn' })
+    done(devnet.nodes.map(({ name, rpc }) => `${name} ${rpc}`).join(', '))
+
+    const events = githubEvents()
+    step(`${events.length} GitHub events are submitted; the leader is killed in the middle`)
+    const { ids, killed, pauseMs } = await submitWithCrash(devnet, events)
+    done(
+      `all ${ids.length} final; ${killed} was killed with SIGKILL; longest wait for a final entry ${pauseMs} ms`,
+    )
+
+    step(`${killed} is started again and catches up`)
+    await devnet.restart(killed)
+    const size = await untilEqual(devnet)
+    done(`all four nodes hold the same ${size} leaves, all of them certified`)
+
+    step(`${PROOFS} entries at random are proved`)
+    const proofs = await prove(devnet, ids)
+    done(`${proofs.length} proof bundles`)
+
+    step('Every node is stopped')
+    await devnet.stop()
+    devnet = undefined
+    done('from here on there is no server to ask')
+
+    step('The proofs are verified offline')
+    for (const { id, entry, proof, policy } of proofs) {
+      const verdict = await verifyBundle(opensslSuite, {
+        entry: utf8(entry),
+        proof: utf8(proof),
+        policy: utf8(policy),
+      })
+      if (!verdict.ok) throw new Error(`The proof of ${id} was refused: ${verdict.reason}`)
+      if (verdict.proves.leafHash !== id) throw new Error(`The proof of ${id} proves another entry.`)
+    }
+    done(`${proofs.length} of ${proofs.length} accepted`)
+
+    step('One byte of one entry is flipped')
+    done(await tamper(proofs[0]!))
+
+    const seconds = ((performance.now() - begun) / 1_000).toFixed(1)
+    process.stdout.write(`\nAll of it held. ${events.length} events, ${size} leaves, ${seconds} s.\n`)
+  } catch (error) {
+    process.stdout.write(`\nThe demo FAILED: ${errorMessage(error)}\n`)
+    process.exitCode = 1
+  } finally {
+    await devnet?.stop()
+    await rm(dir, { recursive: true, force: true })
+  }
+  process.exit()
+}
 
 function step(text: string): void {
   process.stdout.write(`${text} …\n`)

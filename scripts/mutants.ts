@@ -4,9 +4,8 @@ import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
-import { parseDecimal } from '../src/bytes.ts'
 import { MUTANTS, type Mutant } from '../test/sim/mutants.ts'
+import { main, parseCommandLine, wholeNumber } from './support/command-line.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const COPIED = [
@@ -21,7 +20,7 @@ const COPIED = [
 ]
 const TIMEOUT_MS = 120_000
 
-const USAGE = `Usage: npm run sim:mutants -- [options]
+const HELP = `Usage: npm run sim:mutants -- [options]
 
 Makes each mistake of test/sim/mutants.ts in a copy of the sources, and simulates until a seed notices it; or runs the
 suite of tests that is to notice it, where seeds seldom can.
@@ -35,41 +34,46 @@ suite of tests that is to notice it, where seeds seldom can.
 One JSON line at the end. Exit code 1 if a mistake goes unnoticed or cannot be made.
 `
 
-const { values } = parseArgs({
-  options: {
-    help: { type: 'boolean', short: 'h', default: false },
+await main(HELP, readOptions, makeAll)
+
+type Options = ReturnType<typeof readOptions>
+
+function readOptions(args: readonly string[]) {
+  const values = parseCommandLine(args, {
     seeds: { type: 'string', default: '200' },
     start: { type: 'string', default: '0' },
     only: { type: 'string', default: '' },
     jobs: { type: 'string', default: '2' },
-    json: { type: 'boolean', default: false },
-  },
-})
-
-if (values.help) {
-  process.stdout.write(USAGE)
-  process.exit()
-}
-const chosen = MUTANTS.filter(({ why, file }) => `${why} ${file}`.includes(values.only))
-const waiting = [...chosen]
-let caught = 0
-await Promise.all(Array.from({ length: parseDecimal(values.jobs) }, work))
-process.stdout.write(
-  `${JSON.stringify({ mutants: chosen.length, caught, survived: chosen.length - caught })}\n`,
-)
-process.exitCode = caught === chosen.length ? 0 : 1
-
-async function work(): Promise<void> {
-  for (let mutant = waiting.shift(); mutant !== undefined; mutant = waiting.shift()) {
-    const { caught: found, text } = await run(mutant)
-    if (found) caught++
-    if (values.json && found) continue
-    const verdict = found ? 'caught  ' : 'SURVIVED'
-    process.stderr.write(`${verdict} ${mutant.why} (${mutant.file})\n         ${text}\n`)
+  })
+  return {
+    ...values,
+    seeds: wholeNumber('--seeds', values.seeds, 1, 1e9),
+    start: wholeNumber('--start', values.start, 0, 1e12),
+    jobs: wholeNumber('--jobs', values.jobs, 1, 64),
   }
 }
 
-async function run({ also = [], flags = [], suite, ...first }: Mutant): Promise<Verdict> {
+async function makeAll(options: Options): Promise<void> {
+  const chosen = MUTANTS.filter(({ why, file }) => `${why} ${file}`.includes(options.only))
+  const waiting = [...chosen]
+  let caught = 0
+  const work = async () => {
+    for (let mutant = waiting.shift(); mutant !== undefined; mutant = waiting.shift()) {
+      const { caught: found, text } = await make(mutant, options)
+      if (found) caught++
+      if (options.json && found) continue
+      const verdict = found ? 'caught  ' : 'SURVIVED'
+      process.stderr.write(`${verdict} ${mutant.why} (${mutant.file})\n         ${text}\n`)
+    }
+  }
+  await Promise.all(Array.from({ length: options.jobs }, work))
+  process.stdout.write(
+    `${JSON.stringify({ mutants: chosen.length, caught, survived: chosen.length - caught })}\n`,
+  )
+  process.exitCode = caught === chosen.length ? 0 : 1
+}
+
+async function make({ also = [], flags = [], suite, ...first }: Mutant, options: Options): Promise<Verdict> {
   const copy = await mkdtemp(join(tmpdir(), 'qat-mutant-'))
   try {
     for (const name of COPIED) await cp(join(ROOT, name), join(copy, name), { recursive: true })
@@ -82,7 +86,7 @@ async function run({ also = [], flags = [], suite, ...first }: Mutant): Promise<
         return { caught: false, text: `its place in ${file} was found ${parts.length - 1} times` }
       await writeFile(path, parts.join(replace))
     }
-    return suite === undefined ? await simulated(copy, flags) : await tested(copy, suite)
+    return suite === undefined ? await simulated(copy, flags, options) : await tested(copy, suite)
   } finally {
     await rm(copy, { recursive: true, force: true })
   }
@@ -119,9 +123,18 @@ function tested(copy: string, suite: string): Promise<Verdict> {
   )
 }
 
-function simulated(copy: string, flags: readonly string[]): Promise<Verdict> {
-  const { seeds, start } = values
+function simulated(copy: string, flags: readonly string[], { seeds, start }: Options): Promise<Verdict> {
   const script = join(copy, 'scripts', 'sim.ts')
-  const args = [script, '--seeds', seeds, '--start', start, '--until-violation', '--json', '--threads', '1']
+  const args = [
+    script,
+    '--seeds',
+    `${seeds}`,
+    '--start',
+    `${start}`,
+    '--until-violation',
+    '--json',
+    '--threads',
+    '1',
+  ]
   return ran(copy, [...args, ...flags], (_, err) => /^seed \d+: .*$/m.exec(err)?.[0])
 }

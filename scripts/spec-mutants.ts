@@ -1,11 +1,10 @@
 /** Do the invariants bite? Makes mistakes on purpose in the specification: `npm run spec:mutants -- --help`. */
 import { readFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
-import { parseDecimal } from '../src/bytes.ts'
 import { quintIsThere, SPEC, sample } from '../test/consensus/quint.ts'
 import { mutated, SPEC_MUTANTS } from '../test/consensus/spec-mutants.ts'
+import { main, parseCommandLine, wholeNumber } from './support/command-line.ts'
 
-const USAGE = `Usage: npm run spec:mutants -- [options]
+const HELP = `Usage: npm run spec:mutants -- [options]
 
 Makes each mistake of test/consensus/spec-mutants.ts in a copy of consensus/spec/ordering.qnt, and draws samples until
 an invariant is violated.
@@ -19,41 +18,49 @@ an invariant is violated.
 One JSON line at the end. Exit code 1 if a mistake goes unnoticed.
 `
 
-const { values } = parseArgs({
-  options: {
-    help: { type: 'boolean', short: 'h', default: false },
+await main(HELP, readOptions, run)
+
+function readOptions(args: readonly string[]) {
+  const values = parseCommandLine(args, {
     samples: { type: 'string', default: '1500' },
     steps: { type: 'string', default: '45' },
     seed: { type: 'string' },
     only: { type: 'string', default: '' },
     jobs: { type: 'string', default: '2' },
-  },
-})
+  })
+  return {
+    ...values,
+    samples: wholeNumber('--samples', values.samples, 1, 1e9),
+    steps: wholeNumber('--steps', values.steps, 1, 10_000),
+    seed: values.seed === undefined ? undefined : `${wholeNumber('--seed', values.seed, 0, 1e14)}`,
+    jobs: wholeNumber('--jobs', values.jobs, 1, 64),
+  }
+}
 
-if (values.help) {
-  process.stdout.write(USAGE)
-} else if (!quintIsThere()) {
-  process.stderr.write('Quint is not installed: run npm install.\n')
-  process.exitCode = 2
-} else {
-  const [samples, steps] = [parseDecimal(values.samples), parseDecimal(values.steps)]
+async function run({ samples, steps, seed, only, jobs }: ReturnType<typeof readOptions>): Promise<void> {
+  if (!quintIsThere()) {
+    process.stderr.write('Quint is not installed: run npm install.\n')
+    process.exitCode = 2
+    return
+  }
   const spec = readFileSync(SPEC, 'utf8')
-  const chosen = SPEC_MUTANTS.filter(({ why }) => why.includes(values.only))
+  const chosen = SPEC_MUTANTS.filter(({ why }) => why.includes(only))
   const waiting = [...chosen]
   let caught = 0
   const work = async () => {
     for (let mutant = waiting.shift(); mutant !== undefined; mutant = waiting.shift()) {
-      const first = values.seed ?? mutant.seed ?? '1'
-      const { violated, seed } = await sample(mutated(mutant, spec), { samples, steps, seed: first })
+      const first = seed ?? mutant.seed ?? '1'
+      const found = await sample(mutated(mutant, spec), { samples, steps, seed: first })
+      const { violated } = found
       if (violated.length > 0) caught++
       const verdict =
         violated.length > 0
-          ? `caught   ${mutant.why}: ${violated.join(', ')} (${seed})`
+          ? `caught   ${mutant.why}: ${violated.join(', ')} (${found.seed})`
           : `SURVIVED ${mutant.why}`
       process.stderr.write(`${verdict}\n`)
     }
   }
-  await Promise.all(Array.from({ length: parseDecimal(values.jobs) }, work))
+  await Promise.all(Array.from({ length: jobs }, work))
   process.stdout.write(
     `${JSON.stringify({ mutants: chosen.length, caught, survived: chosen.length - caught })}\n`,
   )

@@ -7,7 +7,7 @@ export class OptionsError extends QatError<'usage'> {}
 
 export const FLAG = { type: 'boolean', default: false } as const
 
-const COMMON = { json: FLAG, help: FLAG } as const
+const COMMON = { json: FLAG, help: { ...FLAG, short: 'h' } } as const
 
 /** Reads the options of one script and those that all have. Throws OptionsError. */
 export function parseCommandLine<const T extends ParseArgsOptionsConfig>(args: readonly string[], own: T) {
