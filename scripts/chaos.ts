@@ -23,7 +23,7 @@ async function storm(options: Options): Promise<number> {
   return carryOut({ name: 'chaos', run: (given) => run({ ...given, isolated }), report }, options)
 }
 
-function report(result: Result, { seconds, seed }: Options): Report {
+function report(result: Result, { seconds, seed, ...asked }: Options): Report {
   const { submitted, acknowledged, final, proved, kills, stops, partitions, recoveries } = result
   const { longestUnavailableMs, longestUnavailableAt } = result
   return {
@@ -35,7 +35,10 @@ function report(result: Result, { seconds, seed }: Options): Report {
       ['lost', result.lost],
       ['duplicated', result.duplicated],
       ['proofs that do not hold', result.unproved],
-      ['faults', `${kills} kills, ${stops} stops, ${partitions} partitions`],
+      [
+        'faults',
+        `${kills} kills, ${stops} stops, ${partitions} partitions${asked.kills > kills ? ` (${asked.kills} kills were asked for; the time was too short)` : ''}`,
+      ],
       ['recoveries', recoveries],
       ['nodes that ended by themselves', result.crashes],
       ['longest without service', `${longestUnavailableMs} ms, until ${longestUnavailableAt} s`],

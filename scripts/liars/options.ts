@@ -11,7 +11,8 @@ Runs N real nodes. One of them is replaced by a hostile process that holds its k
 and again, for S seconds, while three clients submit through the honest nodes. Then judges what became of the promises.
 
   --nodes N      4 to ${VALIDATORS_MAX} (4)
-  --seconds S    how long the acts and the load last (60); the act that is being told is told to its end
+  --seconds S    how long the acts and the load last (60; all acts take three to four minutes); the act that is being
+                 told is told to its end
   --act NAME     only this act; may be given again
   --qkd          links are keyed by QKD, from a simulated KME in each node
   --seed X       draws with which act it begins, and the load (random)
