@@ -60,8 +60,11 @@ function weighComplaints(core: Core): void {
  */
 export function tickStall(core: Core): void {
   // In every role, since others may not have heard it, and still follow.
-  if (core.complains(core.id) && core.ticks % core.heartbeatTicks === 0) {
-    core.broadcast(core.voters, { kind: 'complaint', term: core.term })
+  if (core.complains(core.id)) {
+    if (core.ticks % core.heartbeatTicks === 0)
+      core.broadcast(core.voters, { kind: 'complaint', term: core.term })
+    // Somebody may have left the term since.
+    weighComplaints(core)
   }
   if (core.leader === undefined) return
   const { log, heartbeatTicks } = core

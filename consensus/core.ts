@@ -72,7 +72,7 @@ export class Core {
   standTerm = 0
   /** Our vote for ourselves as candidate, once it is signed. */
   candidacy: Uint8Array | undefined
-  /** The highest term that each has refused us for; and what of that we believe. */
+  /** The highest term that each has said to be in; and what of that we believe. */
   readonly termsHeard = new Map<NodeId, number>()
   termHeard = 0
   /** To whom the leader of this term has handed over. */
@@ -177,11 +177,18 @@ export class Core {
     return at !== undefined && this.ticks - at < COMPLAINT_TIMEOUTS * this.electionTicks
   }
 
-  /** So many have complained of the leader that one of them is honest. */
+  /**
+   * So many complain of the leader that one of them is honest. Once one does, those count as well who have left the term,
+   * as they say: they cannot complain in it, and its leader lacks their votes.
+   */
   get isSuspect(): boolean {
     const { configuration } = this.log
     const complaining = configuration.voters.filter((voter) => this.complains(voter))
-    return complaining.length >= complaintsNeeded(configuration)
+    if (complaining.length === 0) return false
+    const gone = configuration.voters.filter(
+      (voter) => !complaining.includes(voter) && (this.termsHeard.get(voter) ?? 0) > this.term,
+    )
+    return complaining.length + gone.length >= complaintsNeeded(configuration)
   }
 
   /** A leader of this term is known and was heard within the shortest election timeout (thesis 6.4.1). */

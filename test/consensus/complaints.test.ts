@@ -27,6 +27,31 @@ describe('complaints', () => {
     equal(node.triage('b', vote(2, 'b')), 'drop', 'the leader itself is not heeded')
   })
 
+  it('count those who have left the term without a leader: they cannot complain in it', () => {
+    const gone = { kind: 'ask', term: 2, knowsLeader: false } as const
+    const node = follower(ABCD3)
+    node.step('c', gone)
+    node.step('d', gone)
+    deepEqual([isHeeded(node), complaints(node)], [false, ''], 'nobody complains')
+    node.complain()
+    equal(isHeeded(node), true)
+    for (let i = 0; i < 30; i++) {
+      node.step('b', { kind: 'heartbeat', term: 1, round: 5 })
+      node.tick()
+    }
+    equal(node.role, 'pre-candidate', 'heartbeats do not keep it from standing')
+    const late = follower(ABCD3)
+    late.complain()
+    equal(isHeeded(late), false)
+    late.step('c', gone)
+    late.tick()
+    equal(isHeeded(late), true, 'whichever comes first')
+    const stranger = follower({ configuration: of('abcd', 'x', 3) })
+    stranger.complain()
+    stranger.step('x', gone)
+    equal(isHeeded(stranger), false)
+  })
+
   it('count those of voters, once each, and of this term', () => {
     const node = follower({ configuration: of('abcd', 'x', 3) })
     for (const from of ['x', 'y', 'd']) node.step(from, complaint)

@@ -12,6 +12,8 @@
  *   refuses                 entries that were forwarded to anyone
  *   sends junk              as entries that wait too long
  *   seizes                  leadership: it tells itself that the leader has handed it over
+ *   strands                 as leader all but a few in a later term, by a handover that each of them alone is told of; the
+ *                           few it goes on leading by heartbeats, and says nothing else
  */
 import type { Append, Lead, Message, Statement } from '../../consensus/messages.ts'
 import type { Raft } from '../../consensus/raft.ts'
@@ -59,6 +61,9 @@ export interface AttackTools extends Forge {
 const IDS_MAX = 20
 /** Entries of a block that is to take long. */
 const HEAVY_ENTRIES = 6
+/** How often a leader that strands others is heard by those whom it keeps, and how long it goes on. */
+const BEAT_MS = 150
+const BEATS = 1_200
 const REFUSALS = ['not-caught-up', 'duplicate', 'bad-signature', 'not-permitted', 'event-conflict']
 
 export class Attacks {
@@ -73,6 +78,8 @@ export class Attacks {
   /** Ids of entries that were forwarded to it. */
   readonly #ids: string[] = []
   #count = 0
+  /** It strands others: its node of production says nothing meanwhile. */
+  #strands = false
 
   constructor(name: string, tools: AttackTools) {
     this.#name = name
@@ -90,11 +97,17 @@ export class Attacks {
     }
   }
 
+  get strands(): boolean {
+    return this.#strands
+  }
+
   /** Now and then. */
   async act(): Promise<void> {
     const { raft, tells, random } = this.#tools
     const now = raft()
-    if (now === undefined) return
+    if (now === undefined || this.#strands) return
+    const leads = now.role === 'leader' && now.certified.block.term === now.term
+    if (leads && tells('strands', 0.5)) return this.#strand(now.term)
     if (tells('usurps', 0.15)) await this.#usurp(now.term + random.pick([0, 1, 1, 2, 60_000]))
     if (tells('sends rivals', 0.15)) await this.#rival(now)
     if (tells('stands', 0.12)) await this.#stand(now)
@@ -131,6 +144,21 @@ export class Attacks {
     for (const leaf of leaves) this.#ids.push(toHex(leafHash(leaf)))
     this.#ids.splice(0, this.#ids.length - IDS_MAX)
     if (this.#tools.tells('refuses', 0.5)) this.#refuse(from)
+  }
+
+  /** Leaves so many behind that neither they nor those whom it keeps are a quorum. */
+  #strand(term: number): void {
+    const { names, later } = this.#tools
+    const kept = names.slice(0, Math.max(1, Math.ceil(names.length / 2) - 1))
+    this.#strands = true
+    for (const to of names) if (!kept.includes(to)) this.#say(to, { kind: 'timeout-now', term, to })
+    let left = BEATS
+    const beat = () => {
+      for (const to of kept) this.#say(to, { kind: 'heartbeat', term, round: 2 * BEATS - left })
+      this.#strands = --left > 0
+      if (this.#strands) later(BEAT_MS, beat)
+    }
+    beat()
   }
 
   // ---- never elected

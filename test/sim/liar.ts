@@ -62,6 +62,8 @@ const OLD_FRAMES_MAX = 200
 /** How often a liar that shows two chains confuses who is to see which. */
 const WAVERS = 0.3
 const SLOW_MS_MAX = 6_000
+/** Just before a node that asks gives up. */
+const SLOW_ANSWER_MS = 9_000
 /** Times of cosignatures, in seconds, that cannot be. */
 const ABSURD_SECONDS = [2 ** 53 - 1, 1, 253_402_300_799]
 
@@ -117,6 +119,7 @@ export class Liar {
           request: (from, bytes) => this.#answer(bytes, (question) => handlers.request(from, question)),
         }),
       send: (to, kind, bytes) => {
+        if (this.#attacks.strands) return true
         this.#replay(port, to, kind, bytes)
         if (kind === FRAME.cosignature) return this.#cosigns(to, bytes)
         if (kind !== FRAME.raft) return port.send(to, kind, bytes)
@@ -237,7 +240,9 @@ export class Liar {
     request: Uint8Array,
     truth: (request: Uint8Array) => Promise<Uint8Array>,
   ): Promise<Uint8Array> {
-    const { random, keys, now } = this.#tools
+    const { random, keys, now, later } = this.#tools
+    if (this.#tells('answers slowly', 0.7))
+      await new Promise<void>((resolve) => later(SLOW_ANSWER_MS, resolve))
     if (!this.#tells('answers falsely', 0.6)) return truth(request)
     return falseAnswer({ name: this.#name, random, keys, now, newest: this.#newest }, request, truth)
   }

@@ -24,5 +24,7 @@ export const LIES = [
   'replays',
   'answers falsely',
   'sends garbage',
+  'strands',
+  'answers slowly',
 ] as const
 export type Lie = (typeof LIES)[number]

@@ -264,6 +264,13 @@ export const ORDERING: readonly Mutant[] = [
     suite: 'test/consensus/complaints.test.ts',
   },
   {
+    why: 'does not count those who have left the term of a leader that is complained of',
+    file: 'consensus/core.ts',
+    find: 'return complaining.length + gone.length >=',
+    replace: 'return complaining.length + 0 * gone.length >=',
+    suite: 'test/consensus/complaints.test.ts',
+  },
+  {
     why: 'heeds a validator that has led in vain again and again',
     file: 'consensus/standings.ts',
     find: 'return now < (this.#of.get(id)?.shunnedUntil ?? 0)',
