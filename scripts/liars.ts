@@ -46,6 +46,7 @@ function report(result: Result, options: Options): Report {
       ["honest links cut as a liar's", counts.blamed],
       ['accused', named.join(', ') || 'nobody'],
       ['longest without service', `${counts.longestUnavailableMs} ms`],
+      ['longest wait for a final entry', `${counts.longestWaitMs} ms`],
       ['most memory of a node', `${counts.rssMaxMiB} MiB`],
       ['longest log of a node', `${counts.logMaxKiB} KiB`],
     ],

@@ -19,8 +19,8 @@ const SHOWN_MAX = 64
 export interface PatiencePorts {
   readonly pool: Pick<Pool, 'values' | 'get'>
   readonly clock: Pick<Clock, 'elapsed'>
-  /** Whether all that is ordered is final, and how much is. */
-  readonly isFinal: () => boolean
+  /** Leaves that are ordered, and those of them that are final. */
+  readonly size: () => number
   readonly finalSize: () => number
   /** Shows entries to the other validators. */
   readonly show: (entries: readonly Entry[]) => void
@@ -38,7 +38,7 @@ export class Patience {
   readonly #shown = new Map<string, number>()
   #leader: string | undefined
   #leaderSince = 0
-  /** Since when nothing has become final although something is ordered. */
+  /** How much was ordered when all of an earlier mark had become final, while that is not final itself. */
   #unfinal: { readonly size: number; readonly since: number } | undefined
 
   constructor(ports: PatiencePorts) {
@@ -96,12 +96,15 @@ export class Patience {
     if (this.#leader !== undefined && tooLate) complain()
   }
 
-  /** Has nothing become final for too long, under this leader? It takes the leader's line, as the log. */
+  /**
+   * Has something that is ordered not become final for too long, under this leader? It takes the leader's line, as the
+   * log. That a little becomes final now and then is not enough.
+   */
   #isUnfinal(now: number): boolean {
-    const { isFinal, finalSize } = this.#ports
-    const size = finalSize()
-    if (isFinal()) this.#unfinal = undefined
-    else if (this.#unfinal?.size !== size) this.#unfinal = { size, since: now }
+    const size = this.#ports.size()
+    const finalSize = this.#ports.finalSize()
+    if (finalSize >= (this.#unfinal?.size ?? 0))
+      this.#unfinal = size > finalSize ? { size, since: now } : undefined
     return (
       this.#unfinal !== undefined && now - Math.max(this.#unfinal.since, this.#leaderSince) >= STARVING_MS
     )

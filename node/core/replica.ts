@@ -186,7 +186,7 @@ export class Replica {
     this.#patience = new Patience({
       pool,
       clock,
-      isFinal: () => this.certifier.uncertified === undefined,
+      size: () => store.tip.size,
       finalSize: () => this.certifier.size,
       show: (entries) => this.#show(entries),
       complain: () => {

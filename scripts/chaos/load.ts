@@ -25,8 +25,8 @@ export interface LoadOptions {
   readonly rate: number
   readonly random: Random
   readonly book: Book
-  /** Told of each submission that ended as final, with the number of its event. */
-  readonly onFinal: (event: number) => void
+  /** Told of each submission that ended as final, with the number of its event, and how long that took. */
+  readonly onFinal: (event: number, waitedMs: number) => void
 }
 
 const CLIENTS = 3
@@ -95,6 +95,7 @@ export class Load {
   async #submit(): Promise<void> {
     const { random, book, signer, onFinal } = this.#options
     const number = book.submit()
+    const began = performance.now()
     const draw = random.next()
     const stage: Stage =
       draw < PENDING_SHARE ? 'pending' : draw < PENDING_SHARE + ORDERED_SHARE ? 'ordered' : 'final'
@@ -114,7 +115,7 @@ export class Load {
         book.admit(number)
         if (isPromise) book.acknowledge(number, status, node, id)
         if (isAtLeast(status, stage)) {
-          if (status === 'final') onFinal(number)
+          if (status === 'final') onFinal(number, performance.now() - began)
           return
         }
       } catch (error) {

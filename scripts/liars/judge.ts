@@ -15,6 +15,9 @@ import type { Act } from './acts/act.ts'
  */
 export const UNAVAILABLE_MS_MAX = 30_000
 
+/** The longest that one entry may wait: under a slow leader until its submitter is passed over, and after an election. */
+export const WAIT_MS_MAX = 60_000
+
 /** The most memory that an honest process may ever hold. It takes 230 to 330 MiB. */
 export const RSS_MIB_MAX = 600
 
@@ -39,6 +42,8 @@ export interface Counts {
   /** Entries that a node took and that never became final, though no promise was given. */
   readonly neverFinal: number
   readonly longestUnavailableMs: number
+  /** The longest that a client waited until its entry was final. */
+  readonly longestWaitMs: number
   /** The most memory that an honest process held. */
   readonly rssMaxMiB: number
 }
@@ -46,7 +51,7 @@ export interface Counts {
 /** What should not have been, in sentences; empty if all held. */
 export function faultsOf(counts: Counts, liar: string, acts: readonly Act[]): string[] {
   const { splits, ended, framed, blamed, lost, refused, neverFinal, named, byAct } = counts
-  const { longestUnavailableMs, rssMaxMiB } = counts
+  const { longestUnavailableMs, longestWaitMs, rssMaxMiB } = counts
   const faults: string[] = []
   if (splits > 0) faults.push(`at ${splits} heights the honest nodes have different blocks`)
   if (ended > 0) faults.push(`${ended} times an honest process ended`)
@@ -57,6 +62,9 @@ export function faultsOf(counts: Counts, liar: string, acts: readonly Act[]): st
   if (neverFinal > 0) faults.push(`${neverFinal} entries that nodes had taken never became final`)
   if (longestUnavailableMs > UNAVAILABLE_MS_MAX) {
     faults.push(`nothing became final for ${longestUnavailableMs} ms; ${UNAVAILABLE_MS_MAX} are allowed`)
+  }
+  if (longestWaitMs > WAIT_MS_MAX) {
+    faults.push(`an entry became final only after ${longestWaitMs} ms; ${WAIT_MS_MAX} are allowed`)
   }
   if (rssMaxMiB > RSS_MIB_MAX) {
     faults.push(`an honest process held ${rssMaxMiB} MiB; ${RSS_MIB_MAX} are allowed`)

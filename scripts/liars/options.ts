@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto'
 import { VALIDATORS_MAX } from '../../src/limits.ts'
 import { FLAG, OptionsError, parseCommandLine, wholeNumber } from '../support/command-line.ts'
 import { ACTS } from './acts/all.ts'
-import { RSS_MIB_MAX, UNAVAILABLE_MS_MAX } from './judge.ts'
+import { RSS_MIB_MAX, UNAVAILABLE_MS_MAX, WAIT_MS_MAX } from './judge.ts'
 
 export const HELP = `npm run liars -- [--nodes N] [--seconds S] [--json] [--qkd] [--act NAME]... [--seed X] [--rate R]
 
@@ -23,7 +23,7 @@ and again, for S seconds, while three clients submit through the honest nodes. T
 
 Exit code 1 if honest nodes have different blocks, ended, were accused or cut off, if an acknowledged entry is lost, if
 one that a node took never became final, if the liar is not accused of what it signed twice, if nothing became final for
-${UNAVAILABLE_MS_MAX / 1_000} s, during the acts or after them, or if an honest process held more than ${RSS_MIB_MAX} MiB.
+${UNAVAILABLE_MS_MAX / 1_000} s, during the acts or after them, if one entry waited ${WAIT_MS_MAX / 1_000} s, or if an honest process held more than ${RSS_MIB_MAX} MiB.
 
 Acts:
 ${ACTS.map(({ name, says }) => `  ${name.padEnd(24)} ${says}`).join('\n')}

@@ -84,6 +84,7 @@ class Stage {
   readonly #availability: Availability
   readonly #load: Load
   readonly #hostile: HostileProcess
+  #longestWaitMs = 0
   readonly #rss = new Map<string, number>()
   /** Told of every final entry, by the number of its event. */
   #onFinal: (event: number) => void = () => {}
@@ -112,8 +113,9 @@ class Stage {
       rate,
       random: new Random(seed + 1),
       book: this.#book,
-      onFinal: (event) => {
+      onFinal: (event, waitedMs) => {
         availability.final()
+        this.#longestWaitMs = Math.max(this.#longestWaitMs, Math.round(waitedMs))
         this.#onFinal(event)
       },
     })
@@ -202,6 +204,7 @@ class Stage {
       refused: [...this.#load.refusals.values()].reduce((sum, times) => sum + times, 0),
       neverFinal: this.#book.vanished,
       longestUnavailableMs: Math.round(this.#availability.longest.ms),
+      longestWaitMs: this.#longestWaitMs,
       rssMaxMiB: Math.max(0, ...this.#rss.values()),
     }
     if (duplicated > 0) others.push(`${duplicated} events stand in the chain twice`)

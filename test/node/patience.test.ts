@@ -10,17 +10,20 @@ describe('an entry that waits too long', () => {
   let complaints: number
   let pool: Pool
   let patience: Patience
+  let size: number
+  let finalSize: number
 
   beforeEach(() => {
     now = 0
     shown = []
     complaints = 0
+    size = finalSize = 0
     pool = new Pool()
     patience = new Patience({
       pool,
       clock: { elapsed: () => now },
-      isFinal: () => true,
-      finalSize: () => 0,
+      size: () => size,
+      finalSize: () => finalSize,
       show: (entries) => shown.push(entries.map(({ id }) => id)),
       complain: () => complaints++,
     })
@@ -63,5 +66,36 @@ describe('an entry that waits too long', () => {
     for (const id of shown.flat()) pool.remove(id)
     wait(1)
     assert.equal(new Set(shown.flat()).size, 70)
+  })
+
+  it('is one that is ordered and does not become final, however little of what follows does', () => {
+    patience.follow('b')
+    const orders = (seconds: number, final: () => void) => {
+      for (let i = 0; i < seconds; i++) {
+        size += 10
+        final()
+        wait(1)
+      }
+    }
+    orders(30, () => {
+      finalSize = size - 10
+    })
+    assert.equal(complaints, 0, 'the newest is not final yet, and each becomes so')
+    orders(25, () => {
+      finalSize += 1
+    })
+    assert.ok(complaints > 0, 'a little of it becomes final now and then')
+    finalSize = size
+    wait(1)
+    complaints = 0
+    wait(20)
+    assert.equal(complaints, 0)
+    size += 1
+    wait(9)
+    patience.follow('c')
+    wait(9)
+    assert.equal(complaints, 0, 'another leader has its time')
+    wait(2)
+    assert.ok(complaints > 0)
   })
 })

@@ -18,6 +18,7 @@ import {
   RSS_MIB_MAX,
   splitsOf,
   UNAVAILABLE_MS_MAX,
+  WAIT_MS_MAX,
 } from '../../scripts/liars/judge.ts'
 import { readOptions } from '../../scripts/liars/options.ts'
 import { OptionsError } from '../../scripts/support/command-line.ts'
@@ -40,6 +41,7 @@ const WELL: Counts = {
   refused: 0,
   neverFinal: 0,
   longestUnavailableMs: UNAVAILABLE_MS_MAX,
+  longestWaitMs: WAIT_MS_MAX,
   rssMaxMiB: RSS_MIB_MAX,
 }
 
@@ -55,6 +57,7 @@ describe('the verdict on a run with a liar', () => {
       { refused: 1 },
       { neverFinal: 1 },
       { longestUnavailableMs: UNAVAILABLE_MS_MAX + 1 },
+      { longestWaitMs: WAIT_MS_MAX + 1 },
       { rssMaxMiB: RSS_MIB_MAX + 1 },
     ]
     for (const each of damage) {

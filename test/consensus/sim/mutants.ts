@@ -76,7 +76,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'one complaint ends a leadership',
     file: 'core.ts',
-    from: 'return complaining.length >= complaintsNeeded(configuration)',
+    from: 'return complaining.length + gone.length >= complaintsNeeded(configuration)',
     to: 'return complaining.length >= 1',
   },
   {
