@@ -99,10 +99,10 @@ export class EvidenceCollector {
     })
   }
 
-  /** A vote whose signature has been verified to be by `key`. */
-  sawVote(key: PublicKey, vote: Vote, signature: Uint8Array): void {
+  /** A vote whose signature has been verified to be by `key`, while this node was in the term `present`. */
+  sawVote(key: PublicKey, vote: Vote, signature: Uint8Array, present: number): void {
     this.#enqueue(async () => {
-      for (const found of this.#statements.sawVote(key, vote, signature)) await this.#keep(found)
+      for (const found of this.#statements.sawVote(key, vote, signature, present)) await this.#keep(found)
     })
   }
 

@@ -42,10 +42,6 @@ export interface StatementPorts {
   readonly evidence: Pick<EvidenceCollector, 'sawVote' | 'sawAcknowledgement' | 'sawSeal'>
 }
 
-/** A vote of a later term moves this node there as soon as its base is judged too; few are under way at once. */
-const TERMS_AHEAD_MAX = 8
-const TERMS_BACK_MAX = 2
-
 export class Statements implements ProofPorts {
   readonly #ports: StatementPorts
 
@@ -66,10 +62,8 @@ export class Statements implements ProofPorts {
     const { suite, evidence } = this.#ports
     const key = await this.#keyOf(by, statement)
     if (key === undefined || !(await suite.verify(key, this.#message(statement), signature))) return false
-    // Of terms far from the present one it is not kept: a liar that votes in many would push out what convicts it.
-    const ahead = statement.kind === 'vote' ? statement.term - this.#ports.term() : 0
-    if (ahead < -TERMS_BACK_MAX || ahead > TERMS_AHEAD_MAX) return true
-    if (statement.kind === 'vote') evidence.sawVote(key, this.#vote(statement), signature)
+    if (statement.kind === 'vote')
+      evidence.sawVote(key, this.#vote(statement), signature, this.#ports.term())
     else evidence.sawAcknowledgement(key, this.#acknowledgement(statement), signature)
     return true
   }

@@ -129,7 +129,7 @@ describe('the evidence collector', function () {
   const vote = async (to: EvidenceCollector, changes: Partial<Vote> = {}) => {
     const base = { height: 0, term: 0, hash: store.genesis.block.id }
     const said: Vote = { ledger: LEDGER, term: 1, candidate: 'ada', base, ...changes }
-    to.sawVote(nodeSigner.publicKey, said, await nodeSigner.sign(voteMessage(said)))
+    to.sawVote(nodeSigner.publicKey, said, await nodeSigner.sign(voteMessage(said)), said.term)
   }
   const acknowledge = async (to: EvidenceCollector, { id, seal: { term, height } }: Block) => {
     const said: Acknowledgement = { ledger: LEDGER, term, height, hash: id }

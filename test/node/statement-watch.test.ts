@@ -3,15 +3,15 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { StatementWatch } from '../../node/core/statement-watch.ts'
 import { opensslSuite } from '../../node/crypto/openssl.ts'
-import { fromHex, toHex } from '../../src/bytes.ts'
+import { fromHex, fromUtf8, toHex } from '../../src/bytes.ts'
 import { ML_DSA, type PublicKey, type SignatureSuite } from '../../src/crypto/suite.ts'
-import type { Acknowledgement } from '../../src/ledger/acknowledgement.ts'
+import { type Acknowledgement, acknowledgementEnvelope } from '../../src/ledger/acknowledgement.ts'
 import { verifyEvidence } from '../../src/ledger/contradiction.ts'
 import { type Envelope, envelopeBy } from '../../src/ledger/dsse.ts'
 import type { TwoStatements } from '../../src/ledger/evidence.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import { decodeSeal, encodeSeal, type Seal } from '../../src/ledger/seal.ts'
-import { decodeVote, type Vote } from '../../src/ledger/vote.ts'
+import { decodeVote, type Vote, voteEnvelope } from '../../src/ledger/vote.ts'
 import { ADA, LEDGER, TIME, validatorOf } from '../ledger/fixture.ts'
 
 const KEY = ADA.nodeKey
@@ -56,7 +56,8 @@ describe('the watch over statements', () => {
     watch = new StatementWatch()
     found = []
   })
-  const sawVote = (of: Vote, key = KEY, sig = SIG) => void found.push(...watch.sawVote(key, of, sig))
+  const sawVote = (of: Vote, key = KEY, sig = SIG, present = of.term) =>
+    void found.push(...watch.sawVote(key, of, sig, present))
   const sawAcknowledgement = (of: Acknowledgement, key = KEY, sig = SIG) => {
     const evidence = watch.sawAcknowledgement(key, of, sig)
     if (evidence) found.push(evidence)
@@ -78,6 +79,43 @@ describe('the watch over statements', () => {
     sawVote(vote(5, { candidate: 'bob' }))
     sawVote(vote(5, { candidate: 'bob', base: { height: 8, term: 1, hash: HASHES[0] } }))
     assert.deepEqual(await kinds(), ['two-votes'])
+  })
+
+  it('sees two votes of a far term, also when the first has brought this node there', async () => {
+    sawVote(vote(50), KEY, SIG, 5)
+    // Votes of other far terms, as in certificates that do not hold, push out neither of them.
+    for (let term = 1_000; term < 1_100; term++) sawVote(vote(term), KEY, SIG, 50)
+    sawVote(vote(50, { candidate: 'bob' }), KEY, SIG, 50)
+    assert.deepEqual(await kinds(), ['two-votes'])
+    sawVote(vote(90), KEY, SIG, 50)
+    sawVote(vote(90, { candidate: 'bob' }), KEY, SIG, 50)
+    assert.deepEqual(await kinds(), ['two-votes'], 'both far')
+    sawSeal(sealed(90, 3))
+    assert.deepEqual(await kinds(), ['broken-candidacy'])
+  })
+
+  it('keeps the votes of terms near its own, however many of far ones come', async () => {
+    sawVote(vote(5), KEY, SIG, 5)
+    for (let term = 1_000; term < 1_100; term++) sawVote(vote(term), KEY, SIG, 5)
+    sawVote(vote(5, { candidate: 'bob' }), KEY, SIG, 5)
+    assert.deepEqual(await kinds(), ['two-votes'])
+  })
+
+  it('answers with what ranks highest of a key, also when something older is shown later', () => {
+    const newest = () => watch.newestBy(KEY).map(({ payload }) => fromUtf8(payload))
+    const payloads = (a: Vote, b: Acknowledgement) => [
+      fromUtf8(voteEnvelope(KEY, a, SIG).payload),
+      fromUtf8(acknowledgementEnvelope(KEY, b, SIG).payload),
+    ]
+    sawVote(vote(7))
+    sawAcknowledgement(said(6, 9))
+    sawVote(vote(4))
+    for (let height = 1; height < 9; height++) sawAcknowledgement(said(6, height))
+    sawAcknowledgement(said(5, 30))
+    assert.deepEqual(newest(), payloads(vote(7), said(6, 9)))
+    sawVote(vote(500), KEY, SIG, 7)
+    sawAcknowledgement(said(7, 2))
+    assert.deepEqual(newest(), payloads(vote(500), said(7, 2)))
   })
 
   it('sees two acknowledgements for one term and height', async () => {
