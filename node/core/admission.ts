@@ -7,7 +7,7 @@ import { equalBytes } from '../../src/bytes.ts'
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
 import { type QatError, RefusedError } from '../../src/errors.ts'
 import { canonicalJson, parseJson } from '../../src/json.ts'
-import { changeIn, checkEntry } from '../../src/ledger/chain.ts'
+import { checkEntry, learnerPromotedBy } from '../../src/ledger/chain.ts'
 import { decodeEntry, type Entry, verifyAll } from '../../src/ledger/entry.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import { ENTRY_BYTES_MAX } from '../../src/limits.ts'
@@ -82,16 +82,8 @@ export class Admission {
     return { outcome: 'admitted' }
   }
 
-  /** The learner that an entry would make a validator, if it would. */
-  promotes(entry: Entry): string | undefined {
-    const what = changeIn(entry)?.what
-    if (!what || !('put' in what) || what.put.kind !== 'validator') return undefined
-    const { name } = what.put
-    return this.#store.members.newest.nodeByName.get(name)?.kind === 'learner' ? name : undefined
-  }
-
   #checkPromotion(entry: Entry): void {
-    const name = this.promotes(entry)
+    const name = learnerPromotedBy(entry, this.#store.state.membership)
     if (name === undefined || this.#mayPromote(name)) return
     throw new RefusedError(
       'not-caught-up',

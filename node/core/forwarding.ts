@@ -5,8 +5,9 @@
 import { fromUtf8, utf8 } from '../../src/bytes.ts'
 import { QatError, RefusedError } from '../../src/errors.ts'
 import { array, fields, parseJson, text } from '../../src/json.ts'
-import { changeIn } from '../../src/ledger/chain.ts'
+import { learnerPromotedBy } from '../../src/ledger/chain.ts'
 import type { Entry } from '../../src/ledger/entry.ts'
+import type { Membership } from '../../src/ledger/membership.ts'
 import { encodeEntryBundle } from '../../src/merkle/tiles.ts'
 import type { Clock } from '../clock.ts'
 import { FRAME, type Network } from '../net/network.ts'
@@ -139,11 +140,10 @@ export function decodeRefusals(bytes: Uint8Array): Refusal[] {
 
 /**
  * Is this for the leader alone to say? Whether a learner has caught up, nobody else knows. Of any other entry a node
- * sees for itself whether it can be ordered, so that no leader can have it dropped.
+ * sees for itself whether it can be ordered, so that no leader can have it dropped: not the new keys of a validator.
  */
-export function isLeadersToSay(entry: Entry, { code }: Refusal): boolean {
-  const what = code === 'not-caught-up' ? changeIn(entry)?.what : undefined
-  return what !== undefined && 'put' in what && what.put.kind === 'validator'
+export function isLeadersToSay(entry: Entry, { code }: Refusal, membership: Membership): boolean {
+  return code === 'not-caught-up' && learnerPromotedBy(entry, membership) !== undefined
 }
 
 /** The error that a waiting submitter gets for the leader's refusal; `facts.id` names the entry in its way. */

@@ -1,5 +1,6 @@
 /** Pulls committed blocks when this node has fallen behind, from one peer after another, until it has caught up. */
 import type { Driver } from '../../consensus/driver.ts'
+import { oneHonest } from '../../consensus/quorum.ts'
 import { toHex } from '../../src/bytes.ts'
 import { errorMessage, InvariantError, ProofError } from '../../src/errors.ts'
 import { decodeBlock } from '../../src/ledger/block.ts'
@@ -11,12 +12,13 @@ import type { AppliedBlock, LedgerStore } from '../store/ledger-store.ts'
 import type { Certifier } from './certifier.ts'
 import { type EvidenceCollector, forked } from './evidence.ts'
 import { decodeSyncAnswer, encodeCovering, encodeSyncRequest, proveCommitted } from './sync.ts'
-import type { Unapplied } from './unapplied.ts'
+import { configurationOf, type Unapplied } from './unapplied.ts'
 
 const REQUEST_TIMEOUT_MS = 10_000
 const RETRY_MS = 500
-/** For so long others are asked instead of a peer that gave no answer, or a wrong one. */
+/** For so long others are asked instead of a peer that gave no answer, a wrong one, or one as late as this. */
 const USELESS_MS = 60_000
+const LATE_MS = 2_000
 /** How far back the two sides of a fork are searched for a proposer that sealed both. */
 const FORK_BLOCKS = 32
 /** Every peer is asked this often without success before the search ends until there is news. */
@@ -59,6 +61,8 @@ export class Puller {
   #turn = 0
   /** Peers that gave no answer of use lately, and until when others are asked instead. */
   readonly #uselessUntil = new Map<string, number>()
+  /** Peers that have nothing more, from outside, since blocks came last. */
+  readonly #exhausted = new Set<string>()
   /** Blocks that were committed because they were pulled. */
   #installed = 0
 
@@ -89,13 +93,18 @@ export class Puller {
 
   /**
    * Pulls whatever is final, without having heard of anything: how a node outside of the membership follows. True
-   * if this node now holds all that a peer has.
+   * if this node now holds all that peers have, so many of them that one is honest.
    */
   async follow(): Promise<boolean> {
     if (this.#pulling || this.#stopped) return false
     this.#pulling = true
+    const before = this.#installed
+    const peer = this.#nextPeer()
     try {
-      return await this.#run(Number.POSITIVE_INFINITY)
+      const holdsAll = await this.#run(Number.POSITIVE_INFINITY, peer)
+      if (this.#installed > before) this.#exhausted.clear()
+      if (holdsAll && peer !== undefined) this.#exhausted.add(peer)
+      return this.#exhausted.size >= oneHonest(configurationOf(this.#ports.store.members.newest))
     } catch (error) {
       if (error instanceof InvariantError) this.#ports.onFatal(error)
       else this.#ports.logger.debug({ error: errorMessage(error) }, 'following failed with this peer')
@@ -145,13 +154,13 @@ export class Puller {
    * is fetched and read, and the one before is applied. True if this node then holds all that the first peer had when
    * it was asked, by a certificate newer than every boundary: under load there is always more a moment later.
    */
-  async #run(height: number): Promise<boolean> {
+  async #run(height: number, peer = this.#nextPeer()): Promise<boolean> {
     const { store, certifier, driver } = this.#ports
     // What an earlier run has handed to Raft is not asked for again.
     await this.#appliedTo(driver.raft.commit)
     const { boundaryDue, size: certified } = certifier
     const { sequence } = store.members.newest
-    let part = await this.#fetch(this.#nextPeer(), store.tip.height + 1)
+    let part = await this.#fetch(peer, store.tip.height + 1)
     if (part?.blocks.length === 0) {
       // A boundary may wait for this very node, under the keys that it names: then no more will come.
       const { size } = part.checkpoint
@@ -182,13 +191,16 @@ export class Puller {
   /** One question and answer. Rejects if the peer does not answer, or not with what it has proven. */
   async #fetch(peer: string | undefined, from: number): Promise<Part | undefined> {
     if (peer === undefined) return undefined
+    const { clock } = this.#ports
+    const asked = clock.elapsed()
     try {
       const part = await this.#ask(peer, from)
-      this.#uselessUntil.delete(peer)
+      if (clock.elapsed() - asked < LATE_MS) this.#uselessUntil.delete(peer)
+      // A liar that lets each question wait would slow down all catching up.
+      else this.#uselessUntil.set(peer, clock.elapsed() + USELESS_MS)
       return part
     } catch (error) {
-      // A liar that lets each question wait would slow down all catching up.
-      this.#uselessUntil.set(peer, this.#ports.clock.elapsed() + USELESS_MS)
+      this.#uselessUntil.set(peer, clock.elapsed() + USELESS_MS)
       throw error
     }
   }

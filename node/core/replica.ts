@@ -659,7 +659,8 @@ export class Replica {
    */
   #onRefusal(from: string, refusal: Refusal): void {
     const entry = this.#ports.pool.get(refusal.id)
-    if (from !== this.#leader || !entry || !isLeadersToSay(entry, refusal)) return
+    const { newest } = this.#ports.store.members
+    if (from !== this.#leader || !entry || !isLeadersToSay(entry, refusal, newest)) return
     this.#pending.drop(entry, refusalError(refusal))
   }
 

@@ -62,8 +62,7 @@ export class Statements implements ProofPorts {
     const { suite, evidence } = this.#ports
     const key = await this.#keyOf(by, statement)
     if (key === undefined || !(await suite.verify(key, this.#message(statement), signature))) return false
-    if (statement.kind === 'vote')
-      evidence.sawVote(key, this.#vote(statement), signature, this.#ports.term())
+    if (statement.kind === 'vote') evidence.sawVote(key, this.#vote(statement), signature, this.#ports.term())
     else evidence.sawAcknowledgement(key, this.#acknowledgement(statement), signature)
     return true
   }

@@ -84,6 +84,18 @@ const LONG_ANSWERS = { atOnce: 2, waitingMax: 16 }
 const ANSWER_MS = 10_000
 /** A peer needs one, and another while it connects anew. */
 const FRAME_STREAMS_PER_PEER_MAX = 2
+/** In one gossip message: more than members have topics, messages in a second, and ids of those of some seconds. */
+const GOSSIP_LIMITS = {
+  maxSubscriptions: 16,
+  maxMessages: 64,
+  maxIhaveMessageIDs: 512,
+  maxIwantMessageIDs: 512,
+  maxControlMessages: 16,
+  maxIdontwantMessageIDs: 512,
+  maxPeerInfos: 16,
+}
+/** So long gossip is known when it comes again; later it is verified again, and known then to those who judge it. */
+const GOSSIP_SEEN_MS = 30_000
 
 const VERDICTS: Record<Verdict, TopicValidatorResult> = {
   accept: TopicValidatorResult.Accept,
@@ -185,6 +197,10 @@ export async function createNetwork(options: NetworkOptions): Promise<Libp2pNetw
         Dscore: 1,
         doPX: false,
         maxInboundDataLength: FRAME_BYTES_MAX,
+        // What no topic of ours has is passed over unseen: else its ids would be remembered, and nobody asked about it.
+        allowedTopics: TOPICS.map((topic) => names.topic(topic)),
+        decodeRpcLimits: GOSSIP_LIMITS,
+        seenTTL: GOSSIP_SEEN_MS,
         msgIdFn: (message) => sha256(new TextEncoder().encode(message.topic), message.data),
       }),
     },

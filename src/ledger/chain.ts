@@ -47,6 +47,14 @@ export function changeIn({ envelope }: Entry): Change | undefined {
   return envelope.payloadType === PAYLOAD_TYPES.change ? decodeChange(envelope.payload) : undefined
 }
 
+/** The learner that an entry would make a validator under `membership`, if it would. */
+export function learnerPromotedBy(entry: Entry, membership: Membership): string | undefined {
+  const what = changeIn(entry)?.what
+  if (!what || !('put' in what) || what.put.kind !== 'validator') return undefined
+  const { name } = what.put
+  return membership.nodeByName.get(name)?.kind === 'learner' ? name : undefined
+}
+
 function tipOf(block: Block) {
   const { seal } = block
   return {

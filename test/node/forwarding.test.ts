@@ -4,10 +4,11 @@ import { Forwarding, isLeadersToSay } from '../../node/core/forwarding.ts'
 import { Pool } from '../../node/core/pool.ts'
 import { type Change, encodeChange } from '../../src/ledger/change.ts'
 import { type Entry, signEntry } from '../../src/ledger/entry.ts'
+import { membershipOf } from '../../src/ledger/membership.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import { BLOCK_ENTRIES_MAX } from '../../src/limits.ts'
 import { decodeEntryBundle } from '../../src/merkle/tiles.ts'
-import { ADA, adminSigner, CI, entryOf, LEDGER } from '../ledger/fixture.ts'
+import { ADA, adminSigner, CI, entryOf, exampleGenesis, LEDGER, validatorOf } from '../ledger/fixture.ts'
 
 describe('forwarding', () => {
   function forwarding() {
@@ -100,17 +101,30 @@ describe('what a leader refuses', () => {
     return signEntry(PAYLOAD_TYPES.change, payload, adminSigner)
   }
 
+  /** Whether it is believed where `lea` is a learner and `ada` a validator. */
+  const isBelieved = async (entry: Entry, code: string) => {
+    const { membership } = await exampleGenesis()
+    const members = [...membership.members, { ...validatorOf('lea', 60), kind: 'learner' as const }]
+    return isLeadersToSay(entry, refusal(code), membershipOf(members, membership))
+  }
+
   it('is believed of a promotion alone, and only that the learner lags behind', async () => {
-    const promotion = await change({ put: ADA })
-    assert.equal(isLeadersToSay(promotion, refusal('not-caught-up')), true)
+    const promotion = await change({ put: validatorOf('lea', 60) })
+    assert.equal(await isBelieved(promotion, 'not-caught-up'), true)
     for (const code of ['duplicate', 'bad-signature', 'unknown-key', 'bad-change']) {
-      assert.equal(isLeadersToSay(promotion, refusal(code)), false, code)
+      assert.equal(await isBelieved(promotion, code), false, code)
     }
   })
 
+  it('is not believed of the new keys of a validator: a leader could keep those that were stolen', async () => {
+    const { nodeKey, cosignerKey } = validatorOf('ada', 62)
+    const replacement = await change({ put: { ...ADA, nodeKey, cosignerKey } })
+    assert.equal(await isBelieved(replacement, 'not-caught-up'), false)
+  })
+
   it('is not believed of what a client logs, nor of other changes', async () => {
-    assert.equal(isLeadersToSay(await entryOf(), refusal('not-caught-up')), false)
-    assert.equal(isLeadersToSay(await change({ put: CI }), refusal('not-caught-up')), false)
+    assert.equal(await isBelieved(await entryOf(), 'not-caught-up'), false)
+    assert.equal(await isBelieved(await change({ put: CI }), 'not-caught-up'), false)
   })
 })
 

@@ -5,9 +5,21 @@ import { encodeSyncAnswer } from '../../node/core/sync.ts'
 import { createLogger } from '../../node/logger.ts'
 import { until } from '../support/cluster.ts'
 
+const FOUR = {
+  sequence: 0,
+  cosigners: 3,
+  validators: ['alpha', 'bravo', 'charlie', 'delta'].map((name) => ({ name })),
+  learners: [],
+}
+
 describe('a node that is told of blocks nobody has', () => {
   const nothing = encodeSyncAnswer({ certificate: '', path: [], blocks: [] })
-  const puller = (request: PullerPorts['network']['request'], outside = false, tip = { height: 7 }) => {
+  const puller = (
+    request: PullerPorts['network']['request'],
+    outside = false,
+    tip = { height: 7 },
+    time = { now: 1_000 },
+  ) => {
     let fatal: unknown
     const ports = {
       network: { peers: () => ['alpha', 'bravo'], request, misbehaved() {} },
@@ -18,9 +30,9 @@ describe('a node that is told of blocks nobody has', () => {
           },
         },
       },
-      store: { tip, members: { newest: { sequence: 0 } } },
+      store: { tip, members: { newest: FOUR } },
       certifier: { size: 0, boundaryDue: false, receiveCertificate: async () => ({ size: 0 }) },
-      clock: { after: (_: number, fn: () => void) => setImmediate(fn), elapsed: () => 1_000 },
+      clock: { after: (_: number, fn: () => void) => setImmediate(fn), elapsed: () => time.now },
       logger: createLogger('test', 'silent'),
       outside,
       onFatal: (error: unknown) => {
@@ -77,6 +89,24 @@ describe('a node that is told of blocks nobody has', () => {
     }
   })
 
+  it('asks who answers only just in time no more for a time', async () => {
+    const asked: string[] = []
+    const time = { now: 1_000 }
+    const { puller: node } = puller(
+      async (peer) => {
+        asked.push(peer)
+        if (peer === 'alpha') time.now += 9_500
+        return nothing
+      },
+      false,
+      { height: 7 },
+      time,
+    )
+    node.pullTo(9)
+    await until(() => asked.length >= 8)
+    assert.equal(asked.filter((peer) => peer === 'alpha').length, 1)
+  })
+
   it('takes garbage for an answer of no use', async () => {
     let asked = 0
     const { puller: node, fatal } = puller(async () => {
@@ -94,6 +124,7 @@ describe('a node that is told of blocks nobody has', () => {
       true,
     )
     node.pullTo(9)
+    assert.equal(await node.follow(), false, 'one may lie')
     assert.equal(await node.follow(), true)
   })
 })

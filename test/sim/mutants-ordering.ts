@@ -231,7 +231,7 @@ export const ORDERING: readonly Mutant[] = [
   {
     why: 'believes all that a leader says against an entry',
     file: 'node/core/replica.ts',
-    find: '|| !isLeadersToSay(entry, refusal)) return',
+    find: '|| !isLeadersToSay(entry, refusal, newest)) return',
     replace: ') return',
     flags: ONE,
   },
