@@ -1,5 +1,6 @@
 /** All that a hostile member does, in the order of its telling: what takes long stands between what does not. */
 import type { Act } from './act.ts'
+import { farTwoVotes, strandingCandidacy, strandingLeader } from './departures.ts'
 import { falseEvidence, falseRefusals, junkLate } from './entries.ts'
 import { flood, garbage, oversized, replays } from './frames.ts'
 import { rejects, unreadAnswers } from './loads.ts'
@@ -7,6 +8,7 @@ import { absurdTimes, falseCommit, rivalAppend, silentSockets } from './old-atta
 import { madeUpKeys } from './qkd.ts'
 import {
   deafLeader,
+  dribblingLeader,
   equivocatingLeader,
   offBaseLeader,
   refusingLeader,
@@ -64,4 +66,8 @@ export const ACTS: readonly Act[] = [
   madeUpKeys,
   unreadAnswers,
   falseMemory,
+  strandingLeader,
+  farTwoVotes,
+  dribblingLeader,
+  strandingCandidacy,
 ]

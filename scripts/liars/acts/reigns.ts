@@ -1,6 +1,7 @@
 /** It is elected as any candidate may be, and then misbehaves as the leader until the others are rid of it. */
 import type { Append, Message } from '../../../consensus/messages.ts'
 import type { Block as RaftBlock } from '../../../consensus/types.ts'
+import { FRAME } from '../../../node/net/network.ts'
 import { encodeEntryBundle } from '../../../src/merkle/tiles.ts'
 import { refOf } from '../hostile/chain.ts'
 import type { Member } from '../hostile/member.ts'
@@ -11,6 +12,8 @@ import { refuse } from './entries.ts'
 const PATIENCE_MS = 18_000
 /** Longer than a leader may commit nothing: six election timeouts. */
 const STALL_MS = 12_000
+/** Longer than the others are patient with what is ordered and becomes final too slowly. */
+const DRIBBLE_MS = 40_000
 
 export const silentLeader: Act = {
   name: 'silent-leader',
@@ -43,6 +46,35 @@ export const unsignedLeader: Act = {
   name: 'unsigned-leader',
   says: 'Elected, it orders, and never signs as the log, so that nothing becomes final.',
   run: (member) => member.reign(PATIENCE_MS, { signsAsLog: false }),
+}
+
+export const dribblingLeader: Act = {
+  name: 'dribbling-leader',
+  says: 'Elected, it orders everything, and signs as the log one block further every eight seconds.',
+  async run(member) {
+    const trees: { readonly size: number; readonly root: Uint8Array }[] = []
+    const watch = setInterval(() => {
+      const { tip, root } = member.follower.chain
+      if (member.leads && tip.size > (trees.at(-1)?.size ?? 0)) trees.push({ size: tip.size, root })
+    }, 10)
+    const dribble = setInterval(() => void signNext(member, trees), 8_000)
+    try {
+      await member.reign(DRIBBLE_MS, { signsAsLog: false })
+    } finally {
+      clearInterval(watch)
+      clearInterval(dribble)
+    }
+  },
+}
+
+async function signNext(
+  member: Member,
+  trees: { readonly size: number; readonly root: Uint8Array }[],
+): Promise<void> {
+  const tree = trees.shift()
+  if (!tree || !member.leads) return
+  const note = await member.cosigned({ origin: member.ledger, ...tree }, Math.floor(Date.now() / 1_000))
+  member.frames(FRAME.cosignature, note)
 }
 
 export const refusingLeader: Act = {
