@@ -67,14 +67,17 @@ export class Progress {
 
   /**
    * The follower refused an append after `rejected`; `meet` is the highest block that both logs may share.
-   * False if the refusal is older than what we know. A follower that refuses the very block it has acknowledged
-   * has lost its disk since; or the refusal is an old one after all, and then it costs one more probe.
+   * False if the refusal is older than what we know, or brings the search no further: else two servers whose blocks differ
+   * in one place would go on for ever. A follower that refuses the very block it has acknowledged has lost its disk
+   * since; or the refusal is an old one after all, and then it costs one more probe.
    */
   reject(rejected: number, meet: number): boolean {
     if (this.state === 'catching-up') return false
     if (rejected === this.match) this.match = Math.min(this.match, meet)
     else if (this.state === 'probe' ? rejected !== this.next - 1 : rejected < this.match) return false
-    this.#become('probe', Math.max(this.match, Math.min(rejected - 1, meet)) + 1)
+    const next = Math.max(this.match, Math.min(rejected - 1, meet)) + 1
+    if (this.state === 'probe' && next >= this.next) return false
+    this.#become('probe', next)
     return true
   }
 

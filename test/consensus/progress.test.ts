@@ -50,6 +50,17 @@ describe('the progress of a follower', () => {
     deepEqual([progress.state, progress.match, progress.next], ['probe', 2, 3])
   })
 
+  it('does not go on when a refusal brings it no further: the follower holds another block in that place', () => {
+    const progress = new Progress(3, 4)
+    progress.acknowledge(1)
+    progress.sent(2)
+    equal(progress.reject(1, 1), true)
+    deepEqual([progress.state, progress.next], ['probe', 2])
+    equal(progress.reject(1, 1), false)
+    equal(progress.reject(1, 0), true, 'this one does')
+    equal(progress.next, 1)
+  })
+
   it('sends nothing to who is catching up, and goes on from what it then has', () => {
     const progress = new Progress(3, 4)
     progress.fallBehind()
