@@ -1,5 +1,6 @@
 /** The command `qat`: runs one command line and ends the process with its exit code. */
 import { type Command, CommanderError } from 'commander'
+import { dropEmptyVariables, useProxies } from './connection.ts'
 import { EXIT } from './exit.ts'
 import { failureOf, report } from './failure.ts'
 import { createProgram } from './program.ts'
@@ -18,6 +19,8 @@ export async function main(args: readonly string[]): Promise<never> {
 async function run(args: readonly string[]): Promise<number> {
   const program = createProgram()
   try {
+    dropEmptyVariables(process.env)
+    useProxies(process.env)
     await program.parseAsync(args, { from: 'user' })
     // A command that has answered may still have bad news.
     return typeof process.exitCode === 'number' ? process.exitCode : EXIT.ok

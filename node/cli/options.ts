@@ -5,6 +5,7 @@ import { errorMessage } from '../../src/errors.ts'
 import { checkMemberName, checkOrigin } from '../../src/ledger/names.ts'
 import { LINK_POLICIES } from '../net/qkd-noise/messages.ts'
 import { STAGES, type Stage } from '../service.ts'
+import { bearerToken, nodeAddress } from './connection.ts'
 
 const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)$/
 
@@ -31,11 +32,13 @@ export function rpcOption(): Option {
   return new Option('--rpc <url>', 'JSON-RPC address of a node')
     .env('QAT_RPC')
     .default(DEFAULT_RPC)
-    .argParser(httpUrl)
+    .argParser(nodeAddress('--rpc or QAT_RPC'))
 }
 
 export function tokenOption(): Option {
-  return new Option('--token <token>', "bearer token for the node's gateway").env('QAT_TOKEN')
+  return new Option('--token <token>', "bearer token for the node's gateway")
+    .env('QAT_TOKEN')
+    .argParser(bearerToken)
 }
 
 export const QKD_MODES = [...LINK_POLICIES, 'off'] as const
@@ -56,14 +59,6 @@ export function timeoutOption(seconds: number): Option {
 
 export function waitOption(stage: Stage): Option {
   return new Option('--wait <stage>', 'return once the entry is this far').choices(STAGES).default(stage)
-}
-
-export function httpUrl(value: string): string {
-  const url = URL.parse(value)
-  if (url === null || !/^https?:$/.test(url.protocol)) {
-    throw new InvalidArgumentError('Expected an address such as http://127.0.0.1:8480.')
-  }
-  return value.replace(/\/+$/, '')
 }
 
 export function positiveSeconds(value: string): number {

@@ -12,8 +12,9 @@ import { FILES, readNodeFolder } from '../../folder.ts'
 import { type BackupResult, writeBackup } from '../../store/backup.ts'
 import { LedgerStore } from '../../store/ledger-store.ts'
 import { openLevel } from '../../store/level.ts'
+import { nodeAddress } from '../connection.ts'
 import { CliError } from '../exit.ts'
-import { type GlobalOptions, httpUrl } from '../options.ts'
+import type { GlobalOptions } from '../options.ts'
 import { factSheet, printJson, printText } from '../output.ts'
 import { createProgress } from '../progress.ts'
 import { readReply } from '../replies.ts'
@@ -43,7 +44,7 @@ export function addBackupCommand(program: Command): void {
   program
     .command('backup')
     .description('copy everything that is final into a file')
-    .option('--rpc <url>', 'from the running node at this address', httpUrl)
+    .option('--rpc <url>', 'from the running node at this address', nodeAddress('--rpc'))
     .option('--dir <dir>', 'from the folder of a stopped node')
     .requiredOption('--out <file>', 'the file to write')
     .option('--force', 'replace the file if there is one')

@@ -10,9 +10,10 @@ import { foundingRecord } from '../../node-record.ts'
 import { checkFolder, type FolderReport } from '../../store/check-folder.ts'
 import { type FindingKind, MEANINGS } from '../../store/finding.ts'
 import { inspectorThreads } from '../../store/inspector-threads.ts'
+import { nodeAddress } from '../connection.ts'
 import { EXIT } from '../exit.ts'
 import { newKeysText } from '../new-keys-text.ts'
-import { type GlobalOptions, httpUrl } from '../options.ts'
+import type { GlobalOptions } from '../options.ts'
 import { counted, factSheet, printable, printJson, printText } from '../output.ts'
 import { createProgress } from '../progress.ts'
 import { syncFromAny } from '../sync-source.ts'
@@ -50,7 +51,7 @@ export function addFsckCommand(program: Command): void {
 }
 
 function addUrl(value: string, earlier: readonly string[] = []): string[] {
-  return [...earlier, httpUrl(value)]
+  return [...earlier, nodeAddress('--rpc')(value)]
 }
 
 async function fsck(dir: string, { repair, rpc = [], json }: Options): Promise<void> {
