@@ -79,7 +79,7 @@ class Patience {
   }
 
   async during<T>(answer: Promise<T>): Promise<T> {
-    const timer = setTimeout(() => this.tell(`${this.#rpc} has not answered yet.`), TELL_MS)
+    const timer = setTimeout(() => this.tell(`${this.#rpc} has not answered yet`), TELL_MS)
     return answer.finally(() => clearTimeout(timer))
   }
 
@@ -87,7 +87,7 @@ class Patience {
     if (this.#told) return
     this.#told = true
     const left = Math.max(1, Math.round((this.#endMs - performance.now()) / 1_000))
-    process.stderr.write(`qat: ${printable(why)} Trying for ${left} s more.\n`)
+    process.stderr.write(`qat: ${printable(why.replace(/\.$/, ''))}. Trying for ${left} s more.\n`)
   }
 }
 

@@ -1,6 +1,7 @@
 /** The folder of a devnet: made once, and continued ever after with the nodes and ports it was made with. */
 import { access, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { givenPassphrase } from '../crypto/given-passphrase.ts'
 import { FILES, readNodeFolder } from '../folder.ts'
 import { initCluster } from '../init.ts'
 import type { LinkPolicy } from '../net/qkd-noise/messages.ts'
@@ -38,13 +39,14 @@ export async function openLayout(options: LayoutOptions): Promise<Layout> {
   const { dir } = options
   if (await exists(join(dir, FILES.genesis))) return readLayout(options)
   const { ledger = DEVNET_LEDGER, cosigners } = options
+  const passphrase = await givenPassphrase() // the nodes find it in their environment, too
   const made = await initCluster({
     dir,
     ledger,
     nodes: localNodes(options.nodes ?? DEVNET_NODES, options.port ?? DEVNET_PORT),
     ...(cosigners !== undefined && { cosigners }),
     ...(options.qkd && { qkd: { mode: options.qkd, ports: kmePorts } }),
-    ...(process.env.QAT_PASSPHRASE !== undefined && { passphrase: process.env.QAT_PASSPHRASE }),
+    ...(passphrase !== undefined && { passphrase }),
     token: { name: 'devnet', sources: ['*'], types: ['*'] },
     submitterKey: DEVNET_SUBMITTER,
   })

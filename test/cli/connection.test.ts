@@ -162,6 +162,9 @@ describe('address, token and proxy of a command', () => {
       process.stderr.isTTY = isTTY
     }
     assert.equal(written.length, 1)
-    assert.match(written[0]!, /^qat: http:\/\/localhost:\d+ cannot be reached: \S.* Trying for 1 s more\.\n$/)
+    assert.match(
+      written[0]!,
+      /^qat: http:\/\/localhost:\d+ cannot be reached: \S.*\. Trying for 1 s more\.\n$/,
+    )
   })
 })

@@ -15,6 +15,7 @@ import { EXIT } from '../exit.ts'
 import { newKeysText } from '../new-keys-text.ts'
 import type { GlobalOptions } from '../options.ts'
 import { counted, factSheet, printable, printJson, printText } from '../output.ts'
+import { folderPassphrase } from '../passphrase.ts'
 import { createProgress } from '../progress.ts'
 import { syncFromAny } from '../sync-source.ts'
 
@@ -34,7 +35,7 @@ Verifies everything in the store: every block and signature, the tree, all index
 node has promised. The node must be stopped. With --repair a new store is built beside the damaged one, from what
 is sound and what the nodes at --rpc can prove; the damaged one is kept under another name. If the node may have
 forgotten what it has signed, its keys must not sign any more: new ones are made in DIR/next, and an admin has to
-admit them. Set QAT_PASSPHRASE if the node's keys are encrypted.
+admit them. Set QAT_PASSPHRASE or QAT_PASSPHRASE_FILE if the node's keys are encrypted.
 
 Ends with 0 if the store is sound or was repaired, 4 if it is damaged, 1 if it could not be checked.
 `
@@ -55,6 +56,7 @@ function addUrl(value: string, earlier: readonly string[] = []): string[] {
 }
 
 async function fsck(dir: string, { repair, rpc = [], json }: Options): Promise<void> {
+  const passphrase = repair ? await folderPassphrase(dir) : undefined
   useNativeCode()
   const { config, genesis } = await readNodeFolder(dir)
   const progress = createProgress(json === true)
@@ -72,10 +74,13 @@ async function fsck(dir: string, { repair, rpc = [], json }: Options): Promise<v
   try {
     const task = { folder, genesis, name: config.name, suite, inspector, onProgress }
     const startMs = performance.now()
-    const report = await checkFolder(task, repair ? { fetch, keys: await keysOf(dir) } : undefined)
+    const report = await checkFolder(
+      task,
+      repair ? { fetch, keys: await keysOf(dir, passphrase) } : undefined,
+    )
     const seconds = (performance.now() - startMs) / 1_000
     progress.end()
-    if (report.repair?.recovering) await prepare(dir, config.name, report.repair)
+    if (report.repair?.recovering) await prepare(dir, config.name, passphrase, report.repair)
     const sound =
       !report.findings.damage || (report.repair !== undefined && report.repair.missing.length === 0)
     if (json) printJson({ dir, sound, seconds: Number(seconds.toFixed(3)), ...jsonOf(dir, report) })
@@ -88,14 +93,19 @@ async function fsck(dir: string, { repair, rpc = [], json }: Options): Promise<v
 }
 
 /** Of all keys that the node has at present. */
-async function keysOf(dir: string): Promise<string[]> {
-  const { inPlace, next } = await keyRingOf(dir, process.env.QAT_PASSPHRASE).ids()
+async function keysOf(dir: string, passphrase: string | undefined): Promise<string[]> {
+  const { inPlace, next } = await keyRingOf(dir, passphrase).ids()
   return [...inPlace, ...next]
 }
 
-async function prepare(dir: string, name: string, { membership, spent }: Repaired): Promise<void> {
+async function prepare(
+  dir: string,
+  name: string,
+  passphrase: string | undefined,
+  { membership, spent }: Repaired,
+): Promise<void> {
   const before = membership.nodeByName.get(name) ?? (await foundingRecord(dir))
-  await prepareNewKeys(dir, before, process.env.QAT_PASSPHRASE, spent)
+  await prepareNewKeys(dir, before, passphrase, spent)
 }
 
 function jsonOf(dir: string, { findings, store, repair }: FolderReport): object {

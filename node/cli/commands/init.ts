@@ -16,6 +16,7 @@ import {
   wholeNumber,
 } from '../options.ts'
 import { factSheet, printJson, printText, table } from '../output.ts'
+import { encryptOption, newPassphrase } from '../passphrase.ts'
 
 interface Options extends GlobalOptions {
   readonly dir: string
@@ -28,6 +29,7 @@ interface Options extends GlobalOptions {
   readonly token?: string
   readonly submitters?: string
   readonly qkd: QkdMode
+  readonly encrypt?: true
 }
 
 type NamedNode = Pick<ClusterNode, 'name' | 'team' | 'host'> & Partial<Pick<ClusterNode, 'rpcPort'>>
@@ -46,7 +48,8 @@ A submitter's record: {"name": "ci", "team": "web", "key": {the public JWK that 
 
 Then give each team its node's folder (DIR/<name>), run "qat start --dir <folder>" there, and give everybody
 the file DIR/policy: it is all that is needed to verify proofs. Keep DIR/admin.key offline.
-Private keys are encrypted if QAT_PASSPHRASE is set; the nodes then need it, too.
+Private keys are encrypted if QAT_PASSPHRASE or QAT_PASSPHRASE_FILE is set, or with --encrypt; the nodes then need
+the passphrase, too.
 `
 
 export function addInitCommand(program: Command): void {
@@ -72,6 +75,7 @@ export function addInitCommand(program: Command): void {
     .addOption(qkdOption())
     .option('--token <name>', 'make a bearer token for senders that cannot sign, in DIR/token')
     .option('--submitters <file>', 'who may sign entries: a JSON list of {name, team, key, sources, types}')
+    .addOption(encryptOption())
     .addHelpText('after', EXAMPLES)
     .action(async (_options, command: Command) => init(command.optsWithGlobals<Options>()))
 }
@@ -82,7 +86,7 @@ async function init(options: Options): Promise<void> {
   if (cosigners !== undefined && cosigners > nodes.length) {
     throw new CliError('usage', `${cosigners} cosigners cannot be had from ${nodes.length} nodes.`)
   }
-  const passphrase = process.env.QAT_PASSPHRASE
+  const passphrase = await newPassphrase(options.encrypt)
   const { initCluster } = await import('../../init.ts') // large, and of no use to the other commands
   const made = await initCluster({
     dir,

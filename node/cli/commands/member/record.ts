@@ -4,6 +4,7 @@ import { type Member, memberToJson } from '../../../../src/ledger/member.ts'
 import { CliError } from '../../exit.ts'
 import { type GlobalOptions, memberName, wholeNumber } from '../../options.ts'
 import { printJson } from '../../output.ts'
+import { folderPassphrase } from '../../passphrase.ts'
 import { readKeys } from '../../submitter-keys.ts'
 
 interface Options extends GlobalOptions {
@@ -86,7 +87,7 @@ async function nodeRecord(options: Options): Promise<Member> {
     throw new CliError('usage', 'A node that moves needs --host, --peer-port and --rpc-port together.')
   }
   const { addressesOf, recordOfFolder } = await import('../../../node-record.ts') // large, and of no use to the others
-  const passphrase = process.env.QAT_PASSPHRASE
+  const passphrase = await folderPassphrase(dir)
   const found = await recordOfFolder(dir, passphrase)
   const moved =
     host !== undefined && peerPort !== undefined && rpcPort !== undefined
