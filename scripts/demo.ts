@@ -6,7 +6,6 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { opensslSuite } from '../node/crypto/openssl.ts'
 import { type Devnet, startDevnet } from '../node/devnet.ts'
 import { createClient } from '../node/rpc/client.ts'
@@ -14,11 +13,17 @@ import type { BundleFiles, ClusterStatus } from '../node/service.ts'
 import { utf8 } from '../src/bytes.ts'
 import { errorMessage } from '../src/errors.ts'
 import { verifyBundle } from '../src/light/verify.ts'
+import { commandLine } from './support/command-line.ts'
 import { feed } from './support/feeder.ts'
 import { githubEvents } from './support/github-events.ts'
 import { bar, statusLine } from './support/terminal.ts'
 
-const { values: options } = parseArgs({ options: { port: { type: 'string', default: '18480' } } })
+const USAGE = `npm run demo -- [--port P]
+
+Tries the ledger's promises out with four nodes on loopback, JSON-RPC from port P (18480). Exits 0 only if all held.
+`
+const { values: options, whole } = commandLine(USAGE, { port: { type: 'string', default: '18480' } })
+const port = whole('port', options.port, 1, 64_535)
 const PROOFS = 10
 const WIDTH = 16
 
@@ -27,7 +32,7 @@ let devnet: Devnet | undefined
 const begun = performance.now()
 try {
   step('Four nodes start as four processes')
-  devnet = await startDevnet({ dir, nodes: 4, port: Number(options.port), logLevel: 'warn' })
+  devnet = await startDevnet({ dir, nodes: 4, port, logLevel: 'warn' })
   done(devnet.nodes.map(({ name, rpc }) => `${name} ${rpc}`).join(', '))
 
   const events = githubEvents()

@@ -1,7 +1,6 @@
 /** Explores all states of a small cluster with a liar: `npm run explore -- --help`. */
-import { parseArgs } from 'node:util'
-import { parseDecimal } from '../src/bytes.ts'
 import { DECIDED, explore } from '../test/consensus/explore/explore.ts'
+import { commandLine, FLAG } from './support/command-line.ts'
 
 const USAGE = `Usage: npm run explore -- [options]
 
@@ -21,40 +20,34 @@ One JSON line at the end; \`completed\` says whether every state within the boun
 broken: then the shortest way there goes to standard error. Larger bounds take hours, and gigabytes of memory.
 `
 
-const { values } = parseArgs({
-  options: {
-    help: { type: 'boolean', short: 'h', default: false },
-    terms: { type: 'string', default: '2' },
-    heights: { type: 'string', default: '1' },
-    'no-liar': { type: 'boolean', default: false },
-    restarts: { type: 'string', default: '0' },
-    split: { type: 'boolean', default: false },
-    decided: { type: 'boolean', default: false },
-    states: { type: 'string' },
-    json: { type: 'boolean', default: false },
-  },
+const { values, whole } = commandLine(USAGE, {
+  json: FLAG,
+  terms: { type: 'string', default: '2' },
+  heights: { type: 'string', default: '1' },
+  'no-liar': { type: 'boolean', default: false },
+  restarts: { type: 'string', default: '0' },
+  split: { type: 'boolean', default: false },
+  decided: { type: 'boolean', default: false },
+  states: { type: 'string' },
 })
 
-if (values.help) process.stdout.write(USAGE)
-else {
-  const began = performance.now()
-  const seconds = () => Math.round((performance.now() - began) / 1000)
-  const bounds = {
-    terms: parseDecimal(values.terms),
-    heights: parseDecimal(values.heights),
-    liar: !values['no-liar'],
-    restarts: parseDecimal(values.restarts),
-    split: values.split,
-    ...(values.decided ? { start: DECIDED } : {}),
-    ...(values.states === undefined ? {} : { statesMax: parseDecimal(values.states) }),
-  }
-  const { broken, ...found } = await explore(bounds, ({ depth, states, frontier }) => {
-    if (values.json) return
-    process.stderr.write(`depth ${depth}: ${states} states, ${frontier} of them new, ${seconds()} s\n`)
-  })
-  if (broken !== undefined) process.stderr.write(`${broken.promise}\n  ${broken.trace.join('\n  ')}\n`)
-  process.stdout.write(
-    `${JSON.stringify({ ...bounds, ...found, seconds: seconds(), broken: broken?.promise ?? null })}\n`,
-  )
-  process.exitCode = broken === undefined ? 0 : 1
+const began = performance.now()
+const seconds = () => Math.round((performance.now() - began) / 1000)
+const bounds = {
+  terms: whole('terms', values.terms),
+  heights: whole('heights', values.heights),
+  liar: !values['no-liar'],
+  restarts: whole('restarts', values.restarts),
+  split: values.split,
+  ...(values.decided ? { start: DECIDED } : {}),
+  ...(values.states === undefined ? {} : { statesMax: whole('states', values.states) }),
 }
+const { broken, ...found } = await explore(bounds, ({ depth, states, frontier }) => {
+  if (values.json) return
+  process.stderr.write(`depth ${depth}: ${states} states, ${frontier} of them new, ${seconds()} s\n`)
+})
+if (broken !== undefined) process.stderr.write(`${broken.promise}\n  ${broken.trace.join('\n  ')}\n`)
+process.stdout.write(
+  `${JSON.stringify({ ...bounds, ...found, seconds: seconds(), broken: broken?.promise ?? null })}\n`,
+)
+process.exitCode = broken === undefined ? 0 : 1

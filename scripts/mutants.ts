@@ -4,9 +4,8 @@ import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
-import { parseDecimal } from '../src/bytes.ts'
 import { MUTANTS, type Mutant } from '../test/sim/mutants.ts'
+import { commandLine, FLAG } from './support/command-line.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const COPIED = [
@@ -35,25 +34,18 @@ suite of tests that is to notice it, where seeds seldom can.
 One JSON line at the end. Exit code 1 if a mistake goes unnoticed or cannot be made.
 `
 
-const { values } = parseArgs({
-  options: {
-    help: { type: 'boolean', short: 'h', default: false },
-    seeds: { type: 'string', default: '200' },
-    start: { type: 'string', default: '0' },
-    only: { type: 'string', default: '' },
-    jobs: { type: 'string', default: '2' },
-    json: { type: 'boolean', default: false },
-  },
+const { values, whole } = commandLine(USAGE, {
+  json: FLAG,
+  seeds: { type: 'string', default: '200' },
+  start: { type: 'string', default: '0' },
+  only: { type: 'string', default: '' },
+  jobs: { type: 'string', default: '2' },
 })
 
-if (values.help) {
-  process.stdout.write(USAGE)
-  process.exit()
-}
 const chosen = MUTANTS.filter(({ why, file }) => `${why} ${file}`.includes(values.only))
 const waiting = [...chosen]
 let caught = 0
-await Promise.all(Array.from({ length: parseDecimal(values.jobs) }, work))
+await Promise.all(Array.from({ length: whole('jobs', values.jobs, 1) }, work))
 process.stdout.write(
   `${JSON.stringify({ mutants: chosen.length, caught, survived: chosen.length - caught })}\n`,
 )

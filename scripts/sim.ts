@@ -4,10 +4,9 @@
  * that replays it.
  */
 import { execFileSync } from 'node:child_process'
-import { parseArgs } from 'node:util'
-import { parseDecimal } from '../src/bytes.ts'
 import { orders, replayCommand, runFleet } from '../test/sim/fleet.ts'
 import type { SimOptions } from '../test/sim/plan.ts'
+import { commandLine, FLAG } from './support/command-line.ts'
 
 const USAGE = `Usage: npm run sim -- [options]
 
@@ -24,31 +23,24 @@ Whole clusters of production nodes under seeded faults (test/README.md).
 Exit code 1 if a promise was broken.
 `
 
-const { values } = parseArgs({
-  options: {
-    help: { type: 'boolean', short: 'h', default: false },
-    seeds: { type: 'string', default: '1000' },
-    start: { type: 'string', default: '0' },
-    threads: { type: 'string', default: '2' },
-    json: { type: 'boolean', default: false },
-    'until-violation': { type: 'boolean', default: false },
-    nodes: { type: 'string' },
-    liars: { type: 'string' },
-    admins: { type: 'string' },
-    oldCopies: { type: 'string' },
-    signatures: { type: 'string' },
-  },
+const { values, whole } = commandLine(USAGE, {
+  json: FLAG,
+  seeds: { type: 'string', default: '1000' },
+  start: { type: 'string', default: '0' },
+  threads: { type: 'string', default: '2' },
+  'until-violation': { type: 'boolean', default: false },
+  nodes: { type: 'string' },
+  liars: { type: 'string' },
+  admins: { type: 'string' },
+  oldCopies: { type: 'string' },
+  signatures: { type: 'string' },
 })
-if (values.help) {
-  process.stdout.write(USAGE)
-  process.exit()
-}
-const seeds = parseDecimal(values.seeds)
+const seeds = whole('seeds', values.seeds)
 const options: SimOptions = {
-  ...(values.nodes === undefined ? {} : { nodes: parseDecimal(values.nodes) }),
-  ...(values.liars === undefined ? {} : { liars: parseDecimal(values.liars) }),
-  ...(values.admins === undefined ? {} : { admins: parseDecimal(values.admins) }),
-  ...(values.oldCopies === undefined ? {} : { oldCopies: parseDecimal(values.oldCopies) }),
+  ...(values.nodes === undefined ? {} : { nodes: whole('nodes', values.nodes) }),
+  ...(values.liars === undefined ? {} : { liars: whole('liars', values.liars) }),
+  ...(values.admins === undefined ? {} : { admins: whole('admins', values.admins) }),
+  ...(values.oldCopies === undefined ? {} : { oldCopies: whole('oldCopies', values.oldCopies) }),
   ...(values.signatures === undefined
     ? {}
     : { signatures: values.signatures === 'real' ? 'real' : 'stand-in' }),
@@ -63,8 +55,8 @@ let stoodStill = 0
 const recoveryMsMax = { honest: 0, liars: 0 }
 
 await runFleet(
-  orders(seeds, parseDecimal(values.start), options),
-  parseDecimal(values.threads),
+  orders(seeds, whole('start', values.start), options),
+  whole('threads', values.threads, 1),
   (outcome, order) => {
     done++
     steps += outcome.steps

@@ -1,9 +1,8 @@
 /** Do the invariants bite? Makes mistakes on purpose in the specification: `npm run spec:mutants -- --help`. */
 import { readFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
-import { parseDecimal } from '../src/bytes.ts'
 import { quintIsThere, SPEC, sample } from '../test/consensus/quint.ts'
 import { mutated, SPEC_MUTANTS } from '../test/consensus/spec-mutants.ts'
+import { commandLine } from './support/command-line.ts'
 
 const USAGE = `Usage: npm run spec:mutants -- [options]
 
@@ -19,24 +18,19 @@ an invariant is violated.
 One JSON line at the end. Exit code 1 if a mistake goes unnoticed.
 `
 
-const { values } = parseArgs({
-  options: {
-    help: { type: 'boolean', short: 'h', default: false },
-    samples: { type: 'string', default: '1500' },
-    steps: { type: 'string', default: '45' },
-    seed: { type: 'string' },
-    only: { type: 'string', default: '' },
-    jobs: { type: 'string', default: '2' },
-  },
+const { values, whole } = commandLine(USAGE, {
+  samples: { type: 'string', default: '1500' },
+  steps: { type: 'string', default: '45' },
+  seed: { type: 'string' },
+  only: { type: 'string', default: '' },
+  jobs: { type: 'string', default: '2' },
 })
 
-if (values.help) {
-  process.stdout.write(USAGE)
-} else if (!quintIsThere()) {
+if (!quintIsThere()) {
   process.stderr.write('Quint is not installed: run npm install.\n')
   process.exitCode = 2
 } else {
-  const [samples, steps] = [parseDecimal(values.samples), parseDecimal(values.steps)]
+  const [samples, steps] = [whole('samples', values.samples), whole('steps', values.steps)]
   const spec = readFileSync(SPEC, 'utf8')
   const chosen = SPEC_MUTANTS.filter(({ why }) => why.includes(values.only))
   const waiting = [...chosen]
@@ -53,7 +47,7 @@ if (values.help) {
       process.stderr.write(`${verdict}\n`)
     }
   }
-  await Promise.all(Array.from({ length: parseDecimal(values.jobs) }, work))
+  await Promise.all(Array.from({ length: whole('jobs', values.jobs, 1) }, work))
   process.stdout.write(
     `${JSON.stringify({ mutants: chosen.length, caught, survived: chosen.length - caught })}\n`,
   )

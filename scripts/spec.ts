@@ -1,8 +1,7 @@
 /** Random samples of the specification of the ordering: `npm run spec -- --help`. */
 import { readFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
-import { parseDecimal } from '../src/bytes.ts'
 import { INVARIANTS, quintIsThere, SPEC, sample } from '../test/consensus/quint.ts'
+import { commandLine } from './support/command-line.ts'
 
 const USAGE = `Usage: npm run spec -- [options]
 
@@ -17,24 +16,19 @@ One JSON line at the end. Exit code 1 if an invariant is violated: then Quint's 
 goes to standard error.
 `
 
-const { values } = parseArgs({
-  options: {
-    help: { type: 'boolean', short: 'h', default: false },
-    samples: { type: 'string', default: '500' },
-    steps: { type: 'string', default: '45' },
-    seed: { type: 'string', default: String(Date.now()) },
-    main: { type: 'string', default: 'four' },
-  },
+const { values, whole } = commandLine(USAGE, {
+  samples: { type: 'string', default: '500' },
+  steps: { type: 'string', default: '45' },
+  seed: { type: 'string', default: String(Date.now()) },
+  main: { type: 'string', default: 'four' },
 })
 
-if (values.help) {
-  process.stdout.write(USAGE)
-} else if (!quintIsThere()) {
+if (!quintIsThere()) {
   process.stderr.write('Quint is not installed: run npm install.\n')
   process.exitCode = 2
 } else {
   const { main, seed } = values
-  const [samples, steps] = [parseDecimal(values.samples), parseDecimal(values.steps)]
+  const [samples, steps] = [whole('samples', values.samples), whole('steps', values.steps)]
   const began = performance.now()
   const {
     violated,

@@ -3,11 +3,13 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
+import { DEVNET_NODES, DEVNET_PORT } from '../node/devnet/names.ts'
 import { type Devnet, type DevnetNode, startDevnet } from '../node/devnet.ts'
 import { createClient } from '../node/rpc/client.ts'
 import type { LinkView, NodeStatus } from '../node/service.ts'
 import { errorMessage } from '../src/errors.ts'
+import { VALIDATORS_MAX } from '../src/limits.ts'
+import { commandLine } from './support/command-line.ts'
 import { feed } from './support/feeder.ts'
 import { githubEvents } from './support/github-events.ts'
 import { clusterLines, type Feed, type NodeRow, Panel } from './support/panel.ts'
@@ -24,29 +26,26 @@ const REFRESH_MS = 500
 const EVENTS_PER_SECOND = 12
 const FEEDERS = 4
 
-const { values: options } = parseArgs({
-  options: {
-    port: { type: 'string', default: '8480' },
-    nodes: { type: 'string', default: '4' },
-    dir: { type: 'string' },
-    help: { type: 'boolean', default: false },
-  },
+const { values: options, whole } = commandLine(USAGE, {
+  port: { type: 'string', default: String(DEVNET_PORT) },
+  nodes: { type: 'string', default: String(DEVNET_NODES) },
+  dir: { type: 'string' },
 })
-if (options.help) {
-  process.stdout.write(USAGE)
-  process.exit(0)
-}
+const [port, count] = [
+  whole('port', options.port, 1, 64_535),
+  whole('nodes', options.nodes, 1, VALIDATORS_MAX),
+]
 
 const stopped = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stopped.abort())
 
 const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'qat-')))
 try {
-  process.stdout.write(`Starting ${options.nodes} ledger nodes in ${dir} …\n\n`)
+  process.stdout.write(`Starting ${count} ledger nodes in ${dir} …\n\n`)
   const devnet = await startDevnet({
     dir,
-    nodes: Number(options.nodes),
-    port: Number(options.port),
+    nodes: count,
+    port,
     qkd: 'prefer',
   })
   await watch(devnet)

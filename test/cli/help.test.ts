@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { open } from 'node:fs/promises'
+import { text } from 'node:stream/consumers'
 import type { Command } from 'commander'
 import { EXIT } from '../../node/cli/exit.ts'
 import { type Failure, failureOf } from '../../node/cli/failure.ts'
 import { createProgram } from '../../node/cli/program.ts'
-import { qat } from './run-qat.ts'
+import { QAT, qat } from './run-qat.ts'
 
 /** What a command line comes to, without a process of its own. */
 async function inProcess(args: readonly string[]): Promise<{ failure: Failure; printed: string }> {
@@ -109,6 +113,29 @@ describe('qat, asked wrongly or for help', () => {
       const { code, stdout, stderr } = await qat(args)
       assert.deepEqual([code, stdout], [2, ''])
       assert.match(stderr, /^qat: [^\n]+\n {5}See: qat [^\n]*--help\n$/)
+    }
+  })
+
+  it('suggests the command that was meant, on the same line', async () => {
+    const { code, stderr } = await qat(['stauts'])
+    assert.equal(code, 2)
+    assert.match(stderr, /^qat: unknown command 'stauts' \(Did you mean status\?\)\n {5}See: qat --help\n$/)
+  })
+
+  it('says that its answer could not be written, and fails', async function () {
+    const full = await open('/dev/full', 'w').catch(() => undefined)
+    if (full === undefined) return this.skip()
+    try {
+      for (const args of [['--version'], ['kme', '--help'], ['get', 'zz', '--json']]) {
+        const child: ChildProcess = spawn(process.execPath, [QAT, ...args], {
+          stdio: ['ignore', full.fd, 'pipe'],
+        })
+        const [stderr, [code]] = await Promise.all([text(child.stderr!), once(child, 'close')])
+        assert.equal(code, 1)
+        assert.match(stderr, /^qat: The result could not be written to standard output: ENOSPC[^\n]*\n$/)
+      }
+    } finally {
+      await full.close()
     }
   })
 

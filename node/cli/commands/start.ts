@@ -6,7 +6,7 @@ import { LINK_POLICIES, type LinkPolicy } from '../../net/qkd-noise/messages.ts'
 import type { QkdConfig } from '../../qkd/config.ts'
 import { CliError } from '../exit.ts'
 import { type GlobalOptions, wholeNumber } from '../options.ts'
-import { printJson, printText } from '../output.ts'
+import { goOnWithoutOutput, printJson, printText } from '../output.ts'
 import { folderPassphrase } from '../passphrase.ts'
 import { stopRequest } from '../stop-request.ts'
 
@@ -61,6 +61,7 @@ export function addStartCommand(program: Command): void {
 
 async function start(options: Options): Promise<void> {
   const { dir, logLevel, json } = options
+  goOnWithoutOutput()
   const qkd = qkdOf(options)
   const passphrase = await folderPassphrase(dir)
   const stopped = stopRequest()
