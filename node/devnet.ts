@@ -3,6 +3,7 @@ import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { object } from '../src/json.ts'
 import { type Exit, NodeProcess } from './devnet/child.ts'
+import { refuseTakenPorts } from './devnet/free-ports.ts'
 import { type LayoutOptions, openLayout } from './devnet/layout.ts'
 import { DEVNET_SUBMITTER, DevnetError } from './devnet/names.ts'
 import { canFinalize, isRecovering, isUp, untilAll } from './devnet/ready.ts'
@@ -57,6 +58,13 @@ const RESTART_DELAY_MS = 1_000
  */
 export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
   const layout = await openLayout(options)
+  // Nodes that are entered through a command have addresses of their own.
+  if (!options.through) {
+    const places = layout.nodes
+      .map(({ rpc }) => new URL(rpc))
+      .map(({ hostname: host, port }) => ({ host, port: Number(port) }))
+    await refuseTakenPorts(places, `Is the devnet in ${options.dir} running already? Else stop that program.`)
+  }
   const args = options.logLevel === undefined ? [] : ['--log-level', options.logLevel]
   const members = layout.nodes.map((node) => new Member(node.name, node.rpc, node.dir, args, options))
   const stop = async () => {

@@ -1,4 +1,5 @@
 /** Options that several commands share, and the strict reading of their values. */
+import { isIP } from 'node:net'
 import { InvalidArgumentError, Option } from 'commander'
 import { parseDecimal } from '../../src/bytes.ts'
 import { errorMessage } from '../../src/errors.ts'
@@ -96,11 +97,22 @@ export function rfc3339(value: string): string {
 
 /** The name of a ledger, as genesis will hold it. */
 export function ledgerOrigin(value: string): string {
+  const expected = 'Expected a URL without scheme, spaces and "+": audit.example/payments.'
+  // A verifier compares names byte by byte: what a URL may be spelled with or without would only mislead.
+  if (/:\/\/|[?#\\]|^\/|\/$/.test(value)) throw new InvalidArgumentError(expected)
   try {
     return checkOrigin(value)
   } catch {
-    throw new InvalidArgumentError('Expected a URL without scheme, spaces and "+": audit.example/payments.')
+    throw new InvalidArgumentError(expected)
   }
+}
+
+/** A host name or an IP address, without brackets. */
+export function hostName(value: string): string {
+  const host = value.replace(/^\[(.*)\]$/, '$1')
+  const name = /^(?!-)[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/.test(host) && !/^[0-9.]+$/.test(host)
+  if (name || isIP(host) !== 0) return host
+  throw new InvalidArgumentError('Expected a host name or an IP address.')
 }
 
 export function memberName(value: string): string {

@@ -5,6 +5,7 @@ import { givenPassphrase } from '../crypto/given-passphrase.ts'
 import { FILES, readNodeFolder } from '../folder.ts'
 import { initCluster } from '../init.ts'
 import type { LinkPolicy } from '../net/qkd-noise/messages.ts'
+import { refuseTakenPorts } from './free-ports.ts'
 import {
   DEVNET_LEDGER,
   DEVNET_NODES,
@@ -38,12 +39,19 @@ export interface Layout {
 export async function openLayout(options: LayoutOptions): Promise<Layout> {
   const { dir } = options
   if (await exists(join(dir, FILES.genesis))) return readLayout(options)
+  const nodes = localNodes(options.nodes ?? DEVNET_NODES, options.port ?? DEVNET_PORT)
+  // Before the folder, which would go on naming ports that nobody can have.
+  const ports = nodes.flatMap((node) => {
+    const kme = options.qkd ? Object.values(kmePorts(node)) : []
+    return [node.rpcPort, node.peerPort, ...kme].map((port) => ({ host: node.rpcHost, port }))
+  })
+  await refuseTakenPorts(ports, 'Give others by --port, or stop that program.')
   const { ledger = DEVNET_LEDGER, cosigners } = options
   const passphrase = await givenPassphrase() // the nodes find it in their environment, too
   const made = await initCluster({
     dir,
     ledger,
-    nodes: localNodes(options.nodes ?? DEVNET_NODES, options.port ?? DEVNET_PORT),
+    nodes,
     ...(cosigners !== undefined && { cosigners }),
     ...(options.qkd && { qkd: { mode: options.qkd, ports: kmePorts } }),
     ...(passphrase !== undefined && { passphrase }),

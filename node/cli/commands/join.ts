@@ -6,7 +6,7 @@ import { type Json, object } from '../../../src/json.ts'
 import { BLOCK_BYTES_MAX } from '../../../src/limits.ts'
 import { CliError } from '../exit.ts'
 import { presentMembers } from '../member/present.ts'
-import { memberName, type RpcOptions, rpcOption, timeoutOption, wholeNumber } from '../options.ts'
+import { hostName, memberName, type RpcOptions, rpcOption, timeoutOption, wholeNumber } from '../options.ts'
 import { factSheet, printJson, printText } from '../output.ts'
 import { encryptOption, newPassphrase } from '../passphrase.ts'
 import { isEntryId, readReply, shortText } from '../replies.ts'
@@ -47,7 +47,7 @@ export function addJoinCommand(program: Command): void {
     .requiredOption('--dir <dir>', 'a new or empty folder')
     .requiredOption('--name <name>', 'name of the new node', memberName)
     .requiredOption('--team <team>', 'whose node it is')
-    .requiredOption('--host <host>', 'where others reach it')
+    .requiredOption('--host <host>', 'where others reach it', hostName)
     .requiredOption('--peer-port <port>', 'its port for peers', wholeNumber(1, 65_535))
     .requiredOption('--rpc-port <port>', 'its port for JSON-RPC', wholeNumber(1, 65_535))
     .option('--bind <address>', 'address to listen on (default: 0.0.0.0; a loopback --host itself)')

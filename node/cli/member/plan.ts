@@ -66,21 +66,23 @@ export function crashesTolerated({ validators, cosigners }: Membership): number 
   return length - cosigners
 }
 
+/** What somebody who asks for so many cosigners of n validators should know. */
+export function quorumWarnings(n: number, cosigners: number): string[] {
+  const usual = defaultCosigners(n)
+  if (cosigners === n && n > 1)
+    return ['No validator may fail: while one of them is down, nothing becomes final.']
+  if (cosigners >= usual) return []
+  const fewer = 'fewer lying validators can divide the ledger.'
+  return [`${cosigners} of ${n} cosigners is less than the default of ${usual}: ${fewer}`]
+}
+
 /** What the admin should have thought of; empty for a change that touches neither validators nor quorums. */
 export function warningsOf({ before, after }: Plan): string[] {
   const warnings: string[] = []
   const n = after.validators.length
   const { cosigners, adminQuorum, admins } = after
   const votes = n !== before.validators.length || cosigners !== before.cosigners
-  if (votes && crashesTolerated(after) === 0) {
-    warnings.push('No validator may fail: while one of them is down, nothing becomes final.')
-  }
-  if (votes && cosigners < defaultCosigners(n)) {
-    warnings.push(
-      `${cosigners} of ${n} cosigners is less than the default of ${defaultCosigners(n)}: fewer lying validators ` +
-        'can divide the ledger.',
-    )
-  }
+  if (votes) warnings.push(...quorumWarnings(n, cosigners))
   const signatures = adminQuorum !== before.adminQuorum || admins.length !== before.admins.length
   if (signatures && adminQuorum === admins.length && admins.length > 1) {
     warnings.push('Every admin must sign: once one of their keys is lost, nothing can be changed any more.')

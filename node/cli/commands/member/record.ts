@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander'
 import { type Member, memberToJson } from '../../../../src/ledger/member.ts'
 import { CliError } from '../../exit.ts'
-import { type GlobalOptions, memberName, wholeNumber } from '../../options.ts'
+import { type GlobalOptions, hostName, memberName, wholeNumber } from '../../options.ts'
 import { printJson } from '../../output.ts'
 import { folderPassphrase } from '../../passphrase.ts'
 import { readKeys } from '../../submitter-keys.ts'
@@ -48,7 +48,7 @@ export function addRecordCommand(member: Command): void {
     .option('--source <pattern...>', 'sources that a submitter may speak for')
     .option('--type <pattern...>', 'types that a submitter may log')
     .option('--dir <dir>', 'folder of a node, for its record')
-    .option('--host <host>', 'where others reach a node, if it moves')
+    .option('--host <host>', 'where others reach a node, if it moves', hostName)
     .option('--peer-port <port>', 'its port for peers', wholeNumber(1, 65_535))
     .option('--rpc-port <port>', 'its port for JSON-RPC', wholeNumber(1, 65_535))
     .addHelpText('after', EXAMPLES)
