@@ -1,8 +1,9 @@
 /** `npm start`: a ledger of four nodes on this machine, fed with GitHub's example events, and a view of it. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { DEVNET_NODES, DEVNET_PORT } from '../node/devnet/names.ts'
 import { type Devnet, type DevnetNode, startDevnet } from '../node/devnet.ts'
 import { createClient } from '../node/rpc/client.ts'
@@ -12,7 +13,7 @@ import { VALIDATORS_MAX } from '../src/limits.ts'
 import { commandLine } from './support/command-line.ts'
 import { feed } from './support/feeder.ts'
 import { githubEvents } from './support/github-events.ts'
-import { clusterLines, type Feed, type NodeRow, Panel } from './support/panel.ts'
+import { clusterView, type Feed, type NodeRow, Panel } from './support/panel.ts'
 
 const USAGE = `npm start -- [--port P] [--dir DIR] [--nodes N]
 
@@ -21,6 +22,7 @@ QKD key management entity in each (P + 100 and P + 200), and submits
 the example events of @octokit/webhooks-examples. Without --dir the ledger lives in a temporary folder and is
 removed at the end. Stop with Ctrl-C.
 `
+const QAT = fileURLToPath(new URL('../node/bin/qat.js', import.meta.url))
 const REFRESH_MS = 500
 /** Slow enough to watch. */
 const EVENTS_PER_SECOND = 12
@@ -60,11 +62,17 @@ try {
 process.exit()
 
 /** Feeds the ledger and shows it until it is told to stop. */
-async function watch({ nodes, token }: Devnet): Promise<void> {
+async function watch({ nodes, token, policyPath }: Devnet): Promise<void> {
   const { signal } = stopped
   const urls = nodes.map(({ rpc }) => rpc)
   const events = githubEvents()
-  const progress: Feed = { total: events.length, submitted: 0, final: 0, firstId: undefined }
+  const progress: Feed = {
+    total: events.length,
+    submitted: 0,
+    final: 0,
+    firstIndex: undefined,
+    failure: undefined,
+  }
   const fed = feed(events, {
     urls,
     token,
@@ -72,16 +80,23 @@ async function watch({ nodes, token }: Devnet): Promise<void> {
     perSecond: EVENTS_PER_SECOND,
     signal,
     onSubmit: () => progress.submitted++,
-    onFinal: (_, { id }) => {
+    onFinal: (_, { index }) => {
       progress.final++
-      progress.firstId ??= id
+      progress.firstIndex ??= index
     },
   })
-  fed.catch((error: unknown) => process.stderr.write(`The feed of events ended: ${errorMessage(error)}\n`))
+  fed.catch((error: unknown) => {
+    progress.failure = errorMessage(error)
+  })
   const panel = new Panel(process.stdout)
-  while (!signal.aborted) {
-    panel.show(clusterLines(await Promise.all(nodes.map(ask)), progress, token))
-    await setTimeout(REFRESH_MS, undefined, { signal }).catch(() => {})
+  const access = { qat: `node ${QAT}`, token, policy: resolve(policyPath) }
+  try {
+    while (!signal.aborted) {
+      panel.show(clusterView(await Promise.all(nodes.map(ask)), progress, access))
+      await setTimeout(REFRESH_MS, undefined, { signal }).catch(() => {})
+    }
+  } finally {
+    panel.close()
   }
 }
 
