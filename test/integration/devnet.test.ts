@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync } from 'node:child_process'
 import { access, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { type Devnet, startDevnet } from '../../node/devnet.ts'
 import type { LinkView } from '../../node/service.ts'
 import { type Ended, isAlive, qat, scratch, untilPrinted } from '../cli/run-qat.ts'
@@ -106,6 +107,8 @@ describe('a devnet', function () {
     const { code, stdout, stderr } = await ended
     assert.deepEqual([code, stderr, stdout.split('\n').length], [0, '', 2])
     assert.deepEqual(nodesOf(path('net')), [])
+    const log = (await readFile(join(ready.nodes[0]!.dir, 'log'), 'utf8')).trimEnd().split('\n')
+    assert.equal(JSON.parse(log.at(-1)!).msg, 'the node has stopped')
   })
 
   it('goes on where it was, and takes its nodes along when it is killed outright', async () => {
