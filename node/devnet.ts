@@ -1,12 +1,13 @@
 /** A whole ledger on one machine: each node a process of its own, as in production, under one parent. */
-import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { utf8 } from '../src/bytes.ts'
 import { object } from '../src/json.ts'
 import { type Exit, NodeProcess } from './devnet/child.ts'
 import { refuseTakenPorts } from './devnet/free-ports.ts'
 import { type LayoutOptions, openLayout } from './devnet/layout.ts'
 import { DEVNET_SUBMITTER, DevnetError } from './devnet/names.ts'
 import { canFinalize, isRecovering, isUp, untilAll } from './devnet/ready.ts'
+import { replaceFile } from './durable-file.ts'
 import { createClient } from './rpc/client.ts'
 
 export interface DevnetOptions extends LayoutOptions {
@@ -177,6 +178,5 @@ function noMembers(dir: string): DevnetError {
 /** The policy as the nodes give it; whole or not at all, for others read it while we run. */
 async function writePolicy(path: string, rpc: string): Promise<void> {
   const { policy } = object(await createClient(rpc, {}).call('policy.get', {}), 'The policy')
-  await writeFile(`${path}.new`, String(policy))
-  await rename(`${path}.new`, path)
+  await replaceFile(path, utf8(String(policy)))
 }

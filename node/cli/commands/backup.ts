@@ -8,6 +8,7 @@ import { answerFrom, encodeSyncAnswer } from '../../core/sync.ts'
 import { useNativeCode } from '../../crypto/native.ts'
 import { opensslSuite } from '../../crypto/openssl.ts'
 import { verifyQueue } from '../../crypto/verify-queue.ts'
+import { isMounted } from '../../durable-file.ts'
 import { FILES, readNodeFolder } from '../../folder.ts'
 import { type BackupResult, writeBackup } from '../../store/backup.ts'
 import { LedgerStore } from '../../store/ledger-store.ts'
@@ -66,6 +67,12 @@ async function backup({ rpc, dir, out, force, json }: Options): Promise<void> {
   }
   if (!force && (await exists(out))) {
     throw new CliError('file', `${out} exists. Give another name, or --force to replace it.`, { path: out })
+  }
+  if (await isMounted(out)) {
+    throw new CliError(
+      'file',
+      `${out} is mounted by itself, so nothing can take its place. Give another name.`,
+    )
   }
   useNativeCode()
   const source = rpc !== undefined ? await runningNode(rpc) : await stoppedNode(dir!)
