@@ -24,6 +24,8 @@ export interface SubscribeOptions {
   readonly onEvent: (event: LedgerEvent) => void
   /** Once, when the socket has closed, whoever closed it; `reason` may be empty. */
   readonly onEnd?: (reason: string) => void
+  /** How often a silent node is asked whether it is still there; one that then says nothing for as long is given up. */
+  readonly pingMs?: number
 }
 
 export interface Client {
@@ -32,6 +34,8 @@ export interface Client {
   /** Resolves once the node has confirmed; throws as `call`. */
   subscribe(options: SubscribeOptions): Promise<{ close(): void }>
 }
+
+const PING_MS = 10_000
 
 /** A page of the largest entries, with room. */
 const ANSWER_BYTES_MAX = 67_108_864
@@ -86,43 +90,61 @@ async function post(
 }
 
 function subscribe(base: string, options: SubscribeOptions, ms: number): Promise<{ close(): void }> {
-  const { topics, filter, onEvent, onEnd } = options
-  const id = 1
+  const { topics, filter, onEvent, onEnd, pingMs = PING_MS } = options
   const socket = new WebSocket(`${base.replace(/^http/, 'ws')}/ws`)
   return new Promise((resolve, reject) => {
-    let open = false
-    const fail = (error: unknown) => {
-      clearTimeout(timer)
-      socket.close()
-      reject(error)
+    let state: 'opening' | 'open' | 'over' = 'opening'
+    /** Whether the node has said anything since it was last asked. */
+    let heard = true
+    let calls = 0
+    const send = (method: string, params: object) => {
+      socket.send(JSON.stringify({ jsonrpc: '2.0', id: ++calls, method, params }))
     }
-    const timer = setTimeout(() => fail(timedOut(base, ms)), ms)
+    const end = (reason: string, error: () => unknown = () => unreachable(base, reason)) => {
+      if (state === 'over') return
+      const before = state
+      state = 'over'
+      clearTimeout(timer)
+      clearInterval(pings)
+      socket.close()
+      if (before === 'open') onEnd?.(reason)
+      else reject(error())
+    }
+    const timer = setTimeout(() => end('', () => timedOut(base, ms)), ms)
+    // A WebSocket of the web platform cannot ping, so a small call stands for it. Any message is an answer.
+    const pings = setInterval(() => {
+      if (state !== 'open') return
+      if (!heard) return end(`it said nothing for ${pingMs / 1_000} s`)
+      heard = false
+      send('node.status', {})
+    }, pingMs)
 
     socket.addEventListener('open', () => {
-      const params = filter === undefined ? { topics } : { topics, filter }
-      socket.send(JSON.stringify({ jsonrpc: '2.0', id, method: 'subscribe', params }))
+      send('subscribe', filter === undefined ? { topics } : { topics, filter })
     })
     socket.addEventListener('message', ({ data }) => {
+      if (state === 'over') return
+      heard = true
       let event: Json | undefined
       try {
         const message = readAnswer(String(data))
         if (message.method === 'subscription') event = object(message.params, 'The notification').event
-        else resultOf(message, id)
+        else if (state === 'opening') resultOf(message, 1)
       } catch (error) {
-        fail(error)
+        end(errorMessage(error), () => error)
         return
       }
       if (event !== undefined) {
         onEvent(event as unknown as LedgerEvent)
-        return
+      } else if (state === 'opening') {
+        clearTimeout(timer)
+        state = 'open'
+        resolve({ close: () => end('') })
       }
-      clearTimeout(timer)
-      open = true
-      resolve({ close: () => socket.close() })
     })
     socket.addEventListener('close', ({ reason }) => {
-      if (open) onEnd?.(reason)
-      else fail(unreachable(base, reason === '' ? 'the connection closed' : reason))
+      if (state === 'opening' && reason === '') end('the connection closed')
+      else end(reason)
     })
   })
 }
