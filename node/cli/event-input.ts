@@ -6,7 +6,7 @@ import { readEvent } from '../../src/ledger/event.ts'
 import { BATCH_EVENTS_MAX, ENTRY_BYTES_MAX } from '../../src/limits.ts'
 import { CliError } from './exit.ts'
 import { inFile, parseJsonText, readJsonInput, readTextInput } from './files.ts'
-import { jsonFault } from './json-fault.ts'
+import { isUnfinished } from './json-fault.ts'
 
 export interface EventOptions {
   readonly type?: string
@@ -56,19 +56,20 @@ function parseBatch(text: string): Json {
   if (text.trimStart().startsWith('[')) return parseJsonText(text, ENTRY_BYTES_MAX)
   const lines = text.split('\n').map((line, i) => [line, i + 1] as const)
   const events = lines.filter(([line]) => line.trim() !== '')
-  // The first line of an object that is spread over several is no JSON by itself.
-  if (events.length > 1 && jsonFault(events[0]![0]) && !jsonFault(text)) {
-    return [parseJsonText(text, ENTRY_BYTES_MAX)]
-  }
+  // An object that is spread over several lines.
+  if (events.length > 1 && isUnfinished(events[0]![0])) return [whole(text)]
   return events.map(([line, number]) => {
-    try {
-      return parseJsonText(line, ENTRY_BYTES_MAX)
-    } catch (cause) {
-      const place = errorMessage(cause).replace('line 1, ', '')
-      const message = `Line ${number}: ${place} A batch is a JSON array, or one JSON object a line.`
-      throw new FormatError('json-syntax', message, {}, { cause })
-    }
+    return whole(line, (fault) => `Line ${number}: ${fault.replace('line 1, ', '')}`)
   })
+}
+
+function whole(text: string, spell = (fault: string) => fault): Json {
+  try {
+    return parseJsonText(text, ENTRY_BYTES_MAX)
+  } catch (cause) {
+    const message = `${spell(errorMessage(cause))} A batch is a JSON array, or one JSON object a line.`
+    throw new FormatError('json-syntax', message, {}, { cause })
+  }
 }
 
 async function readData(spec: string): Promise<Json> {

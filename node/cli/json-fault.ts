@@ -17,6 +17,11 @@ export function jsonFault(text: string): string | undefined {
     : `${place}: ${JSON.stringify(found)} is not expected`
 }
 
+/** Whether the text could become JSON if it went on. */
+export function isUnfinished(text: string): boolean {
+  return (faultAt(text) ?? -1) >= text.length
+}
+
 function faultAt(text: string): number | undefined {
   const closers: string[] = []
   let at = 0

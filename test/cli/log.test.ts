@@ -203,10 +203,7 @@ describe('qat log', () => {
         /Line 3: It is no JSON from here on: column 12: "}" is not expected\./,
       ],
       ['[\n  {"subject":"a"},\n]', /from here on: line 3, column 1: "\]" is not expected/],
-      [
-        `${pretty}\n${pretty}`,
-        /Line 1: It is no JSON from here on: column 2: the text ends too early\. A batch is/,
-      ],
+      [`${pretty}\n${pretty}`, /from here on: line 5, column 1: "\{" is not expected\. A batch is/],
       ['{"subject":"a"}\n{"subject":1}\n', /Event 2 of it: /],
       ['{"subject":"a","subject":"b"}', /"subject" stands twice/],
     ]
