@@ -61,6 +61,7 @@ describe('qat, asked wrongly or for help', () => {
     }
   })
 
+  const INIT = ['init', '--dir', '/nowhere/x', '--ledger', 'l']
   const WRONG: [string[], RegExp][] = [
     [['frobnicate'], /unknown command 'frobnicate'/],
     [['status', '--bogus'], /unknown option '--bogus'/],
@@ -87,6 +88,23 @@ describe('qat, asked wrongly or for help', () => {
     [['init', '--dir', '/nowhere/x', '--ledger', 'l', '--node', 'A=h'], /a-z, 0-9/],
     [['init', '--dir', '/nowhere/x', '--ledger', 'l', '--node', 'a=h', '--node', 'a=i'], /Two nodes/],
     [['init', '--dir', '/nowhere/x', '--ledger', 'l', '--nodes', '2', '--cosigners', '3'], /2 nodes/],
+    [[...INIT, '--ledger', 'https://audit.example/x', '--nodes', '4'], /without scheme/],
+    [[...INIT, '--ledger', 'audit.example/', '--nodes', '4'], /without scheme/],
+    [
+      [...INIT, '--node', 'a=h:8480', '--node', 'b=h:8480'],
+      /a for JSON-RPC and b for JSON-RPC .* h port 8480/,
+    ],
+    [[...INIT, '--node', 'a=h:8480', '--node', 'b=H:9480'], /a for peers and b for JSON-RPC would both/],
+    [
+      [...INIT, '--node', 'a=h:8480', '--node', 'b=h:8580', '--qkd', 'prefer'],
+      /a for its KME and b for JSON-RPC/,
+    ],
+    [[...INIT, '--node', 'a=h:8480:8480'], /a for JSON-RPC and a for peers would both/],
+    [[...INIT, '--node', 'a=http://h'], /\[team\/\]name=host/],
+    [[...INIT, '--node', 'a=300.1.1.1'], /host name or an IP address/],
+    [[...INIT, '--node', 'a=h/path'], /host name or an IP address/],
+    [[...INIT, '--nodes', '4', '--cosigners', '1'], /4 nodes can have 3 to 4 cosigners, not 1\. .* for 3/],
+    [[...INIT, '--nodes', '7', '--cosigners', '3'], /4 to 7 cosigners/],
     [['join', '--dir', '/nowhere/x', '--team', 't', '--host', 'h'], /'--name <name>' not specified/],
     [['join', '--dir', '/nowhere/x', '--name', 'N5'], /a-z, 0-9/],
     [['member', 'frobnicate'], /unknown command 'frobnicate'/],

@@ -54,35 +54,6 @@ describe('qat init', function () {
     await assert.rejects(access(path('new')))
   })
 
-  it('refuses what could not work, before it makes a folder', async () => {
-    const cases: [string[], RegExp][] = [
-      [['--ledger', 'https://audit.example/x', '--nodes', '4'], /without scheme/],
-      [['--ledger', 'audit.example/', '--nodes', '4'], /without scheme/],
-      [
-        ['--node', 'a=h:8480', '--node', 'b=h:8480'],
-        /a for JSON-RPC and b for JSON-RPC would both .* h port 8480/,
-      ],
-      [['--node', 'a=h:8480', '--node', 'b=H:9480'], /a for peers and b for JSON-RPC would both/],
-      [['--node', 'a=h:8480', '--node', 'b=h:8580', '--qkd', 'prefer'], /a for its KME and b for JSON-RPC/],
-      [['--node', 'a=h:8480:8480'], /a for JSON-RPC and a for peers would both/],
-      [['--node', 'a=http://h'], /\[team\/\]name=host|host name/],
-      [['--node', 'a=300.1.1.1'], /host name or an IP address/],
-      [['--node', 'a=h/path'], /host name or an IP address/],
-      [
-        ['--nodes', '4', '--cosigners', '1'],
-        /4 nodes can have 3 to 4 cosigners, not 1\. Leave --cosigners out for 3/,
-      ],
-      [['--nodes', '7', '--cosigners', '3'], /4 to 7 cosigners/],
-    ]
-    for (const [args, sentence] of cases) {
-      const ledger = args.includes('--ledger') ? [] : ['--ledger', 'audit.example/x']
-      const { code, stderr } = await qat(['init', '--dir', path('never'), ...ledger, ...args])
-      assert.equal(code, 2)
-      assert.match(stderr, sentence)
-    }
-    await assert.rejects(access(path('never')))
-  })
-
   it('takes peer ports, and warns of a quorum that fewer liars can divide or that no node may miss', async () => {
     const nodes = [1, 2, 3, 4, 5, 6, 7].flatMap((i) => ['--node', `n${i}=10.0.0.${i}:8480:${7_000 + i}`])
     const args = ['--ledger', 'audit.example/x', '--qkd', 'off', ...nodes]
