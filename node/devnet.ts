@@ -1,11 +1,13 @@
 /** A whole ledger on one machine: each node a process of its own, as in production, under one parent. */
-import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { utf8 } from '../src/bytes.ts'
 import { object } from '../src/json.ts'
 import { type Exit, NodeProcess } from './devnet/child.ts'
+import { refuseTakenPorts } from './devnet/free-ports.ts'
 import { type LayoutOptions, openLayout } from './devnet/layout.ts'
 import { DEVNET_SUBMITTER, DevnetError } from './devnet/names.ts'
 import { canFinalize, isRecovering, isUp, untilAll } from './devnet/ready.ts'
+import { replaceFile } from './durable-file.ts'
 import { createClient } from './rpc/client.ts'
 
 export interface DevnetOptions extends LayoutOptions {
@@ -57,6 +59,13 @@ const RESTART_DELAY_MS = 1_000
  */
 export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
   const layout = await openLayout(options)
+  // Nodes that are entered through a command have addresses of their own.
+  if (!options.through) {
+    const places = layout.nodes
+      .map(({ rpc }) => new URL(rpc))
+      .map(({ hostname: host, port }) => ({ host, port: Number(port) }))
+    await refuseTakenPorts(places, `Is the devnet in ${options.dir} running already? Else stop that program.`)
+  }
   const args = options.logLevel === undefined ? [] : ['--log-level', options.logLevel]
   const members = layout.nodes.map((node) => new Member(node.name, node.rpc, node.dir, args, options))
   const stop = async () => {
@@ -169,6 +178,5 @@ function noMembers(dir: string): DevnetError {
 /** The policy as the nodes give it; whole or not at all, for others read it while we run. */
 async function writePolicy(path: string, rpc: string): Promise<void> {
   const { policy } = object(await createClient(rpc, {}).call('policy.get', {}), 'The policy')
-  await writeFile(`${path}.new`, String(policy))
-  await rename(`${path}.new`, path)
+  await replaceFile(path, utf8(String(policy)))
 }

@@ -11,7 +11,7 @@
  *     evidence/         against validators, and why the node stopped (evidence-folder.ts); absent until needed
  */
 import { hkdfSync } from 'node:crypto'
-import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorMessage, QatError } from '../src/errors.ts'
 import { array, count, fields, type Json, object, parseJson, text, texts } from '../src/json.ts'
@@ -63,13 +63,24 @@ export function peerSeedOf(nodeSeed: Uint8Array): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', nodeSeed, '', 'quantum-audit-trail/libp2p-ed25519', 32))
 }
 
-/** Makes the folder if it is absent, and closes it to others. FolderError folder-not-empty. */
-export async function claimFolder(dir: string): Promise<void> {
-  await mkdir(dir, { recursive: true, mode: 0o700 })
+/**
+ * Has `fill` fill the folder `dir`, which must be absent or empty, and closes it to others. If that fails, all is as it
+ * was, so that the same command can be given again. FolderError folder-not-empty.
+ */
+export async function fillFolder<T>(dir: string, fill: () => Promise<T>): Promise<T> {
+  const made = await mkdir(dir, { recursive: true, mode: 0o700 })
   if ((await readdir(dir)).length > 0) {
     throw new FolderError('folder-not-empty', `${dir} is not empty. Give a new folder.`)
   }
   await chmod(dir, 0o700)
+  try {
+    return await fill()
+  } catch (error) {
+    if (made === undefined) {
+      for (const name of await readdir(dir)) await rm(join(dir, name), { recursive: true, force: true })
+    } else await rm(made, { recursive: true, force: true })
+    throw error
+  }
 }
 
 export async function writeNodeFolder(

@@ -15,7 +15,7 @@ import { defaultCosigners, policyOf } from '../src/ledger/membership.ts'
 import { printPolicy } from '../src/notes/policy.ts'
 import { generateSeed, writeKeyFile } from './crypto/keyfile.ts'
 import { opensslSuite, sha256 } from './crypto/openssl.ts'
-import { claimFolder, FILES, writeNodeFolder } from './folder.ts'
+import { FILES, fillFolder, writeNodeFolder } from './folder.ts'
 import { makeGatewayKey, makeIdentity } from './identity.ts'
 import { createKmes, KME_FILES } from './kme/create.ts'
 import type { LinkPolicy } from './net/qkd-noise/messages.ts'
@@ -76,10 +76,13 @@ export interface Cluster {
   readonly nodes: readonly { name: string; dir: string; rpcUrl: string }[]
 }
 
-/** Creates the cluster's files in `dir`, which must be empty or absent. */
-export async function initCluster(options: ClusterOptions): Promise<Cluster> {
+/** Creates the cluster's files in `dir`, which must be empty or absent, and is so again if that fails. */
+export function initCluster(options: ClusterOptions): Promise<Cluster> {
+  return fillFolder(options.dir, () => makeCluster(options))
+}
+
+async function makeCluster(options: ClusterOptions): Promise<Cluster> {
   const { dir, ledger, passphrase } = options
-  await claimFolder(dir)
   const key = async (folder: string, file: string, alg: MlDsaAlg) => {
     const seed = generateSeed()
     await writeKeyFile(join(folder, file), alg, seed, passphrase)
@@ -134,6 +137,32 @@ export async function initCluster(options: ClusterOptions): Promise<Cluster> {
   }
   if (options.qkd) await makeKmes(options, options.qkd)
   return { genesisId: genesis.block.id, policy, ...(token === undefined ? {} : { token }), nodes }
+}
+
+/** Which two of these nodes, if any, would listen on one port of one host, in a sentence. */
+export function portClash(nodes: readonly ClusterNode[], qkd?: QkdPlan): string | undefined {
+  const taken = new Map<string, string>()
+  for (const [place, node] of nodes.entries()) {
+    const kme = qkd?.ports(node, place)
+    const uses = [
+      ['JSON-RPC', node.rpcPort],
+      ['peers', node.peerPort],
+      ...(kme
+        ? ([
+            ['its KME', kme.api],
+            ['other KMEs', kme.links],
+          ] as const)
+        : []),
+    ] as const
+    for (const [what, port] of uses) {
+      const mine = `${node.name} for ${what}`
+      const address = `${node.host.toLowerCase()} port ${port}`
+      const other = taken.get(address)
+      if (other !== undefined) return `${other} and ${mine} would both listen on ${address}.`
+      taken.set(address, mine)
+    }
+  }
+  return undefined
 }
 
 function qkdConfig({ qkd, nodes }: ClusterOptions, node: ClusterNode): QkdConfig {

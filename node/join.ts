@@ -9,7 +9,7 @@ import { readGenesis, verifyGenesis } from '../src/ledger/genesis.ts'
 import { encodeMember, type Learner, type Member, type Submitter } from '../src/ledger/member.ts'
 import type { Membership } from '../src/ledger/membership.ts'
 import { opensslSuite } from './crypto/openssl.ts'
-import { claimFolder, FILES, writeNodeFolder } from './folder.ts'
+import { FILES, fillFolder, writeNodeFolder } from './folder.ts'
 import { makeGatewayKey, makeIdentity } from './identity.ts'
 import type { ClusterNode } from './init.ts'
 import { gatewayRecord, learnerRecord, multiaddrOf } from './node-record.ts'
@@ -39,7 +39,7 @@ export interface Joined {
 
 /**
  * Makes the folder. Throws RefusedError wrong-ledger or bad-signature for another or a forged genesis, bad-change
- * if the name is taken, FolderError folder-not-empty; then no key has been made.
+ * if the name is taken, FolderError folder-not-empty; then no key has been made. Whatever fails, the folder is as it was.
  */
 export async function joinLedger(options: JoinOptions): Promise<Joined> {
   const { dir, node, membership, passphrase } = options
@@ -58,23 +58,24 @@ export async function joinLedger(options: JoinOptions): Promise<Joined> {
       `A member is named ${node.name} already. Give the node another name.`,
     )
   }
-  await claimFolder(dir)
-  const learner = learnerRecord(node, await makeIdentity(dir, passphrase), node)
-  const gateway = gatewayRecord(node, await makeGatewayKey(dir, passphrase))
-  const config = {
-    name: node.name,
-    listen: [multiaddrOf(node.rpcHost, node.peerPort)],
-    rpc: { host: node.rpcHost, port: node.rpcPort },
-    peers: [...membership.nodeByName.values()].map(({ name, peerId, addresses }) => {
-      return { name, peerId, addresses }
-    }),
-  }
-  const learnerPath = await writeRecord(join(dir, FILES.member), learner)
-  const gatewayPath = await writeRecord(join(dir, FILES.gateway), gateway)
-  await createStore(join(dir, FILES.store), options.genesis)
-  // The configuration last: a folder that has one is whole.
-  await writeNodeFolder(dir, config, options.genesis, [])
-  return { ledger: genesis.parameters.ledger, learner, learnerPath, gateway, gatewayPath }
+  return fillFolder(dir, async () => {
+    const learner = learnerRecord(node, await makeIdentity(dir, passphrase), node)
+    const gateway = gatewayRecord(node, await makeGatewayKey(dir, passphrase))
+    const config = {
+      name: node.name,
+      listen: [multiaddrOf(node.rpcHost, node.peerPort)],
+      rpc: { host: node.rpcHost, port: node.rpcPort },
+      peers: [...membership.nodeByName.values()].map(({ name, peerId, addresses }) => {
+        return { name, peerId, addresses }
+      }),
+    }
+    const learnerPath = await writeRecord(join(dir, FILES.member), learner)
+    const gatewayPath = await writeRecord(join(dir, FILES.gateway), gateway)
+    await createStore(join(dir, FILES.store), options.genesis)
+    // The configuration last: a folder that has one is whole.
+    await writeNodeFolder(dir, config, options.genesis, [])
+    return { ledger: genesis.parameters.ledger, learner, learnerPath, gateway, gatewayPath }
+  })
 }
 
 async function writeRecord(path: string, member: Member): Promise<string> {

@@ -82,6 +82,10 @@ export function createMetrics(labels: { node: string; ledger: string }) {
     qkdLeakBits: counter('qkd_leak_bits_total', 'Bits about keys disclosed by error correction', link),
     qkdEncKeys: counter('qkd_enc_keys_total', 'Answers of the KME to "Get key" by HTTP status', ['code']),
     qkdDecKeys: counter('qkd_dec_keys_total', 'Answers to "Get key with key IDs" by HTTP status', ['code']),
+    qkdCertificateEnd: gauge(
+      'qkd_certificate_end_timestamp_seconds',
+      'When the first certificate by which QKD keys are made or fetched ends, in seconds since 1970',
+    ),
     qkdRekeys: counter('qkd_rekeys_total', 'Renewals of link keys: qkd or mlkem_only', ['kind']),
     qkdRefusals: counter('qkd_refusals_total', 'Links refused or given up, by reason', ['code']),
     qkdHandshake: seconds('qkd_handshake', 'One first key agreement of a link'),

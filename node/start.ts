@@ -100,9 +100,14 @@ async function startOnce(
       await close().catch((error: unknown) => logger.error({ error: errorMessage(error) }, 'stopping'))
     }
   }
+  const closeInOrder = async () => {
+    logger.info('the node stops')
+    await closeAll()
+    logger.info('the node has stopped')
+  }
   // Whoever asks second, such as the operator after a failure, waits for the same end.
   const stop = () => {
-    stopping ??= closeAll()
+    stopping ??= closeInOrder()
     return stopping
   }
   const evidenceDir = join(dir, FILES.evidence)

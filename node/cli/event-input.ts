@@ -1,10 +1,12 @@
 /** From options and files to events in CloudEvents 1.0 JSON, ready to be sent or signed. */
 import { randomUUID } from 'node:crypto'
-import { array, type Json, type JsonObject, object, parseJson } from '../../src/json.ts'
+import { errorMessage, FormatError } from '../../src/errors.ts'
+import { array, type Json, type JsonObject, object } from '../../src/json.ts'
 import { readEvent } from '../../src/ledger/event.ts'
 import { BATCH_EVENTS_MAX, ENTRY_BYTES_MAX } from '../../src/limits.ts'
 import { CliError } from './exit.ts'
-import { inFile, readJsonInput, readTextInput } from './files.ts'
+import { inFile, parseJsonText, readJsonInput, readTextInput } from './files.ts'
+import { isUnfinished } from './json-fault.ts'
 
 export interface EventOptions {
   readonly type?: string
@@ -36,29 +38,48 @@ async function readBatch(path: string, options: EventOptions): Promise<JsonObjec
     throw new CliError('usage', '--id and --data belong to one event: they cannot stand beside --batch.')
   }
   const text = await readTextInput(path, ENTRY_BYTES_MAX)
-  return inFile(path, () =>
-    array(parseBatch(text), 'The batch', 1, BATCH_EVENTS_MAX).map((item) => {
-      const event = complete(object(item, 'An event of the batch'), options, undefined)
+  return inFile(path, () => array(parseBatch(text), 'The batch', 1, BATCH_EVENTS_MAX).map(readItem))
+
+  function readItem(item: Json, i: number): JsonObject {
+    try {
+      const event = complete(object(item, 'It'), options, undefined)
       readEvent(event)
       return event
-    }),
-  )
+    } catch (cause) {
+      throw new FormatError('bad-event', `Event ${i + 1} of it: ${errorMessage(cause)}`, {}, { cause })
+    }
+  }
 }
 
-/** A JSON array, or one JSON object a line. */
+/** A JSON array, one JSON object over several lines, or one JSON object a line. */
 function parseBatch(text: string): Json {
-  if (text.trimStart().startsWith('[')) return parseJson(text, ENTRY_BYTES_MAX)
-  const lines = text.split('\n').filter((line) => line.trim() !== '')
-  return lines.map((line) => parseJson(line, ENTRY_BYTES_MAX))
+  if (text.trimStart().startsWith('[')) return parseJsonText(text, ENTRY_BYTES_MAX)
+  const lines = text.split('\n').map((line, i) => [line, i + 1] as const)
+  const events = lines.filter(([line]) => line.trim() !== '')
+  // An object that is spread over several lines.
+  if (events.length > 1 && isUnfinished(events[0]![0])) return [whole(text)]
+  return events.map(([line, number]) => {
+    return whole(line, (fault) => `Line ${number}: ${fault.replace('line 1, ', '')}`)
+  })
+}
+
+function whole(text: string, spell = (fault: string) => fault): Json {
+  try {
+    return parseJsonText(text, ENTRY_BYTES_MAX)
+  } catch (cause) {
+    const message = `${spell(errorMessage(cause))} A batch is a JSON array, or one JSON object a line.`
+    throw new FormatError('json-syntax', message, {}, { cause })
+  }
 }
 
 async function readData(spec: string): Promise<Json> {
   if (spec === '-') return readJsonInput('-', ENTRY_BYTES_MAX)
   if (spec.startsWith('@')) return readJsonInput(spec.slice(1), ENTRY_BYTES_MAX)
   try {
-    return parseJson(spec, ENTRY_BYTES_MAX)
+    return parseJsonText(spec, ENTRY_BYTES_MAX)
   } catch (cause) {
-    const message = '--data takes JSON, @FILE, or - for standard input; text is JSON in quotes: \'"text"\'.'
+    const what = '--data takes JSON, @FILE, or - for standard input; text is JSON in quotes: \'"text"\'.'
+    const message = `${what} ${errorMessage(cause)}`
     throw new CliError('usage', message, {}, { cause })
   }
 }

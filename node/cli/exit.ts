@@ -21,6 +21,7 @@ const EXIT_OF = {
   file: EXIT.refused,
   'not-started': EXIT.refused,
   'would-stand-still': EXIT.refused,
+  declined: EXIT.refused,
   'connection-lost': EXIT.unreachable,
   'timed-out': EXIT.unreachable,
 } as const

@@ -29,7 +29,11 @@ const UNAUTHORIZED = 'The node does not know the token that --token or QAT_TOKEN
 export function failureOf(error: unknown): Failure {
   const message = errorMessage(error)
   if (error instanceof CommanderError) {
-    return { code: 'usage', message: message.replace(/^error: /, ''), exit: EXIT.usage }
+    return {
+      code: 'usage',
+      message: message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' '),
+      exit: EXIT.usage,
+    }
   }
   if (error instanceof QatError) {
     const known = error.code === 'unauthorized' ? UNAUTHORIZED : message

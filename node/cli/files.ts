@@ -1,9 +1,10 @@
 /** Files that people name on the command line: read with a bound, and refused in one sentence. */
 import { open } from 'node:fs/promises'
 import { fromUtf8 } from '../../src/bytes.ts'
-import { errorMessage } from '../../src/errors.ts'
+import { errorCode, errorMessage, FormatError } from '../../src/errors.ts'
 import { type Json, parseJson } from '../../src/json.ts'
 import { CliError } from './exit.ts'
+import { jsonFault } from './json-fault.ts'
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file',
@@ -33,13 +34,35 @@ export async function readInput(path: string, bytesMax: number): Promise<Uint8Ar
 
 /** As `readInput`, parsed as strict JSON. */
 export async function readJsonInput(path: string, bytesMax: number): Promise<Json> {
-  const bytes = await readInput(path, bytesMax)
-  return inFile(path, () => parseJson(bytes, bytesMax))
+  const text = await readTextInput(path, bytesMax)
+  return inFile(path, () => parseJsonText(text, bytesMax))
 }
 
+/** As `readInput`, for text in UTF-8. The mark that editors on Windows put before it is no part of it. */
 export async function readTextInput(path: string, bytesMax: number): Promise<string> {
   const bytes = await readInput(path, bytesMax)
-  return inFile(path, () => fromUtf8(bytes))
+  return inFile(path, () => {
+    if (isUtf16(bytes)) throw new FormatError('bad-utf8', 'It is in UTF-16. Save it as UTF-8.')
+    return fromUtf8(bytes).replace(/^\ufeff/, '')
+  })
+}
+
+/** As `parseJson`; what is no JSON is refused with the place of the fault. */
+export function parseJsonText(text: string, bytesMax: number): Json {
+  try {
+    return parseJson(text, bytesMax)
+  } catch (cause) {
+    const fault = errorCode(cause) === 'too-large' ? undefined : jsonFault(text)
+    if (fault === undefined) throw cause
+    throw new FormatError('json-syntax', `It is no JSON from here on: ${fault}.`, {}, { cause })
+  }
+}
+
+/** With its mark, as PowerShell writes it, or by the zero beside every character of plain English. */
+function isUtf16([first, second]: Uint8Array): boolean {
+  return (
+    (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff) || first === 0 || second === 0
+  )
 }
 
 /** Runs `read`; a failure names the file that it is about. */

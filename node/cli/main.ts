@@ -1,15 +1,14 @@
 /** The command `qat`: runs one command line and ends the process with its exit code. */
 import { type Command, CommanderError } from 'commander'
+import { dropEmptyVariables, useProxies } from './connection.ts'
 import { EXIT } from './exit.ts'
 import { failureOf, report } from './failure.ts'
+import { watchOutput } from './output.ts'
 import { createProgram } from './program.ts'
 
 /** `args` is the command line behind `qat`. Does not return: the process ends, whatever a library keeps open. */
 export async function main(args: readonly string[]): Promise<never> {
-  // Whoever reads us may have read enough: `qat query | head` is no error.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.internal)
-  })
+  watchOutput()
   const code = await run(args)
   await new Promise((resolve) => process.stdout.write('', resolve))
   process.exit(code)
@@ -18,6 +17,8 @@ export async function main(args: readonly string[]): Promise<never> {
 async function run(args: readonly string[]): Promise<number> {
   const program = createProgram()
   try {
+    dropEmptyVariables(process.env)
+    useProxies(process.env)
     await program.parseAsync(args, { from: 'user' })
     // A command that has answered may still have bad news.
     return typeof process.exitCode === 'number' ? process.exitCode : EXIT.ok

@@ -1,10 +1,12 @@
 /** Options that several commands share, and the strict reading of their values. */
+import { isIP } from 'node:net'
 import { InvalidArgumentError, Option } from 'commander'
 import { parseDecimal } from '../../src/bytes.ts'
 import { errorMessage } from '../../src/errors.ts'
 import { checkMemberName, checkOrigin } from '../../src/ledger/names.ts'
 import { LINK_POLICIES } from '../net/qkd-noise/messages.ts'
 import { STAGES, type Stage } from '../service.ts'
+import { bearerToken, nodeAddress } from './connection.ts'
 
 const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)$/
 
@@ -31,11 +33,13 @@ export function rpcOption(): Option {
   return new Option('--rpc <url>', 'JSON-RPC address of a node')
     .env('QAT_RPC')
     .default(DEFAULT_RPC)
-    .argParser(httpUrl)
+    .argParser(nodeAddress('--rpc or QAT_RPC'))
 }
 
 export function tokenOption(): Option {
-  return new Option('--token <token>', "bearer token for the node's gateway").env('QAT_TOKEN')
+  return new Option('--token <token>', "bearer token for the node's gateway")
+    .env('QAT_TOKEN')
+    .argParser(bearerToken)
 }
 
 export const QKD_MODES = [...LINK_POLICIES, 'off'] as const
@@ -56,14 +60,6 @@ export function timeoutOption(seconds: number): Option {
 
 export function waitOption(stage: Stage): Option {
   return new Option('--wait <stage>', 'return once the entry is this far').choices(STAGES).default(stage)
-}
-
-export function httpUrl(value: string): string {
-  const url = URL.parse(value)
-  if (url === null || !/^https?:$/.test(url.protocol)) {
-    throw new InvalidArgumentError('Expected an address such as http://127.0.0.1:8480.')
-  }
-  return value.replace(/\/+$/, '')
 }
 
 export function positiveSeconds(value: string): number {
@@ -101,11 +97,22 @@ export function rfc3339(value: string): string {
 
 /** The name of a ledger, as genesis will hold it. */
 export function ledgerOrigin(value: string): string {
+  const expected = 'Expected a URL without scheme, spaces and "+": audit.example/payments.'
+  // A verifier compares names byte by byte: what a URL may be spelled with or without would only mislead.
+  if (/:\/\/|[?#\\]|^\/|\/$/.test(value)) throw new InvalidArgumentError(expected)
   try {
     return checkOrigin(value)
   } catch {
-    throw new InvalidArgumentError('Expected a URL without scheme, spaces and "+": audit.example/payments.')
+    throw new InvalidArgumentError(expected)
   }
+}
+
+/** A host name or an IP address, without brackets. */
+export function hostName(value: string): string {
+  const host = value.replace(/^\[(.*)\]$/, '$1')
+  const name = /^(?!-)[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/.test(host) && !/^[0-9.]+$/.test(host)
+  if (name || isIP(host) !== 0) return host
+  throw new InvalidArgumentError('Expected a host name or an IP address.')
 }
 
 export function memberName(value: string): string {

@@ -1,4 +1,26 @@
 /** What commands print: JSON lines for programs, short texts and tables for people. */
+import { EXIT } from './exit.ts'
+
+let needed = true
+
+/**
+ * Ends the process with a sentence if the results cannot be written, as on a full disk. Whoever reads us may have read
+ * enough: `qat query | head` is no error. What is lost of standard error is lost.
+ */
+export function watchOutput(): void {
+  process.stderr.on('error', () => undefined)
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (!needed) return
+    if (error.code === 'EPIPE') process.exit(EXIT.ok)
+    process.stderr.write(`qat: The result could not be written to standard output: ${error.message}\n`)
+    process.exit(EXIT.refused)
+  })
+}
+
+/** For commands that do something else than answer: they go on, also if nobody can read what they print. */
+export function goOnWithoutOutput(): void {
+  needed = false
+}
 
 /** One result as one line of JSON on standard output. */
 export function printJson(value: unknown): void {

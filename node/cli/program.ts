@@ -35,7 +35,9 @@ Try it on one machine:
   qat verify evidence --policy .devnet/policy
 
 Environment: QAT_RPC and QAT_TOKEN stand in for --rpc and --token; QAT_PASSPHRASE protects and opens private
-keys; QAT_DEBUG=1 adds stack traces to errors.
+keys, as does the passphrase in the file that QAT_PASSPHRASE_FILE names; QAT_DEBUG=1 adds stack traces to errors.
+Nodes on other machines are asked through the proxies that HTTPS_PROXY and HTTP_PROXY name, unless NO_PROXY lists
+them (from Node 24.14 on).
 `
 
 export function createProgram(): Command {

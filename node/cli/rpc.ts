@@ -1,10 +1,11 @@
 /** Calls to a node as commands make them: bounded in time, and repeated while the failure may pass. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { QatError } from '../../src/errors.ts'
+import { errorMessage, QatError } from '../../src/errors.ts'
 import type { Json } from '../../src/json.ts'
 import { createClient } from '../rpc/client.ts'
 import { WAIT_MS_DEFAULT, WAIT_MS_MAX } from '../rpc/limits.ts'
 import { STAGES, type Stage, type Submission } from '../service.ts'
+import { printable } from './output.ts'
 import { readReply, submission } from './replies.ts'
 
 export interface Target {
@@ -17,6 +18,8 @@ const ANSWER_SLACK_MS = 2_000
 const QUESTION_MS = 10_000
 /** A linearizable read waits for a leader, as long as a node waits for anything unless told otherwise. */
 export const LINEARIZABLE_MS = WAIT_MS_DEFAULT + ANSWER_SLACK_MS
+/** Somebody who waits longer than this wants to know for what. */
+const TELL_MS = 3_000
 const BACKOFF_MS_MIN = 100
 const BACKOFF_MS_MAX = 2_000
 
@@ -50,15 +53,41 @@ export async function askUntil(
   budgetMs: number,
 ): Promise<Json> {
   const endMs = performance.now() + budgetMs
+  const patience = new Patience(target.rpc, endMs)
   for (let backoffMs = BACKOFF_MS_MIN; ; backoffMs = Math.min(2 * backoffMs, BACKOFF_MS_MAX)) {
     const waitMs = Math.min(WAIT_MS_MAX, Math.max(1, Math.round(endMs - performance.now())))
     try {
-      return await ask(target, method, params(waitMs), waitMs + ANSWER_SLACK_MS)
+      return await patience.during(ask(target, method, params(waitMs), waitMs + ANSWER_SLACK_MS))
     } catch (error) {
       const delayMs = retryDelayMs(error, backoffMs)
       if (delayMs === undefined || performance.now() + delayMs >= endMs) throw error
+      patience.tell(errorMessage(error))
       await sleep(delayMs)
     }
+  }
+}
+
+/** Tells people, once, why their command does not go on. Scripts learn it from how the command ends. */
+class Patience {
+  readonly #rpc: string
+  readonly #endMs: number
+  #told = process.stderr.isTTY !== true
+
+  constructor(rpc: string, endMs: number) {
+    this.#rpc = rpc
+    this.#endMs = endMs
+  }
+
+  async during<T>(answer: Promise<T>): Promise<T> {
+    const timer = setTimeout(() => this.tell(`${this.#rpc} has not answered yet`), TELL_MS)
+    return answer.finally(() => clearTimeout(timer))
+  }
+
+  tell(why: string): void {
+    if (this.#told) return
+    this.#told = true
+    const left = Math.max(1, Math.round((this.#endMs - performance.now()) / 1_000))
+    process.stderr.write(`qat: ${printable(why.replace(/\.$/, ''))}. Trying for ${left} s more.\n`)
   }
 }
 
@@ -86,6 +115,7 @@ export function reached({ status }: Submission, stage: Stage): boolean {
 /** How long to wait before the same question makes sense again; undefined if it never does. */
 function retryDelayMs(error: unknown, backoffMs: number): number | undefined {
   if (!(error instanceof QatError) || !PASSING.has(error.code)) return undefined
-  const { retryAfterMs } = error.facts
+  const { retryAfterMs, lasting } = error.facts
+  if (lasting === true) return undefined
   return typeof retryAfterMs === 'number' ? Math.max(retryAfterMs, BACKOFF_MS_MIN) : backoffMs
 }

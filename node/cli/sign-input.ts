@@ -4,12 +4,15 @@ import { canonicalJson, type Json, type JsonObject, parseJson } from '../../src/
 import { type Entry, signEntry } from '../../src/ledger/entry.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import { ENTRY_BYTES_MAX } from '../../src/limits.ts'
+import { givenPassphrase } from '../crypto/given-passphrase.ts'
 import { readKeyFile } from '../crypto/keyfile.ts'
 import { opensslSuite } from '../crypto/openssl.ts'
+import { keyPassphrase } from './passphrase.ts'
 
-/** The signer of a key file, opened with QAT_PASSPHRASE if that is set. */
+/** The signer of a key file or a pipe, opened by the passphrase that the environment gives or somebody types. */
 export async function openSigner(path: string): Promise<Signer> {
-  const { alg, seed } = await readKeyFile(path, process.env.QAT_PASSPHRASE)
+  const given = (await givenPassphrase()) || (() => keyPassphrase(path))
+  const { alg, seed } = await readKeyFile(path, given)
   try {
     return opensslSuite.signer(alg, seed)
   } finally {

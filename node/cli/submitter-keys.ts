@@ -1,8 +1,8 @@
 /** Submitters' public keys from a file, in the forms in which keys are handed around. */
 import { publicKeyFromJwk, publicKeyFromPem } from '../../src/crypto/keys.ts'
 import type { PublicKey } from '../../src/crypto/suite.ts'
-import { array, type Json, parseJson } from '../../src/json.ts'
-import { inFile, readTextInput } from './files.ts'
+import { array, type Json } from '../../src/json.ts'
+import { inFile, parseJsonText, readTextInput } from './files.ts'
 
 const KEYS_BYTES_MAX = 4_194_304
 const KEYS_MAX = 1_000
@@ -16,7 +16,7 @@ export async function readKeys(path: string): Promise<readonly PublicKey[]> {
 }
 
 function jwks(text: string): Json[] {
-  const value = parseJson(text, KEYS_BYTES_MAX)
+  const value = parseJsonText(text, KEYS_BYTES_MAX)
   if (Array.isArray(value)) return array(value, 'The list of keys', 1, KEYS_MAX)
   if (typeof value === 'object' && value !== null && value.keys !== undefined) {
     return array(value.keys, '"keys"', 1, KEYS_MAX)

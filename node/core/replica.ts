@@ -6,6 +6,7 @@
  * It lives as long as the node's standing: a change of that, and a disk that was full, end it, and `LedgerNode`
  * opens another from the same store.
  */
+
 import { DEFAULT_LIMITS } from '../../consensus/config.ts'
 import { Driver, type Write } from '../../consensus/driver.ts'
 import { Raft } from '../../consensus/raft.ts'
@@ -28,6 +29,7 @@ import { FRAME, type FrameKind, type Network, type Topic, type Verdict } from '.
 import type { Bringer } from '../service.ts'
 import { type AppliedBlock, type LedgerStore, type Recovering, toRaftBlock } from '../store/ledger-store.ts'
 import { Admission, type Admitted } from './admission.ts'
+import { hasCaughtUp } from './caught-up.ts'
 import { Certifier } from './certifier.ts'
 import type { EvidenceCollector } from './evidence.ts'
 import { admitForwarded } from './forwarded.ts'
@@ -69,9 +71,6 @@ const ANNOUNCE_MS = 2_000
 const JOIN_MS = 250
 /** Changes of role that are logged within a minute as they come: more than an honest cluster has. */
 const ROLES_LOGGED = 10
-/** How far a learner may lag behind the leader and still be made a voter: a moment's worth of blocks. */
-const PROMOTION_LAG_BLOCKS = 32
-
 export interface ReplicaPorts {
   readonly name: string
   readonly store: LedgerStore
@@ -664,16 +663,11 @@ export class Replica {
     this.#pending.drop(entry, refusalError(refusal))
   }
 
-  /**
-   * The leader makes nobody a voter who would hold the others up: one that is not there, or does not know yet that
-   * it has been admitted, lags behind however short the chain is. Elsewhere that is not known, nor decided.
-   */
+  /** The leader makes nobody a voter who would hold the others up. Elsewhere that is not known, nor decided. */
   #mayPromote(learner: string): boolean {
     if (this.driver.raft.role !== 'leader') return true
     const { tail, progress } = this.driver.status()
-    const known = progress[learner]
-    if (known === undefined || !known.active || known.state !== 'replicate') return false
-    return tail.height - known.match <= PROMOTION_LAG_BLOCKS
+    return hasCaughtUp(progress[learner], tail.height)
   }
 }
 

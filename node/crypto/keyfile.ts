@@ -1,6 +1,6 @@
 /**
  * Private keys on disk: PKCS#8 PEM of the seed, mode 0600, plain or under a passphrase. A key is never
- * overwritten, and a file that other users can read is never used.
+ * overwritten, and a file that other users can read is never used. What comes through a pipe lies on no disk.
  */
 import { randomBytes, randomFillSync } from 'node:crypto'
 import { type FileHandle, link, open, unlink } from 'node:fs/promises'
@@ -57,12 +57,15 @@ export async function writeKeyFile(
   }
 }
 
+/** A passphrase, or how to come by one, asked for only if the key is encrypted. */
+export type Passphrase = string | (() => Promise<string | undefined>)
+
 /**
- * Reads a key file; the caller zeroes the seed after use. Throws KeyFileError: `key-file-mode` if group or
- * others may read or write it, `key-file-passphrase` if one is missing, wrong or not needed, and
- * `key-file-unreadable` for all else.
+ * Reads a key file, or a pipe; the caller zeroes the seed after use. Throws KeyFileError: `key-file-mode` if others
+ * may read or write it, `key-file-passphrase` if one is missing, wrong or not needed, and `key-file-unreadable` for
+ * all else.
  */
-export async function readKeyFile(path: string, passphrase?: string): Promise<PrivateKey> {
+export async function readKeyFile(path: string, passphrase?: Passphrase): Promise<PrivateKey> {
   try {
     return await parseKeyFile(path, await readOwnFile(path), passphrase)
   } catch (cause) {
@@ -71,6 +74,14 @@ export async function readKeyFile(path: string, passphrase?: string): Promise<Pr
     const message = `The key file ${path} could not be read: ${reason}`
     throw new KeyFileError('key-file-unreadable', message, { path }, { cause })
   }
+}
+
+/** Whether the file says that it is encrypted; false also where it cannot be read. */
+export async function isEncryptedKeyFile(path: string): Promise<boolean> {
+  return readOwnFile(path).then(
+    (pem) => pemLabel(pem) === ENCRYPTED,
+    () => false,
+  )
 }
 
 async function encryptedPem(alg: MlDsaAlg, seed: Uint8Array, passphrase: string): Promise<string> {
@@ -82,14 +93,18 @@ async function encryptedPem(alg: MlDsaAlg, seed: Uint8Array, passphrase: string)
   }
 }
 
-async function parseKeyFile(path: string, pem: string, passphrase: string | undefined): Promise<PrivateKey> {
+async function parseKeyFile(path: string, pem: string, given: Passphrase | undefined): Promise<PrivateKey> {
   const refused = (message: string) => new KeyFileError('key-file-passphrase', message, { path })
   if (pemLabel(pem) !== ENCRYPTED) {
-    if (passphrase === undefined) return seedFromPem(pem)
+    if (typeof given !== 'string') return seedFromPem(pem)
     // Whoever gives a passphrase believes the key to be protected, and should learn that it is not.
-    throw refused(`A passphrase was given for ${path}, but the key in it is not encrypted.`)
+    throw refused(`QAT_PASSPHRASE or QAT_PASSPHRASE_FILE is set, but the key in ${path} is not encrypted.`)
   }
-  if (passphrase === undefined) throw refused(`The key in ${path} is encrypted: a passphrase is needed.`)
+  const passphrase = typeof given === 'function' ? await given() : given
+  if (passphrase === undefined) {
+    const how = 'Give its passphrase by QAT_PASSPHRASE or QAT_PASSPHRASE_FILE, or at a terminal.'
+    throw refused(`The key in ${path} is encrypted. ${how}`)
+  }
   const pkcs8 = await decryptPkcs8(fromPem(ENCRYPTED, pem), passphrase)
   if (pkcs8 === undefined) throw refused(`The passphrase does not open the key in ${path}.`)
   try {
@@ -132,25 +147,43 @@ async function syncDirectory(path: string): Promise<void> {
 
 async function readOwnFile(path: string): Promise<string> {
   const file = await open(path, 'r')
+  const bytes = new Uint8Array(PEM_CHARS_MAX + 1) // one more than is allowed: the PEM reader then refuses
   try {
     await checkMode(path, file)
-    const bytes = new Uint8Array(PEM_CHARS_MAX + 1) // one more than is allowed: the PEM reader then refuses
-    const { bytesRead } = await file.read(bytes, 0, bytes.length, 0)
-    const text = fromUtf8(bytes.subarray(0, bytesRead))
-    bytes.fill(0)
-    return text
+    let length = 0
+    // From where the file is: a pipe has no places, and gives what there is so far.
+    for (let got = 1; got > 0 && length < bytes.length; length += got) {
+      got = (await file.read(bytes, length, bytes.length - length, null)).bytesRead
+    }
+    return fromUtf8(bytes.subarray(0, length))
   } finally {
+    bytes.fill(0)
     await file.close()
   }
 }
 
 async function checkMode(path: string, file: FileHandle): Promise<void> {
-  const mode = (await file.stat()).mode & 0o777
-  // Windows reports modes that say nothing about who may read.
-  if ((mode & 0o077) === 0 || process.platform === 'win32') return
-  const octal = mode.toString(8).padStart(3, '0')
-  const message = `The private key ${path} is open to other users (mode ${octal}): run chmod 600 on it.`
+  const found = await file.stat()
+  // Windows reports modes that say nothing about who may read. A pipe is emptied by who reads it first.
+  if (process.platform === 'win32' || !found.isFile()) return
+  if (isPrivate(found, process.getgroups?.() ?? [])) return
+  const octal = (found.mode & 0o777).toString(8).padStart(3, '0')
+  const message =
+    `The private key ${path} is open to other users (mode ${octal}): run chmod 600 on it. A mounted secret that is ` +
+    'owned by root may have mode 440, for a group that this process is in.'
   throw new KeyFileError('key-file-mode', message, { path, mode: octal })
+}
+
+/**
+ * Whether nobody but its owner may touch the file. Kubernetes mounts secrets as root's, readable by a group that the
+ * container's processes are in: root lends its file to them, so they may read it as if it were theirs.
+ */
+export function isPrivate(
+  file: { readonly mode: number; readonly uid: number; readonly gid: number },
+  groups: readonly number[],
+): boolean {
+  const open = file.mode & 0o077
+  return open === 0 || (open === 0o040 && file.uid === 0 && groups.includes(file.gid))
 }
 
 function errno(error: unknown): string | undefined {

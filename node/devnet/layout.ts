@@ -1,9 +1,11 @@
 /** The folder of a devnet: made once, and continued ever after with the nodes and ports it was made with. */
 import { access, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { givenPassphrase } from '../crypto/given-passphrase.ts'
 import { FILES, readNodeFolder } from '../folder.ts'
 import { initCluster } from '../init.ts'
 import type { LinkPolicy } from '../net/qkd-noise/messages.ts'
+import { refuseTakenPorts } from './free-ports.ts'
 import {
   DEVNET_LEDGER,
   DEVNET_NODES,
@@ -37,14 +39,22 @@ export interface Layout {
 export async function openLayout(options: LayoutOptions): Promise<Layout> {
   const { dir } = options
   if (await exists(join(dir, FILES.genesis))) return readLayout(options)
+  const nodes = localNodes(options.nodes ?? DEVNET_NODES, options.port ?? DEVNET_PORT)
+  // Before the folder, which would go on naming ports that nobody can have.
+  const ports = nodes.flatMap((node) => {
+    const kme = options.qkd ? Object.values(kmePorts(node)) : []
+    return [node.rpcPort, node.peerPort, ...kme].map((port) => ({ host: node.rpcHost, port }))
+  })
+  await refuseTakenPorts(ports, 'Give others by --port, or stop that program.')
   const { ledger = DEVNET_LEDGER, cosigners } = options
+  const passphrase = await givenPassphrase() // the nodes find it in their environment, too
   const made = await initCluster({
     dir,
     ledger,
-    nodes: localNodes(options.nodes ?? DEVNET_NODES, options.port ?? DEVNET_PORT),
+    nodes,
     ...(cosigners !== undefined && { cosigners }),
     ...(options.qkd && { qkd: { mode: options.qkd, ports: kmePorts } }),
-    ...(process.env.QAT_PASSPHRASE !== undefined && { passphrase: process.env.QAT_PASSPHRASE }),
+    ...(passphrase !== undefined && { passphrase }),
     token: { name: 'devnet', sources: ['*'], types: ['*'] },
     submitterKey: DEVNET_SUBMITTER,
   })

@@ -34,6 +34,9 @@ export interface KmesOptions {
   readonly routes?: readonly { readonly from: string; readonly to: string; readonly via: readonly string[] }[]
 }
 
+/** In the folder of the whole ledger; the key belongs offline. */
+export const KME_AUTHORITY = { cert: 'qkd-ca.pem', key: 'qkd-ca.key' } as const
+
 /** In the folder of each KME. */
 export const KME_FILES = {
   config: 'kme.json',
@@ -51,8 +54,8 @@ export function kmeIdOf(sae: string): string {
 export async function createKmes(options: KmesOptions): Promise<void> {
   const { dir, kmes, profile, pulsesPerSecond, keysMax, now, routes = [] } = options
   const authority = await createAuthority('Quantum Audit Trail KMEs', now)
-  await writeFile(join(dir, 'qkd-ca.pem'), authority.cert)
-  await writeFile(join(dir, 'qkd-ca.key'), authority.key, { mode: 0o600 })
+  await writeFile(join(dir, KME_AUTHORITY.cert), authority.cert)
+  await writeFile(join(dir, KME_AUTHORITY.key), authority.key, { mode: 0o600 })
   const routesOf = (sae: string) =>
     routes.flatMap(({ from, to, via }) => {
       if (from === sae) return [{ other: to, via }]

@@ -11,13 +11,7 @@ import {
   InterlinkReader,
 } from './interlink-frames.ts'
 import { certificateOf, uriName } from './sae-id.ts'
-
-export interface TlsIdentity {
-  /** PEM. */
-  readonly ca: string
-  readonly cert: string
-  readonly key: string
-}
+import type { TlsIdentity } from './tls-files.ts'
 
 export interface InterlinkPeer {
   readonly kmeId: string
@@ -54,10 +48,12 @@ export class Interlink {
   readonly #redials = new Set<NodeJS.Timeout>()
   readonly #server
   readonly #accepted = new Set<TLSSocket>()
+  #tls: TlsIdentity
   #closed = false
 
   private constructor(options: InterlinkOptions) {
     this.#options = options
+    this.#tls = options.tls
     const server = {
       ...options.tls,
       requestCert: true,
@@ -81,6 +77,12 @@ export class Interlink {
     })
     for (const peer of options.peers) if (options.kmeId < peer.kmeId) interlink.#dial(peer)
     return interlink
+  }
+
+  /** Other certificates for connections from now on; those that are open stay. */
+  renew(tls: TlsIdentity): void {
+    this.#tls = tls
+    this.#server.setSecureContext({ ...tls, minVersion: 'TLSv1.3' })
   }
 
   get port(): number {
@@ -117,7 +119,7 @@ export class Interlink {
     const { kmeId, host, port } = peer
     // The id is checked by the URI in the certificate, which works for addresses without names as well.
     const socket = connect({
-      ...this.#options.tls,
+      ...this.#tls,
       host,
       port,
       minVersion: 'TLSv1.3',

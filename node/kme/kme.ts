@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Server } from 'node:tls'
 import { toHex, utf8 } from '../../src/bytes.ts'
 import { errorMessage } from '../../src/errors.ts'
 import type { JsonObject } from '../../src/json.ts'
@@ -28,6 +29,7 @@ import { Interlink } from './interlink.ts'
 import type { InterlinkFrame } from './interlink-frames.ts'
 import { KEY_LIMITS, KeyService } from './key-service.ts'
 import type { RateLimits } from './rate-limit.ts'
+import { TlsFiles } from './tls-files.ts'
 
 /** What a KME tells whoever runs it, beside what its log says. */
 export interface KmeEvents {
@@ -52,6 +54,10 @@ export interface Kme {
   readonly apiPort: number
   readonly linksPort: number
   readonly adminPort: number | undefined
+  /** When the first of its certificates ends, in milliseconds since 1970. */
+  certificateEndsAt(): number
+  /** Reads its certificates again, which else happens every minute. */
+  lookAtCertificates(): Promise<void>
   links(): FibreStatus[]
   /** Applications beside the KME at the other end of a fibre. */
   saesOf(kmeId: string): readonly string[]
@@ -80,7 +86,9 @@ export async function startKme({
     closers.push(() => void sealKey.fill(0))
     const kv = givenKv ?? (await openLevel(join(config.store, 'pool')))
     if (!givenKv) closers.push(() => kv.close())
-    const tls = await readTls(config)
+    const files = await openTls(config, clock, logger)
+    closers.push(() => files.close())
+    const tls = files.identity
     const runner = new BlockRunner()
     closers.push(() => runner.close())
 
@@ -183,6 +191,11 @@ export async function startKme({
       ...(rateLimits && { rateLimits }),
       onAnswer: (method, status) => events?.answer?.(method, status),
     })
+    files.onChange((identity) => {
+      interlink.renew(identity)
+      // Of an HTTPS server; fastify's type says only that it is some server.
+      ;(api.server as unknown as Server).setSecureContext({ ...identity, minVersion: 'TLSv1.2' })
+    })
     const apiPort = await listen(api, 'api', config.api)
     closers.push(() => api.close())
 
@@ -191,6 +204,8 @@ export async function startKme({
       apiPort,
       linksPort: interlink.port,
       adminPort: undefined,
+      certificateEndsAt: () => files.endsAt,
+      lookAtCertificates: () => files.look(),
       links: () => [...links.values()].map((link) => link.status()),
       saesOf: (kmeId) => config.peers.find(({ id }) => id === kmeId)?.saes ?? [],
       disturb: (kmeId, change) => links.get(kmeId)?.disturb(change) ?? false,
@@ -232,12 +247,11 @@ function saesOf({ id, saes, peers, routes }: KmeConfig): Map<string, string> {
   return new Map([...others, ...saes.map((sae) => [sae, id] as const)])
 }
 
-async function readTls(config: KmeConfig) {
-  const read = (path: string) =>
-    readFile(path, 'utf8').catch((cause: unknown) => {
-      throw new KmeError('kme-config', `${path} cannot be read. It is named by kme.json.`, {}, { cause })
-    })
-  return { ca: await read(config.ca), cert: await read(config.cert), key: await read(config.key) }
+function openTls({ ca, cert, key }: KmeConfig, clock: Clock, logger: Logger): Promise<TlsFiles> {
+  return TlsFiles.open({ paths: { ca, cert, key }, clock, logger }).catch((cause: unknown) => {
+    const message = `A certificate or key that kme.json names cannot be used: ${errorMessage(cause)}`
+    throw new KmeError('kme-config', message, {}, { cause })
+  })
 }
 
 /** What a real device lacks, so that clients can do without. */

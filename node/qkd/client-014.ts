@@ -39,13 +39,17 @@ interface Answer {
 }
 
 export interface Client014 extends KeyProvider {
+  /** Other certificates for connections from now on. */
+  renew(tls: { readonly ca: string; readonly cert: string; readonly key: string }): void
   close(): void
 }
 
 export function createClient014(options: Client014Options): Client014 {
   const { clock, ca, cert, key } = options
   // Certificates are always checked: keys of the wrong KME are worse than none.
-  const agent = new Agent({ keepAlive: true, maxSockets: 8, ca, cert, key, rejectUnauthorized: true })
+  const agentOf = (tls: { ca: string; cert: string; key: string }) =>
+    new Agent({ keepAlive: true, maxSockets: 8, ...tls, rejectUnauthorized: true })
+  let agent = agentOf({ ca, cert, key })
   const base = options.url.replace(/\/+$/, '')
 
   const once = (method: 'GET' | 'POST', path: string, body: JsonObject | undefined, signal: AbortSignal) =>
@@ -143,6 +147,11 @@ export function createClient014(options: Client014Options): Client014 {
         throw new QkdError('kme-answer', 'The KME gave another key than the one that was asked for.')
       }
       throw refusalOf(answer, isUnknown(answer) ? 'key-not-found' : 'kme-refused')
+    },
+    renew: (tls) => {
+      for (const sockets of Object.values(agent.freeSockets))
+        for (const socket of sockets ?? []) socket.destroy()
+      agent = agentOf(tls)
     },
     close: () => agent.destroy(),
   }

@@ -41,19 +41,23 @@ export function readQkdConfig(value: Json): QkdConfig {
 }
 
 /** What the KME is reached by. Paths are relative to the folder of the node. Throws QkdError `kme-unavailable`. */
-export async function readCredentials(dir: string, { server, ca, cert, key }: QkdConfig) {
+export async function readCredentials(dir: string, config: QkdConfig) {
+  const { server } = config
   if (!/^https:\/\//i.test(server) || !URL.canParse(server)) {
     throw new QkdError(
       'kme-unavailable',
       `"${server}" is no address of a KME. Give one as https://host:port.`,
     )
   }
-  const read = async (path: string) => {
-    const file = resolve(dir, path)
-    return readFile(file, 'utf8').catch((cause: unknown) => {
+  const paths = credentialPaths(dir, config)
+  const read = async (file: string) =>
+    readFile(file, 'utf8').catch((cause: unknown) => {
       const message = `${file} cannot be read; the node reaches its KME by it.`
       throw new QkdError('kme-unavailable', message, { path: file }, { cause })
     })
-  }
-  return { url: server, ca: await read(ca), cert: await read(cert), key: await read(key) }
+  return { url: server, ca: await read(paths.ca), cert: await read(paths.cert), key: await read(paths.key) }
+}
+
+export function credentialPaths(dir: string, { ca, cert, key }: QkdConfig) {
+  return { ca: resolve(dir, ca), cert: resolve(dir, cert), key: resolve(dir, key) }
 }

@@ -8,13 +8,14 @@ import { boundedLog } from '../bounded-log.ts'
 import type { Clock } from '../clock.ts'
 import { readKmeConfig } from '../kme/config.ts'
 import { type Kme, type KmeEvents, startKme } from '../kme/kme.ts'
+import { TlsFiles } from '../kme/tls-files.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import type { LinkPolicy } from '../net/qkd-noise/messages.ts'
 import { type LinkEvent, type LinkSession, REKEY_LIMITS, type RekeyLimits } from '../net/qkd-noise/session.ts'
 import { type LinkChange, type LinkService, type LinkView, ServiceError } from '../service.ts'
 import { createClient014 } from './client-014.ts'
-import { MAX_AGED_SECONDS, type QkdConfig, readCredentials } from './config.ts'
+import { credentialPaths, MAX_AGED_SECONDS, type QkdConfig, readCredentials } from './config.ts'
 import type { KeyProvider } from './key-provider.ts'
 import type { LinkRecorder } from './link-recorder.ts'
 
@@ -70,6 +71,7 @@ export async function openNodeQkd(options: NodeQkdOptions): Promise<NodeQkd> {
     },
   }
   let kme: Kme | undefined
+  let files: TlsFiles | undefined
   if (config?.kme !== undefined) {
     const kmeConfig = await readKmeConfig(resolve(dir, config.kme))
     kme = await startKme({ config: kmeConfig, clock, logger, events })
@@ -77,9 +79,15 @@ export async function openNodeQkd(options: NodeQkdOptions): Promise<NodeQkd> {
   try {
     const credentials = config && (await readCredentials(dir, config))
     const client = credentials && createClient014({ ...credentials, clock, random: Math.random })
+    if (config && client) {
+      files = await TlsFiles.open({ paths: credentialPaths(dir, config), clock, logger })
+      files.onChange((identity) => client.renew(identity))
+    }
     const views = () => viewsOf(name, sessions(), kme, client)
     metrics.onCollect(async () => {
       logger.flush()
+      const ends = [files?.endsAt, kme?.certificateEndsAt()].filter((end) => end !== undefined)
+      if (ends.length > 0) metrics.qkdCertificateEnd.set(Math.min(...ends) / 1_000)
       for (const view of await views()) {
         const labels = { link: view.link }
         metrics.qkdQber.set(labels, view.qber ?? 0)
@@ -138,12 +146,14 @@ export async function openNodeQkd(options: NodeQkdOptions): Promise<NodeQkd> {
           throw new ServiceError('unavailable', 'The KME that hosts this fibre cannot be reached just now.')
       },
       async close() {
+        files?.close()
         client?.close()
         await kme?.stop()
       },
     }
   } catch (error) {
     logger.error({ error: errorMessage(error) }, 'the KME cannot be used')
+    files?.close()
     await kme?.stop()
     throw error
   }

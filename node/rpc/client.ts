@@ -24,6 +24,8 @@ export interface SubscribeOptions {
   readonly onEvent: (event: LedgerEvent) => void
   /** Once, when the socket has closed, whoever closed it; `reason` may be empty. */
   readonly onEnd?: (reason: string) => void
+  /** How often a silent node is asked whether it is still there; one that then says nothing for as long is given up. */
+  readonly pingMs?: number
 }
 
 export interface Client {
@@ -33,15 +35,17 @@ export interface Client {
   subscribe(options: SubscribeOptions): Promise<{ close(): void }>
 }
 
+const PING_MS = 10_000
+
 /** A page of the largest entries, with room. */
 const ANSWER_BYTES_MAX = 67_108_864
 
-/** `url` is the node's base URL, such as http://127.0.0.1:8645. */
+/** `url` is the node's base URL, such as http://127.0.0.1:8645; with a path, as a reverse proxy may give it one. */
 export function createClient(
   url: string,
   { token, timeoutMs = WAIT_MS_MAX + 10_000 }: ClientOptions = {},
 ): Client {
-  const rpcUrl = new URL('/rpc', url)
+  const base = url.replace(/\/+$/, '')
   const headers: Record<string, string> = { 'content-type': 'application/json' }
   if (token !== undefined) headers.authorization = `Bearer ${token}`
   let calls = 0
@@ -50,67 +54,97 @@ export function createClient(
     async call<T>(method: string, params: object = {}): Promise<T> {
       const id = ++calls
       const body = JSON.stringify({ jsonrpc: '2.0', id, method, params })
-      const bytes = await post(rpcUrl, headers, body, timeoutMs)
-      return resultOf(readAnswer(bytes), id) as T
+      const { status, retryAfter, bytes } = await post(base, headers, body, timeoutMs)
+      try {
+        return resultOf(readAnswer(bytes), id) as T
+      } catch (error) {
+        if (error instanceof ClientError && status >= 400) throw notOfANode(base, status, retryAfter)
+        throw error
+      }
     },
-    subscribe: (options) => subscribe(new URL('/ws', url), options, timeoutMs),
+    subscribe: (options) => subscribe(base, options, timeoutMs),
   }
+}
+
+interface HttpAnswer {
+  readonly status: number
+  readonly retryAfter: string | null
+  readonly bytes: Uint8Array
 }
 
 async function post(
-  url: URL,
+  base: string,
   headers: Record<string, string>,
   body: string,
   ms: number,
-): Promise<Uint8Array> {
+): Promise<HttpAnswer> {
   try {
-    const response = await fetch(url, { method: 'POST', headers, body, signal: AbortSignal.timeout(ms) })
-    return new Uint8Array(await response.arrayBuffer())
+    const request = { method: 'POST', headers, body, signal: AbortSignal.timeout(ms) }
+    const response = await fetch(`${base}/rpc`, request)
+    const bytes = new Uint8Array(await response.arrayBuffer())
+    return { status: response.status, retryAfter: response.headers.get('retry-after'), bytes }
   } catch (cause) {
-    if (cause instanceof Error && cause.name === 'TimeoutError') throw timedOut(url, ms)
-    throw unreachable(url, cause)
+    if (cause instanceof Error && cause.name === 'TimeoutError') throw timedOut(base, ms)
+    throw unreachable(base, cause)
   }
 }
 
-function subscribe(url: URL, options: SubscribeOptions, ms: number): Promise<{ close(): void }> {
-  const { topics, filter, onEvent, onEnd } = options
-  const id = 1
-  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
-  const socket = new WebSocket(url)
+function subscribe(base: string, options: SubscribeOptions, ms: number): Promise<{ close(): void }> {
+  const { topics, filter, onEvent, onEnd, pingMs = PING_MS } = options
+  const socket = new WebSocket(`${base.replace(/^http/, 'ws')}/ws`)
   return new Promise((resolve, reject) => {
-    let open = false
-    const fail = (error: unknown) => {
-      clearTimeout(timer)
-      socket.close()
-      reject(error)
+    let state: 'opening' | 'open' | 'over' = 'opening'
+    /** Whether the node has said anything since it was last asked. */
+    let heard = true
+    let calls = 0
+    const send = (method: string, params: object) => {
+      socket.send(JSON.stringify({ jsonrpc: '2.0', id: ++calls, method, params }))
     }
-    const timer = setTimeout(() => fail(timedOut(url, ms)), ms)
+    const end = (reason: string, error: () => unknown = () => unreachable(base, reason)) => {
+      if (state === 'over') return
+      const before = state
+      state = 'over'
+      clearTimeout(timer)
+      clearInterval(pings)
+      socket.close()
+      if (before === 'open') onEnd?.(reason)
+      else reject(error())
+    }
+    const timer = setTimeout(() => end('', () => timedOut(base, ms)), ms)
+    // A WebSocket of the web platform cannot ping, so a small call stands for it. Any message is an answer.
+    const pings = setInterval(() => {
+      if (state !== 'open') return
+      if (!heard) return end(`it said nothing for ${pingMs / 1_000} s`)
+      heard = false
+      send('node.status', {})
+    }, pingMs)
 
     socket.addEventListener('open', () => {
-      const params = filter === undefined ? { topics } : { topics, filter }
-      socket.send(JSON.stringify({ jsonrpc: '2.0', id, method: 'subscribe', params }))
+      send('subscribe', filter === undefined ? { topics } : { topics, filter })
     })
     socket.addEventListener('message', ({ data }) => {
+      if (state === 'over') return
+      heard = true
       let event: Json | undefined
       try {
         const message = readAnswer(String(data))
         if (message.method === 'subscription') event = object(message.params, 'The notification').event
-        else resultOf(message, id)
+        else if (state === 'opening') resultOf(message, 1)
       } catch (error) {
-        fail(error)
+        end(errorMessage(error), () => error)
         return
       }
       if (event !== undefined) {
         onEvent(event as unknown as LedgerEvent)
-        return
+      } else if (state === 'opening') {
+        clearTimeout(timer)
+        state = 'open'
+        resolve({ close: () => end('') })
       }
-      clearTimeout(timer)
-      open = true
-      resolve({ close: () => socket.close() })
     })
     socket.addEventListener('close', ({ reason }) => {
-      if (open) onEnd?.(reason)
-      else fail(unreachable(url, reason === '' ? 'the connection closed' : reason))
+      if (state === 'opening' && reason === '') end('the connection closed')
+      else end(reason)
     })
   })
 }
@@ -147,13 +181,32 @@ function badAnswer(reason: string): ClientError {
   return new ClientError('bad-answer', `The answer is not one of a Quantum Audit Trail node. ${reason}`)
 }
 
-function timedOut(url: URL, ms: number): ClientError {
-  return new ClientError('timeout', `${url.origin} did not answer within ${ms} ms.`, { timeoutMs: ms })
+/** What a proxy, a load balancer or another service says in its own words. 5xx of those pass; the rest does not. */
+function notOfANode(base: string, status: number, retryAfter: string | null): ClientError {
+  const message = `${base} answers with HTTP status ${status}, which comes from no Quantum Audit Trail node`
+  if (status < 500 && status !== 429) {
+    return new ClientError('bad-answer', `${message}. Is the address right?`, { status })
+  }
+  const seconds = Number(retryAfter ?? Number.NaN)
+  const later = Number.isFinite(seconds) ? { retryAfterMs: Math.max(0, 1_000 * seconds) } : {}
+  return new ClientError('unreachable', `${message} but from what stands before it.`, { status, ...later })
 }
 
-function unreachable(url: URL, cause: unknown): ClientError {
-  // fetch says only "fetch failed"; the reason is one level down.
-  const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause
-  const message = `${url.origin} cannot be reached: ${errorMessage(inner)}`
-  return new ClientError('unreachable', message, {}, { cause })
+function timedOut(base: string, ms: number): ClientError {
+  return new ClientError('timeout', `${base} did not answer within ${ms} ms.`, { timeoutMs: ms })
+}
+
+/** Certificates, protocols and ports that are wrong stay so: it makes no sense to try again. */
+const LASTING = /^(?:ERR_SSL_|ERR_TLS_|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_)|^bad port$/
+
+function unreachable(base: string, cause: unknown): ClientError {
+  // fetch says only "fetch failed"; the reason is one or two levels down. Several addresses have failed each for itself.
+  let inner: unknown = cause
+  while (inner instanceof Error && inner.cause instanceof Error) inner = inner.cause
+  if (inner instanceof AggregateError && inner.errors.length > 0) inner = inner.errors[0]
+  const { code = errorMessage(inner) } = inner instanceof Error ? (inner as NodeJS.ErrnoException) : {}
+  const message = `${base} cannot be reached: ${errorMessage(inner) || code}`
+  return new ClientError('unreachable', message, LASTING.test(String(code)) ? { lasting: true } : {}, {
+    cause,
+  })
 }

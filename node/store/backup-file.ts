@@ -4,7 +4,7 @@
  * may be larger than memory.
  */
 import { createHash } from 'node:crypto'
-import { type FileHandle, open, rename, rm } from 'node:fs/promises'
+import { type FileHandle, open, realpath, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { equalBytes, utf8 } from '../../src/bytes.ts'
 import { FormatError } from '../../src/errors.ts'
@@ -28,7 +28,8 @@ export class BackupWriter {
     this.#file = file
   }
 
-  static async create(path: string, genesis: Uint8Array): Promise<BackupWriter> {
+  static async create(name: string, genesis: Uint8Array): Promise<BackupWriter> {
+    const path = await realpath(name).catch(() => name) // a link stays one
     const writer = new BackupWriter(path, await open(`${path}.partial`, 'w', 0o600))
     await writer.#write(BACKUP_MAGIC)
     await writer.add(genesis)

@@ -29,6 +29,15 @@ export async function hasStore(folder: string): Promise<boolean> {
   return (await ownFiles(folder)).length > 0
 }
 
+/** All files of the store in `folder`, CURRENT first. */
+export async function storeFiles(folder: string): Promise<string[]> {
+  const names = await readdir(folder)
+  const found = names.filter((name) => OWN.test(name) || name === STOPPED || name === DAMAGED)
+  return ['CURRENT', ...found.filter((name) => name !== 'CURRENT').sort()].filter((name) =>
+    found.includes(name),
+  )
+}
+
 /** What is wrong with the files of a store that nobody has open; empty if nothing is. */
 export async function inspectFiles(folder: string): Promise<FileProblem[]> {
   const problems: FileProblem[] = []

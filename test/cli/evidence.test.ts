@@ -260,6 +260,7 @@ describe('qat evidence', function () {
   })
 
   it('lists what a node keeps, and what of it holds', async () => {
+    await writeFile(path('node', 'node.json'), '{}')
     const { code, json } = await qat(['evidence', 'list', '--dir', path('node'), '--json'])
     assert.equal(code, 0)
     assert.deepEqual(
@@ -270,6 +271,13 @@ describe('qat evidence', function () {
         [join(path('node', 'evidence'), 'two-seals-ada-1.json'), true, 'ada'],
       ],
     )
-    assert.match((await qat(['evidence', 'list', '--dir', path('.')])).stdout, /keeps no evidence/)
+    await mkdir(path('clean'))
+    await writeFile(path('clean', 'node.json'), '{}')
+    assert.match((await qat(['evidence', 'list', '--dir', path('clean')])).stdout, /keeps no evidence/)
+    for (const dir of [path('nowhere'), path('.')]) {
+      const { code, stderr } = await qat(['evidence', 'list', '--dir', dir])
+      assert.equal(code, 1)
+      assert.match(stderr, /is not the folder of a node: it has no node\.json/)
+    }
   })
 })

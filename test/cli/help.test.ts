@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { open } from 'node:fs/promises'
+import { text } from 'node:stream/consumers'
 import type { Command } from 'commander'
 import { EXIT } from '../../node/cli/exit.ts'
 import { type Failure, failureOf } from '../../node/cli/failure.ts'
 import { createProgram } from '../../node/cli/program.ts'
-import { qat } from './run-qat.ts'
+import { QAT, qat } from './run-qat.ts'
 
 /** What a command line comes to, without a process of its own. */
 async function inProcess(args: readonly string[]): Promise<{ failure: Failure; printed: string }> {
@@ -57,6 +61,7 @@ describe('qat, asked wrongly or for help', () => {
     }
   })
 
+  const INIT = ['init', '--dir', '/nowhere/x', '--ledger', 'l']
   const WRONG: [string[], RegExp][] = [
     [['frobnicate'], /unknown command 'frobnicate'/],
     [['status', '--bogus'], /unknown option '--bogus'/],
@@ -83,6 +88,23 @@ describe('qat, asked wrongly or for help', () => {
     [['init', '--dir', '/nowhere/x', '--ledger', 'l', '--node', 'A=h'], /a-z, 0-9/],
     [['init', '--dir', '/nowhere/x', '--ledger', 'l', '--node', 'a=h', '--node', 'a=i'], /Two nodes/],
     [['init', '--dir', '/nowhere/x', '--ledger', 'l', '--nodes', '2', '--cosigners', '3'], /2 nodes/],
+    [[...INIT, '--ledger', 'https://audit.example/x', '--nodes', '4'], /without scheme/],
+    [[...INIT, '--ledger', 'audit.example/', '--nodes', '4'], /without scheme/],
+    [
+      [...INIT, '--node', 'a=h:8480', '--node', 'b=h:8480'],
+      /a for JSON-RPC and b for JSON-RPC .* h port 8480/,
+    ],
+    [[...INIT, '--node', 'a=h:8480', '--node', 'b=H:9480'], /a for peers and b for JSON-RPC would both/],
+    [
+      [...INIT, '--node', 'a=h:8480', '--node', 'b=h:8580', '--qkd', 'prefer'],
+      /a for its KME and b for JSON-RPC/,
+    ],
+    [[...INIT, '--node', 'a=h:8480:8480'], /a for JSON-RPC and a for peers would both/],
+    [[...INIT, '--node', 'a=http://h'], /\[team\/\]name=host/],
+    [[...INIT, '--node', 'a=300.1.1.1'], /host name or an IP address/],
+    [[...INIT, '--node', 'a=h/path'], /host name or an IP address/],
+    [[...INIT, '--nodes', '4', '--cosigners', '1'], /4 nodes can have 3 to 4 cosigners, not 1\. .* for 3/],
+    [[...INIT, '--nodes', '7', '--cosigners', '3'], /4 to 7 cosigners/],
     [['join', '--dir', '/nowhere/x', '--team', 't', '--host', 'h'], /'--name <name>' not specified/],
     [['join', '--dir', '/nowhere/x', '--name', 'N5'], /a-z, 0-9/],
     [['member', 'frobnicate'], /unknown command 'frobnicate'/],
@@ -109,6 +131,29 @@ describe('qat, asked wrongly or for help', () => {
       const { code, stdout, stderr } = await qat(args)
       assert.deepEqual([code, stdout], [2, ''])
       assert.match(stderr, /^qat: [^\n]+\n {5}See: qat [^\n]*--help\n$/)
+    }
+  })
+
+  it('suggests the command that was meant, on the same line', async () => {
+    const { code, stderr } = await qat(['stauts'])
+    assert.equal(code, 2)
+    assert.match(stderr, /^qat: unknown command 'stauts' \(Did you mean status\?\)\n {5}See: qat --help\n$/)
+  })
+
+  it('says that its answer could not be written, and fails', async function () {
+    const full = await open('/dev/full', 'w').catch(() => undefined)
+    if (full === undefined) return this.skip()
+    try {
+      for (const args of [['--version'], ['kme', '--help'], ['get', 'zz', '--json']]) {
+        const child: ChildProcess = spawn(process.execPath, [QAT, ...args], {
+          stdio: ['ignore', full.fd, 'pipe'],
+        })
+        const [stderr, [code]] = await Promise.all([text(child.stderr!), once(child, 'close')])
+        assert.equal(code, 1)
+        assert.match(stderr, /^qat: The result could not be written to standard output: ENOSPC[^\n]*\n$/)
+      }
+    } finally {
+      await full.close()
     }
   })
 

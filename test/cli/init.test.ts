@@ -1,6 +1,6 @@
 /** `qat init`: what a founded ledger has in it, and how members' own keys get there. */
 import assert from 'node:assert/strict'
-import { readFile, writeFile } from 'node:fs/promises'
+import { access, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { readGenesis } from '../../src/ledger/genesis.ts'
 import { qat, scratch } from './run-qat.ts'
 
@@ -40,5 +40,29 @@ describe('qat init', function () {
     assert.equal(code, 1)
     assert.match(stderr, /bad\.json/)
     await assert.rejects(readFile(path('unmade/genesis.block')))
+  })
+
+  it('leaves nothing behind where founding fails in the middle, so that it can be tried again', async () => {
+    const jwk = (await qat(['keygen', '--out', path('twin.key'), '--json'])).json()[0]!.jwk
+    const twin = { name: 'twin', team: 'web', key: jwk, sources: ['*'], types: ['*'] }
+    await writeFile(path('twins.json'), JSON.stringify([twin, twin]))
+    await mkdir(path('kept'))
+    const args = ['--ledger', 'audit.example/x', '--nodes', '1', '--submitters', path('twins.json')]
+    for (const dir of ['kept', 'new/er'])
+      assert.equal((await qat(['init', '--dir', path(dir), ...args])).code, 1)
+    assert.deepEqual(await readdir(path('kept')), [])
+    await assert.rejects(access(path('new')))
+  })
+
+  it('takes peer ports, and warns of a quorum that fewer liars can divide or that no node may miss', async () => {
+    const nodes = [1, 2, 3, 4, 5, 6, 7].flatMap((i) => ['--node', `n${i}=10.0.0.${i}:8480:${7_000 + i}`])
+    const args = ['--ledger', 'audit.example/x', '--qkd', 'off', ...nodes]
+    const low = await qat(['init', '--dir', path('low'), ...args, '--cosigners', '4'])
+    assert.deepEqual([low.code, /Warning: 4 of 7 cosigners is less than/.test(low.stderr)], [0, true])
+    const { membership } = readGenesis(new Uint8Array(await readFile(path('low/genesis.block'))))
+    assert.deepEqual(membership.nodeByName.get('n3')?.addresses, ['/ip4/10.0.0.3/tcp/7003'])
+    assert.deepEqual(JSON.parse(await readFile(path('low/n3/node.json'), 'utf8')).rpc.port, 8480)
+    const all = await qat(['init', '--dir', path('all'), ...args, '--cosigners', '7'])
+    assert.match(all.stderr, /Warning: No validator may fail/)
   })
 })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createPrivateKey } from 'node:crypto'
-import { access, readdir, readFile, stat } from 'node:fs/promises'
+import { access, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { readKeyFile } from '../../node/crypto/keyfile.ts'
 import { opensslSuite } from '../../node/crypto/openssl.ts'
 import { keyId, publicKeyFromJwk, publicKeyToJwk } from '../../src/crypto/keys.ts'
@@ -46,6 +46,30 @@ describe('qat keygen', () => {
     const empty = await qat(['keygen', '--out', path('none.key')], { env: { QAT_PASSPHRASE: '' } })
     assert.equal(empty.code, 1)
     await assert.rejects(access(path('none.key')))
+  })
+
+  it('takes the passphrase from a file, for making a key and for opening it', async () => {
+    const file = path('filed.key')
+    await writeFile(path('phrase'), 'open sesame\n')
+    const env = { QAT_PASSPHRASE_FILE: path('phrase') }
+    assert.match((await qat(['keygen', '--out', file], { env })).stdout, /mode 0600, encrypted/)
+    const key = createPrivateKey({ key: await readFile(file, 'utf8'), passphrase: 'open sesame' })
+    assert.equal(key.asymmetricKeyType, 'ml-dsa-65')
+    const log = ['log', '--source', '//s', '--type', 't', '--subject', 'u', '--key', file]
+    const opened = await qat([...log, '--rpc', 'http://127.0.0.1:9', '--timeout', '0.01'], { env })
+    assert.match(opened.stderr, /cannot be reached/)
+    const closed = await qat(log)
+    assert.match(closed.stderr, /is encrypted\. Give its passphrase by QAT_PASSPHRASE or QAT_PASSPHRASE_FILE/)
+    const twice = await qat(log, { env: { ...env, QAT_PASSPHRASE: 'x' } })
+    assert.match(twice.stderr, /either QAT_PASSPHRASE or QAT_PASSPHRASE_FILE/)
+    await writeFile(path('empty'), '\n')
+    const empty = await qat(['keygen', '--out', path('e.key')], {
+      env: { QAT_PASSPHRASE_FILE: path('empty') },
+    })
+    assert.deepEqual([empty.code, /QAT_PASSPHRASE_FILE names, is empty/.test(empty.stderr)], [1, true])
+    const asked = await qat(['keygen', '--out', path('e.key'), '--encrypt'])
+    assert.equal(asked.code, 2)
+    assert.match(asked.stderr, /--encrypt needs a terminal/)
   })
 
   it('overwrites neither file, and makes no key that it could not hand out', async () => {

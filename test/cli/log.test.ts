@@ -145,6 +145,75 @@ describe('qat log', () => {
     assert.deepEqual(ledgers, ['example.org/ledger', 'example.org/ledger'])
   })
 
+  it('reads what Windows writes where it can, and says what it is where it cannot', async () => {
+    const server = await serve()
+    const args = [
+      'log',
+      '--source',
+      '//ci',
+      '--type',
+      'ci.build',
+      '--token',
+      TOKEN,
+      '--rpc',
+      server.url,
+      '--batch',
+    ]
+    await writeFile(path('bom.json'), '\ufeff{"subject":"a","id":"1"}\r\n{"subject":"b","id":"2"}\r\n')
+    assert.equal((await qat([...args, path('bom.json')])).code, 0)
+    assert.deepEqual(
+      eventsOf(server).map(({ id }) => id),
+      ['1', '2'],
+    )
+    for (const [name, text] of [
+      ['marked.json', '\ufeff{"subject":"a"}'],
+      ['unmarked.json', '{"subject":"a"}'],
+    ] as const) {
+      await writeFile(path(name), Buffer.from(text, 'utf16le'))
+      const { code, stderr } = await qat([...args, path(name)])
+      assert.equal(code, 1)
+      assert.match(stderr, /json is not usable: It is in UTF-16\. Save it as UTF-8\./)
+    }
+  })
+
+  it('takes one event over several lines as a batch, and names the line and the event that are wrong', async () => {
+    const server = await serve()
+    const args = [
+      'log',
+      '--source',
+      '//ci',
+      '--type',
+      'ci.build',
+      '--token',
+      TOKEN,
+      '--rpc',
+      server.url,
+      '--batch',
+      '-',
+    ]
+    const pretty = JSON.stringify({ subject: 'a', id: '1' }, undefined, 2)
+    assert.equal((await qat(args, { stdin: pretty })).code, 0)
+    assert.deepEqual(
+      eventsOf(server).map(({ id }) => id),
+      ['1'],
+    )
+    const cases: [string, RegExp][] = [
+      [
+        '{"subject":"a"}\n\n{"subject":}\n',
+        /Line 3: It is no JSON from here on: column 12: "}" is not expected\./,
+      ],
+      ['[\n  {"subject":"a"},\n]', /from here on: line 3, column 1: "\]" is not expected/],
+      [`${pretty}\n${pretty}`, /from here on: line 5, column 1: "\{" is not expected\. A batch is/],
+      ['{"subject":"a"}\n{"subject":1}\n', /Event 2 of it: /],
+      ['{"subject":"a","subject":"b"}', /"subject" stands twice/],
+    ]
+    for (const [stdin, sentence] of cases) {
+      const { code, stderr } = await qat(args, { stdin })
+      assert.equal(code, 1)
+      assert.match(stderr, sentence)
+    }
+  })
+
   it('signs an in-toto statement byte for byte', async () => {
     const statement = `{ "_type": "https://in-toto.io/Statement/v1", "predicateType": "https://slsa.dev/provenance/v1",
       "subject": [{ "name": "app", "digest": { "sha256": "${HASH}" } }], "predicate": {} }\n`
@@ -234,7 +303,7 @@ describe('qat log', () => {
 
   it('refuses input that is no event before it speaks to anyone', async () => {
     const cases: [string[], RegExp, number][] = [
-      [['--data', 'plain text'], /--data takes JSON/, 2],
+      [['--data', 'plain text'], /--data takes JSON.*line 1, column 1: "p" is not expected/, 2],
       [['--data', '@/nowhere.json'], /\/nowhere\.json could not be read: there is no such file/, 1],
       [['--data', '-'], /standard input is not usable: [^\n]*stands twice/, 1],
       [['--key', '/nowhere.key'], /\/nowhere\.key could not be read/, 1],

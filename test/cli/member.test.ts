@@ -120,6 +120,53 @@ describe('qat member', function () {
     )
   })
 
+  it('can be repeated: what is in force is not asked for again, whoever asked for it', async () => {
+    const ledger = await serve()
+    const steps: [string[], string][] = [
+      [['add', path('n5.json')], 'n5'],
+      [['promote', 'n5'], 'n5'],
+      [['add', path('ci.json')], 'ci'],
+      [['replace', path('ci.json')], 'ci'],
+    ]
+    for (const [args, name] of steps) {
+      await member(ledger, ...args, ...alice())
+      const before = ledger.changes.length
+      const { code, stdout, stderr } = await member(ledger, ...args, ...alice())
+      assert.deepEqual([code, stderr, ledger.changes.length], [0, '', before])
+      assert.equal(stdout, `${name} is a member with this record already: there was nothing to change.\n`)
+    }
+    const other = await member(ledger, 'add', path('n5.json'), ...alice(), '--learner-only')
+    assert.match(other.stderr, /n5 is a validator already/)
+    // The one before was killed when its promotion was on its way, and that comes first.
+    const race = await serve([ALICE, ...FOUR, N5])
+    const late = await member(race, 'promote', 'n5', ...alice(), '--out', path('late.json'))
+    assert.equal(late.code, 0)
+    race.heights.set('n5', [0, 0, 0, 0, 100])
+    const again = member(race, 'add', path('n5.json'), ...alice(), '--json')
+    assert.equal((await member(race, 'submit', path('late.json'))).code, 0)
+    const { code, json } = await again
+    assert.deepEqual([code, json()[0]?.unchanged, race.changes.length], [0, true, 1])
+    const overtaken = await serve()
+    overtaken.refusals.push(new RefusedError('stale-change', 'It is in force.'))
+    const stale = await member(overtaken, 'add', path('ci.json'), ...alice())
+    assert.deepEqual([stale.code, /It is in force/.test(stale.stderr)], [1, true])
+  })
+
+  it('says what a change would do, and neither signs nor sends it, in a dry run', async () => {
+    const ledger = await serve()
+    for (const args of [
+      ['add', path('n5.json')],
+      ['remove', 'n2'],
+    ]) {
+      const { code, stderr, json } = await member(ledger, ...args, ...alice(), '--dry-run', '--json')
+      assert.deepEqual([code, json().length, json()[0]?.dryRun, ledger.changes.length], [0, 1, true, 0])
+      assert.match(
+        stderr,
+        /^Change 1 of audit\.example\/payments .*\n\nThis was a dry run: nothing was signed/s,
+      )
+    }
+  })
+
   it('add stops at the learner if told to, or when it does not catch up in time', async () => {
     const ledger = await serve()
     assert.equal((await member(ledger, 'add', path('n5.json'), ...alice(), '--learner-only')).code, 0)
@@ -328,7 +375,7 @@ describe('qat member', function () {
       ],
       [ledger, ['add', path('clash.json')], /n1 is a validator already/],
       [strict, ['add', path('stolen.json')], /Two members share the key/],
-      [ledger, ['promote', 'n1'], /n1 is a validator; only a learner can be promoted/],
+      [ledger, ['promote', 'alice'], /alice is an admin; only a learner can be promoted/],
       [ledger, ['promote', 'zulu'], /No member has the name zulu\. See: qat member list/],
       [ledger, ['promote', 'n5', '--cosigners', '6'], /More cosigners are asked for than exist/],
       [ledger, ['remove', 'n1'], /is n1 itself, which will stop\. Give --rpc of another node/],
@@ -343,7 +390,6 @@ describe('qat member', function () {
       [strict, ['remove', 'n2', ...alice()], /alice\.key was given twice/],
       [ledger, ['replace', path('ci.json')], /No member has the name ci/],
       [ledger, ['replace', path('clash.json')], /n1 is a validator and cannot become a submitter/],
-      [ledger, ['replace', path('n5.json')], /The record of n5 is in force already/],
       [
         ledger,
         ['remove', 'n2', '--out', path('alice.key')],

@@ -6,6 +6,7 @@ import { entryCells } from '../../node/cli/entry-text.ts'
 import { printable, table } from '../../node/cli/output.ts'
 import { type LedgerService, type QueryPage, ServiceError } from '../../node/service.ts'
 import { fromUtf8, utf8 } from '../../src/bytes.ts'
+import type { JsonObject } from '../../src/json.ts'
 import { encodeChange } from '../../src/ledger/change.ts'
 import { signEntry } from '../../src/ledger/entry.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
@@ -163,6 +164,36 @@ describe('a command that asks a node', () => {
     assert.match(block!, /block 2 {2}1 entry {2}by north/)
     assert.match(entry!, new RegExp(`^2026[^ ]+ {2}7 {2}${EVENT.type} on .*${ENTRY.id}$`))
     assert.match(checkpoint!, /^final {2}9 leaves, to block 2/)
+  })
+
+  it('watch shows with --since what was before and what comes meanwhile, each entry once, and says where to go on', async () => {
+    const at = (index: number) => ({ ...VIEW, index })
+    const asked: unknown[] = []
+    const server: Harness = await serve({
+      async query({ after = -1, order }) {
+        asked.push([after, order])
+        if (after >= 8) return { entries: [at(9)] }
+        // While the first page is on its way, two entries are recorded, of which the second page has one.
+        await until(() => server.service.listeners() === 1)
+        for (const index of [9, 10]) server.service.emit({ topic: 'entries', entry: at(index) })
+        return { entries: [at(5), at(8)], next: 8 }
+      },
+    })
+    const { code, json, stderr } = await qat(['watch', '--since', '5', '--json', '--rpc', server.url], {
+      during: (child) => void untilPrinted(child, /"index":10/).then(() => server.close()),
+    })
+    assert.deepEqual(asked, [
+      [4, 'asc'],
+      [8, 'asc'],
+    ])
+    const lines = json()
+    assert.deepEqual(
+      lines.slice(0, -1).map(({ entry }) => (entry as JsonObject).index),
+      [5, 8, 9, 10],
+    )
+    const { error } = lines.at(-1) as { error: { message: string; facts: JsonObject } }
+    assert.deepEqual([code, stderr, error.facts.next], [3, '', 11])
+    assert.match(error.message, /Watch again with --since 11: then nothing is missing\./)
   })
 
   it('watch ends with exit code 3 when the node goes away', async () => {

@@ -1,9 +1,28 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { createPrivateKey, createPublicKey } from 'node:crypto'
-import { chmod, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  chown,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { generateSeed, KeyFileError, readKeyFile, writeKeyFile } from '../../node/crypto/keyfile.ts'
+import {
+  generateSeed,
+  isPrivate,
+  KeyFileError,
+  readKeyFile,
+  writeKeyFile,
+} from '../../node/crypto/keyfile.ts'
 import { decryptPkcs8 } from '../../node/crypto/pbes2.ts'
 import { fromHex, toHex } from '../../src/bytes.ts'
 import { der, derInteger, derOid, TAG } from '../../src/crypto/der.ts'
@@ -71,12 +90,51 @@ describe('key files', () => {
 
   it('refuses a file that group or others may touch', async function () {
     if (process.platform === 'win32') this.skip()
-    for (const mode of [0o640, 0o604, 0o620, 0o660, 0o644]) {
+    for (const mode of [0o604, 0o620, 0o660, 0o644, 0o444]) {
       await write(seedToPem(ALG, SEED), mode)
       await assert.rejects(readKeyFile(path), failsWith('key-file-mode', /chmod 600/))
     }
     await chmod(path, 0o400)
     assert.deepEqual(await readKeyFile(path), KEY)
+  })
+
+  it('takes what root lends to a group of this process, as Kubernetes mounts secrets, and no more', () => {
+    const file = (mode: number, uid: number, gid: number) => ({ mode: 0o100_000 | mode, uid, gid })
+    const cases: [ReturnType<typeof file>, number[], boolean][] = [
+      [file(0o440, 0, 2_000), [1_000, 2_000], true],
+      [file(0o640, 0, 2_000), [1_000, 2_000], true],
+      [file(0o440, 0, 2_000), [1_000], false],
+      [file(0o440, 1_000, 2_000), [1_000, 2_000], false],
+      [file(0o460, 0, 2_000), [2_000], false],
+      [file(0o444, 0, 2_000), [2_000], false],
+      [file(0o600, 1_000, 1_000), [], true],
+    ]
+    for (const [found, groups, expected] of cases) assert.equal(isPrivate(found, groups), expected)
+  })
+
+  it('reads a secret behind the links that Kubernetes makes', async function () {
+    if (process.getuid?.() !== 0) return this.skip()
+    await mkdir(join(folder, '..data'))
+    const real = join(folder, '..data', 'node.key')
+    await writeFile(real, seedToPem(ALG, SEED))
+    await chmod(real, 0o440)
+    await symlink(join('..data', 'node.key'), path)
+    assert.deepEqual(await readKeyFile(path), KEY)
+    await chown(real, 1_234, 0)
+    await assert.rejects(readKeyFile(path), failsWith('key-file-mode', /mode 440/))
+  })
+
+  it('reads a key from a pipe, also where it comes in parts', async function () {
+    if (process.platform === 'win32') this.skip()
+    execFileSync('mkfifo', [path])
+    const pem = seedToPem(ALG, SEED)
+    const read = readKeyFile(path)
+    const pipe = await open(path, 'w')
+    await pipe.write(pem.slice(0, 40))
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    await pipe.write(pem.slice(40))
+    await pipe.close()
+    assert.deepEqual(await read, KEY)
   })
 
   it('judges the file behind a symbolic link', async function () {
@@ -122,7 +180,10 @@ describe('key files', () => {
 
     it('says which passphrase is missing, wrong, empty or not needed', async () => {
       await writeKeyFile(path, ALG, SEED, PASSPHRASE)
-      await assert.rejects(readKeyFile(path), failsWith('key-file-passphrase', /passphrase is needed/))
+      await assert.rejects(
+        readKeyFile(path),
+        failsWith('key-file-passphrase', /QAT_PASSPHRASE or QAT_PASSPHRASE_FILE/),
+      )
       await assert.rejects(readKeyFile(path, 'guess'), failsWith('key-file-passphrase', /does not open/))
       const other = join(folder, 'other.key')
       await assert.rejects(writeKeyFile(other, ALG, SEED, ''), failsWith('key-file-passphrase', /empty/))

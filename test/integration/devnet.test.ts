@@ -1,7 +1,8 @@
 /** `qat devnet`: four real processes under one parent, used by the real command line, and none left at the end. */
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { access, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { type Devnet, startDevnet } from '../../node/devnet.ts'
 import type { LinkView } from '../../node/service.ts'
 import { type Ended, isAlive, qat, scratch, untilPrinted } from '../cli/run-qat.ts'
@@ -52,11 +53,15 @@ describe('a devnet', function () {
     )
     assert.deepEqual(nodesOf(path('net')).toSorted(), ready.nodes.map(({ pid }) => pid).toSorted())
 
-    // Nodes of another ledger answer on these ports: they are not this devnet's, however ready they are,
-    // and whoever cannot start says why.
+    // Nodes of another ledger answer on these ports: nothing is made that would go on naming them.
     const rival = startDevnet({ dir: path('rival'), port })
-    await assert.rejects(rival, /ended while starting: .*(in use|taken)/)
-    assert.deepEqual(nodesOf(path('rival')), [])
+    await assert.rejects(
+      rival,
+      /The port \d+ on 127\.0\.0\.1 is in use by another program\. Give others by --port/,
+    )
+    await assert.rejects(access(path('rival')))
+    const again = startDevnet({ dir: path('net') })
+    await assert.rejects(again, /in use by another program\. Is the devnet in .* running already\?/)
 
     const env = { QAT_RPC: ready.rpc[1]!, QAT_TOKEN: ready.token }
     const what = ['--source', '//demo', '--type', 'demo.hello', '--subject', 'world', '--data', '{"n":1}']
@@ -102,6 +107,8 @@ describe('a devnet', function () {
     const { code, stdout, stderr } = await ended
     assert.deepEqual([code, stderr, stdout.split('\n').length], [0, '', 2])
     assert.deepEqual(nodesOf(path('net')), [])
+    const log = (await readFile(join(ready.nodes[0]!.dir, 'log'), 'utf8')).trimEnd().split('\n')
+    assert.equal(JSON.parse(log.at(-1)!).msg, 'the node has stopped')
   })
 
   it('goes on where it was, and takes its nodes along when it is killed outright', async () => {

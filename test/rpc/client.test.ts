@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import websocket from '@fastify/websocket'
+import fastify from 'fastify'
 import { ClientError, createClient, RpcError } from '../../node/rpc/client.ts'
 import type { LedgerEvent, Submission } from '../../node/service.ts'
 import { BLOCK, EVENT, HASH, type Harness, startServer, TOKEN } from './fake-service.ts'
@@ -69,6 +71,34 @@ describe('the client', () => {
     await server.close()
     while (ended.length === 1) await new Promise((resolve) => setTimeout(resolve, 1))
     assert.deepEqual(ended, ['', 'The node stops.'])
+  })
+
+  it('gives up a node that says nothing although it was asked, and keeps one that answers', async () => {
+    const ended: string[] = []
+    const subscribe = (url: string) =>
+      createClient(url).subscribe({
+        topics: ['blocks'],
+        onEvent: () => undefined,
+        onEnd: (reason) => ended.push(reason),
+        pingMs: 100,
+      })
+    const kept = await subscribe(server.url)
+    // One that was stopped in its tracks: the socket stays, and nobody reads it.
+    const mute = fastify()
+    await mute.register(websocket)
+    mute.get('/ws', { websocket: true }, (socket) => {
+      socket.once('message', () => socket.send('{"jsonrpc":"2.0","id":1,"result":{"subscription":"1"}}'))
+    })
+    await mute.listen({ host: '127.0.0.1', port: 0 })
+    try {
+      await subscribe(`http://127.0.0.1:${(mute.server.address() as AddressInfo).port}`)
+      await new Promise((resolve) => setTimeout(resolve, 600))
+      assert.deepEqual(ended, ['it said nothing for 0.1 s'])
+    } finally {
+      kept.close()
+      mute.websocketServer.clients.forEach((client) => void client.terminate())
+      await mute.close()
+    }
   })
 
   it('throws what the node says to a subscription', async () => {

@@ -8,12 +8,14 @@ import { answerFrom, encodeSyncAnswer } from '../../core/sync.ts'
 import { useNativeCode } from '../../crypto/native.ts'
 import { opensslSuite } from '../../crypto/openssl.ts'
 import { verifyQueue } from '../../crypto/verify-queue.ts'
+import { isMounted } from '../../durable-file.ts'
 import { FILES, readNodeFolder } from '../../folder.ts'
 import { type BackupResult, writeBackup } from '../../store/backup.ts'
 import { LedgerStore } from '../../store/ledger-store.ts'
 import { openLevel } from '../../store/level.ts'
+import { nodeAddress } from '../connection.ts'
 import { CliError } from '../exit.ts'
-import { type GlobalOptions, httpUrl } from '../options.ts'
+import type { GlobalOptions } from '../options.ts'
 import { factSheet, printJson, printText } from '../output.ts'
 import { createProgress } from '../progress.ts'
 import { readReply } from '../replies.ts'
@@ -43,7 +45,7 @@ export function addBackupCommand(program: Command): void {
   program
     .command('backup')
     .description('copy everything that is final into a file')
-    .option('--rpc <url>', 'from the running node at this address', httpUrl)
+    .option('--rpc <url>', 'from the running node at this address', nodeAddress('--rpc'))
     .option('--dir <dir>', 'from the folder of a stopped node')
     .requiredOption('--out <file>', 'the file to write')
     .option('--force', 'replace the file if there is one')
@@ -65,6 +67,12 @@ async function backup({ rpc, dir, out, force, json }: Options): Promise<void> {
   }
   if (!force && (await exists(out))) {
     throw new CliError('file', `${out} exists. Give another name, or --force to replace it.`, { path: out })
+  }
+  if (await isMounted(out)) {
+    throw new CliError(
+      'file',
+      `${out} is mounted by itself, so nothing can take its place. Give another name.`,
+    )
   }
   useNativeCode()
   const source = rpc !== undefined ? await runningNode(rpc) : await stoppedNode(dir!)

@@ -13,7 +13,7 @@ import {
   timeoutOption,
   wholeNumber,
 } from '../options.ts'
-import { factSheet, printJson, printText, table } from '../output.ts'
+import { factSheet, goOnWithoutOutput, printJson, printText, table } from '../output.ts'
 import { stopRequest } from '../stop-request.ts'
 
 interface Options extends GlobalOptions {
@@ -68,6 +68,7 @@ async function devnet({
   qkd,
   json,
 }: Options): Promise<void> {
+  goOnWithoutOutput()
   const stopped = stopRequest()
   const { startDevnet } = await import('../../devnet.ts') // large, and of no use to the other commands
   const starting = startDevnet({

@@ -1,4 +1,5 @@
 /** `qat evidence`: what a node holds against validators, and whether it convicts. Needs no node and no network. */
+import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { fromUtf8 } from '../../../src/bytes.ts'
@@ -25,7 +26,7 @@ import { readEvidenceFolder } from '../../evidence-folder.ts'
 import { FILES } from '../../folder.ts'
 import { sideFacts, sidesInWords, sidesJson } from '../contradiction-text.ts'
 import { CliError } from '../exit.ts'
-import { inFile, readInput } from '../files.ts'
+import { inFile, isAbsent, readInput, reasonOf } from '../files.ts'
 import type { GlobalOptions } from '../options.ts'
 import { factSheet, printJson, printText, table } from '../output.ts'
 
@@ -214,6 +215,10 @@ function verdictText(evidence: Evidence, found: Contradiction, accused: string |
 }
 
 async function list({ dir, json }: ListOptions): Promise<void> {
+  await access(join(dir, FILES.config)).catch((cause: unknown) => {
+    const why = isAbsent(cause) ? `it has no ${FILES.config}` : reasonOf(cause)
+    throw new CliError('file', `${dir} is not the folder of a node: ${why}.`, { dir }, { cause })
+  })
   const rows: string[][] = []
   for (const { path, evidence } of await readEvidenceFolder(join(dir, FILES.evidence))) {
     const found = evidence && (await verifyEvidence(opensslSuite, evidence).catch(() => undefined))

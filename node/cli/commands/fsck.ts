@@ -10,10 +10,12 @@ import { foundingRecord } from '../../node-record.ts'
 import { checkFolder, type FolderReport } from '../../store/check-folder.ts'
 import { type FindingKind, MEANINGS } from '../../store/finding.ts'
 import { inspectorThreads } from '../../store/inspector-threads.ts'
+import { nodeAddress } from '../connection.ts'
 import { EXIT } from '../exit.ts'
 import { newKeysText } from '../new-keys-text.ts'
-import { type GlobalOptions, httpUrl } from '../options.ts'
+import type { GlobalOptions } from '../options.ts'
 import { counted, factSheet, printable, printJson, printText } from '../output.ts'
+import { folderPassphrase } from '../passphrase.ts'
 import { createProgress } from '../progress.ts'
 import { syncFromAny } from '../sync-source.ts'
 
@@ -33,7 +35,7 @@ Verifies everything in the store: every block and signature, the tree, all index
 node has promised. The node must be stopped. With --repair a new store is built beside the damaged one, from what
 is sound and what the nodes at --rpc can prove; the damaged one is kept under another name. If the node may have
 forgotten what it has signed, its keys must not sign any more: new ones are made in DIR/next, and an admin has to
-admit them. Set QAT_PASSPHRASE if the node's keys are encrypted.
+admit them. Set QAT_PASSPHRASE or QAT_PASSPHRASE_FILE if the node's keys are encrypted.
 
 Ends with 0 if the store is sound or was repaired, 4 if it is damaged, 1 if it could not be checked.
 `
@@ -50,10 +52,11 @@ export function addFsckCommand(program: Command): void {
 }
 
 function addUrl(value: string, earlier: readonly string[] = []): string[] {
-  return [...earlier, httpUrl(value)]
+  return [...earlier, nodeAddress('--rpc')(value)]
 }
 
 async function fsck(dir: string, { repair, rpc = [], json }: Options): Promise<void> {
+  const passphrase = repair ? await folderPassphrase(dir) : undefined
   useNativeCode()
   const { config, genesis } = await readNodeFolder(dir)
   const progress = createProgress(json === true)
@@ -71,10 +74,13 @@ async function fsck(dir: string, { repair, rpc = [], json }: Options): Promise<v
   try {
     const task = { folder, genesis, name: config.name, suite, inspector, onProgress }
     const startMs = performance.now()
-    const report = await checkFolder(task, repair ? { fetch, keys: await keysOf(dir) } : undefined)
+    const report = await checkFolder(
+      task,
+      repair ? { fetch, keys: await keysOf(dir, passphrase) } : undefined,
+    )
     const seconds = (performance.now() - startMs) / 1_000
     progress.end()
-    if (report.repair?.recovering) await prepare(dir, config.name, report.repair)
+    if (report.repair?.recovering) await prepare(dir, config.name, passphrase, report.repair)
     const sound =
       !report.findings.damage || (report.repair !== undefined && report.repair.missing.length === 0)
     if (json) printJson({ dir, sound, seconds: Number(seconds.toFixed(3)), ...jsonOf(dir, report) })
@@ -87,14 +93,19 @@ async function fsck(dir: string, { repair, rpc = [], json }: Options): Promise<v
 }
 
 /** Of all keys that the node has at present. */
-async function keysOf(dir: string): Promise<string[]> {
-  const { inPlace, next } = await keyRingOf(dir, process.env.QAT_PASSPHRASE).ids()
+async function keysOf(dir: string, passphrase: string | undefined): Promise<string[]> {
+  const { inPlace, next } = await keyRingOf(dir, passphrase).ids()
   return [...inPlace, ...next]
 }
 
-async function prepare(dir: string, name: string, { membership, spent }: Repaired): Promise<void> {
+async function prepare(
+  dir: string,
+  name: string,
+  passphrase: string | undefined,
+  { membership, spent }: Repaired,
+): Promise<void> {
   const before = membership.nodeByName.get(name) ?? (await foundingRecord(dir))
-  await prepareNewKeys(dir, before, process.env.QAT_PASSPHRASE, spent)
+  await prepareNewKeys(dir, before, passphrase, spent)
 }
 
 function jsonOf(dir: string, { findings, store, repair }: FolderReport): object {

@@ -2,20 +2,25 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { array, object } from '../../../src/json.ts'
 import { memberFromJson, type Submitter } from '../../../src/ledger/member.ts'
+import { defaultCosigners } from '../../../src/ledger/membership.ts'
 import { VALIDATORS_MAX } from '../../../src/limits.ts'
 import { DEVNET_PORT, kmePorts, localNodes, PEER_PORT_OFFSET } from '../../devnet/names.ts'
 import type { ClusterNode } from '../../init.ts'
 import { CliError } from '../exit.ts'
 import { inFile, readJsonInput } from '../files.ts'
+import { tell } from '../member/carry-out.ts'
+import { quorumWarnings } from '../member/plan.ts'
 import {
   type GlobalOptions,
+  hostName,
   ledgerOrigin,
   memberName,
   type QkdMode,
   qkdOption,
   wholeNumber,
 } from '../options.ts'
-import { factSheet, printJson, printText, table } from '../output.ts'
+import { counted, factSheet, printJson, printText, table } from '../output.ts'
+import { encryptOption, newPassphrase } from '../passphrase.ts'
 
 interface Options extends GlobalOptions {
   readonly dir: string
@@ -28,9 +33,11 @@ interface Options extends GlobalOptions {
   readonly token?: string
   readonly submitters?: string
   readonly qkd: QkdMode
+  readonly encrypt?: true
 }
 
-type NamedNode = Pick<ClusterNode, 'name' | 'team' | 'host'> & Partial<Pick<ClusterNode, 'rpcPort'>>
+type NamedNode = Pick<ClusterNode, 'name' | 'team' | 'host'> &
+  Partial<Pick<ClusterNode, 'rpcPort' | 'peerPort'>>
 
 const SUBMITTERS_MAX = 1_000
 const SUBMITTERS_BYTES_MAX = 4_194_304
@@ -39,14 +46,15 @@ const EXAMPLES = `
 Examples:
   qat init --dir ledger --ledger audit.example/payments --nodes 4
   qat init --dir ledger --ledger audit.example/payments \\
-    --node risk/alpha=ledger.risk.example --node ops/bravo=10.0.0.7:8490 --token ci
+    --node risk/alpha=ledger.risk.example --node ops/bravo=10.0.0.7:8490:9999 --token ci
 
 A submitter's record: {"name": "ci", "team": "web", "key": {the public JWK that "qat keygen" prints},
 "sources": ["https://ci.example/*"], "types": ["*"]}. Later ones are admitted by "qat member add".
 
 Then give each team its node's folder (DIR/<name>), run "qat start --dir <folder>" there, and give everybody
 the file DIR/policy: it is all that is needed to verify proofs. Keep DIR/admin.key offline.
-Private keys are encrypted if QAT_PASSPHRASE is set; the nodes then need it, too.
+Private keys are encrypted if QAT_PASSPHRASE or QAT_PASSPHRASE_FILE is set, or with --encrypt; the nodes then need
+the passphrase, too.
 `
 
 export function addInitCommand(program: Command): void {
@@ -60,7 +68,11 @@ export function addInitCommand(program: Command): void {
       ledgerOrigin,
     )
     .option('--nodes <count>', 'that many nodes on this machine', wholeNumber(1, VALIDATORS_MAX))
-    .option('--node <[team/]name=host[:port]>', 'a node and where others reach it; repeat for each', addNode)
+    .option(
+      '--node <node>',
+      '[team/]name=host[:port[:peer-port]], where others reach it; repeat for each',
+      addNode,
+    )
     .option(
       '--port <port>',
       `JSON-RPC port; peers use it + ${PEER_PORT_OFFSET}`,
@@ -72,24 +84,27 @@ export function addInitCommand(program: Command): void {
     .addOption(qkdOption())
     .option('--token <name>', 'make a bearer token for senders that cannot sign, in DIR/token')
     .option('--submitters <file>', 'who may sign entries: a JSON list of {name, team, key, sources, types}')
+    .addOption(encryptOption())
     .addHelpText('after', EXAMPLES)
     .action(async (_options, command: Command) => init(command.optsWithGlobals<Options>()))
 }
 
 async function init(options: Options): Promise<void> {
+  const { initCluster, portClash } = await import('../../init.ts') // large, and of no use to the other commands
   const { dir, ledger, cosigners, token, json } = options
   const nodes = chosenNodes(options)
-  if (cosigners !== undefined && cosigners > nodes.length) {
-    throw new CliError('usage', `${cosigners} cosigners cannot be had from ${nodes.length} nodes.`)
-  }
-  const passphrase = process.env.QAT_PASSPHRASE
-  const { initCluster } = await import('../../init.ts') // large, and of no use to the other commands
+  const plan = options.qkd === 'off' ? undefined : { mode: options.qkd, ports: kmePorts }
+  const clash = portClash(nodes, plan)
+  if (clash !== undefined)
+    throw new CliError('usage', `${clash} Give other ports: --node name=host:port:peer-port.`)
+  if (cosigners !== undefined) checkCosigners(cosigners, nodes.length)
+  const passphrase = await newPassphrase(options.encrypt)
   const made = await initCluster({
     dir,
     ledger,
     nodes,
     ...(cosigners !== undefined && { cosigners }),
-    ...(options.qkd !== 'off' && { qkd: { mode: options.qkd, ports: kmePorts } }),
+    ...(plan && { qkd: plan }),
     ...(passphrase !== undefined && { passphrase }),
     ...(options.submitters !== undefined && { submitters: await readSubmitters(options.submitters) }),
     ...(token !== undefined && { token: { name: token, sources: ['*'], types: ['*'] } }),
@@ -120,27 +135,39 @@ async function readSubmitters(path: string): Promise<Submitter[]> {
   )
 }
 
+/** With half of the nodes or fewer, two parts of the ledger could go different ways without a single liar. */
+function checkCosigners(cosigners: number, nodes: number): void {
+  const least = Math.floor(nodes / 2) + 1
+  if (cosigners < least || cosigners > nodes) {
+    const message = `${counted(nodes, 'node')} can have ${least} to ${nodes} cosigners, not ${cosigners}.`
+    throw new CliError('usage', `${message} Leave --cosigners out for ${defaultCosigners(nodes)}.`)
+  }
+  for (const warning of quorumWarnings(nodes, cosigners)) tell(`Warning: ${warning}`)
+}
+
 function chosenNodes({ nodes, node, port, bind }: Options): ClusterNode[] {
   if ((nodes === undefined) === (node === undefined)) {
     throw new CliError('usage', 'Give either --nodes or one --node for each node.')
   }
   if (nodes !== undefined) return localNodes(nodes, port)
-  return (node ?? []).map(({ rpcPort = port, ...named }) => {
-    return { ...named, rpcHost: bind, rpcPort, peerPort: rpcPort + PEER_PORT_OFFSET }
+  return (node ?? []).map(({ rpcPort = port, peerPort = rpcPort + PEER_PORT_OFFSET, ...named }) => {
+    return { ...named, rpcHost: bind, rpcPort, peerPort }
   })
 }
 
-const NODE = /^(?:([^/=\s]{1,64})\/)?([^/=\s]+)=(\[[0-9a-fA-F:]+\]|[^:\s]+)(?::(\d{1,5}))?$/
+const NODE = /^(?:([^/=\s]{1,64})\/)?([^/=\s]+)=(\[[0-9a-fA-F:.]+\]|[^:\s]+)(?::(\d{1,5})(?::(\d{1,5}))?)?$/
 
 function addNode(value: string, earlier: readonly NamedNode[] = []): NamedNode[] {
-  const [, team, name, host, port] = NODE.exec(value) ?? []
+  const [, team, name, host, port, peers] = NODE.exec(value) ?? []
   if (name === undefined || host === undefined) {
-    throw new InvalidArgumentError('Expected [team/]name=host[:port].')
+    throw new InvalidArgumentError('Expected [team/]name=host[:port[:peer-port]].')
   }
   memberName(name)
   if (earlier.some((node) => node.name === name)) {
     throw new InvalidArgumentError(`Two nodes are named ${name}.`)
   }
-  const rpcPort = port === undefined ? {} : { rpcPort: wholeNumber(1, 64_535)(port) }
-  return [...earlier, { name, team: team ?? name, host: host.replace(/^\[|\]$/g, ''), ...rpcPort }]
+  const rpcPort =
+    port === undefined ? {} : { rpcPort: wholeNumber(1, peers === undefined ? 64_535 : 65_535)(port) }
+  const peerPort = peers === undefined ? {} : { peerPort: wholeNumber(1, 65_535)(peers) }
+  return [...earlier, { name, team: team ?? name, host: hostName(host), ...rpcPort, ...peerPort }]
 }

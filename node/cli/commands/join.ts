@@ -6,8 +6,9 @@ import { type Json, object } from '../../../src/json.ts'
 import { BLOCK_BYTES_MAX } from '../../../src/limits.ts'
 import { CliError } from '../exit.ts'
 import { presentMembers } from '../member/present.ts'
-import { memberName, type RpcOptions, rpcOption, timeoutOption, wholeNumber } from '../options.ts'
+import { hostName, memberName, type RpcOptions, rpcOption, timeoutOption, wholeNumber } from '../options.ts'
 import { factSheet, printJson, printText } from '../output.ts'
+import { encryptOption, newPassphrase } from '../passphrase.ts'
 import { isEntryId, readReply, shortText } from '../replies.ts'
 import { askUntil } from '../rpc.ts'
 
@@ -20,6 +21,7 @@ interface Options extends RpcOptions {
   readonly peerPort: number
   readonly rpcPort: number
   readonly bind?: string
+  readonly encrypt?: true
   readonly timeout: number
 }
 
@@ -32,7 +34,8 @@ Whoever knows the ledger's genesis id ("qat init" and "qat start" print it) know
 an admin, not from the node that you ask. Then:
   an admin:   qat member add n5/member.json --admin-key admin.key
   you:        qat start --dir n5
-Private keys are made here and stay here; they are encrypted if QAT_PASSPHRASE is set.
+Private keys are made here and stay here; they are encrypted if QAT_PASSPHRASE or QAT_PASSPHRASE_FILE is set, or
+with --encrypt.
 `
 
 export function addJoinCommand(program: Command): void {
@@ -44,11 +47,12 @@ export function addJoinCommand(program: Command): void {
     .requiredOption('--dir <dir>', 'a new or empty folder')
     .requiredOption('--name <name>', 'name of the new node', memberName)
     .requiredOption('--team <team>', 'whose node it is')
-    .requiredOption('--host <host>', 'where others reach it')
+    .requiredOption('--host <host>', 'where others reach it', hostName)
     .requiredOption('--peer-port <port>', 'its port for peers', wholeNumber(1, 65_535))
     .requiredOption('--rpc-port <port>', 'its port for JSON-RPC', wholeNumber(1, 65_535))
     .option('--bind <address>', 'address to listen on (default: 0.0.0.0; a loopback --host itself)')
     .addOption(timeoutOption(30))
+    .addOption(encryptOption())
     .addHelpText('after', EXAMPLES)
     .action(async (_options, command: Command) => join(command.optsWithGlobals<Options>()))
 }
@@ -60,7 +64,7 @@ async function join(options: Options): Promise<void> {
   const given = readReply(block, genesisReply)
   const genesisId = confirmed(options, given.id)
   const { membership } = await presentMembers(options, endMs - performance.now())
-  const passphrase = process.env.QAT_PASSPHRASE
+  const passphrase = await newPassphrase(options.encrypt)
   const { joinLedger } = await import('../../join.ts') // large, and of no use to the other commands
   const rpcHost = options.bind ?? (isLoopback(host) ? host : '0.0.0.0')
   const joined = await joinLedger({

@@ -10,11 +10,13 @@ import { CliError } from '../exit.ts'
 import { reasonOf } from '../files.ts'
 import type { GlobalOptions } from '../options.ts'
 import { factSheet, printJson, printText } from '../output.ts'
+import { encryptOption, newPassphrase } from '../passphrase.ts'
 
 interface Options extends GlobalOptions {
   readonly out: string
   readonly public?: string
   readonly alg: MlDsaAlg
+  readonly encrypt?: true
   readonly qkd?: true
   readonly dir?: string
   readonly qkdPeer?: string
@@ -26,7 +28,8 @@ Examples:
   QAT_PASSPHRASE=... qat keygen --out team.key --alg ML-DSA-87
   qat keygen --out team.key --qkd --dir ledger/alpha
 
-The key file is PKCS#8 PEM of mode 0600, and is never overwritten. It is encrypted if QAT_PASSPHRASE is set.
+The key file is PKCS#8 PEM of mode 0600, and is never overwritten. It is encrypted if QAT_PASSPHRASE
+or QAT_PASSPHRASE_FILE is set, or with --encrypt.
 Hand the public key (a JWK) to the ledger's admins; keep the other file.
 
 With --qkd the seed is made of local randomness and of a QKD key from the KME that the node folder names, by HKDF, so
@@ -40,6 +43,7 @@ export function addKeygenCommand(program: Command): void {
     .requiredOption('--out <file>', 'where the private key goes')
     .option('--public <file>', 'write the public key there as well, as a JWK')
     .addOption(new Option('--alg <name>', 'parameter set').choices(Object.keys(ML_DSA)).default('ML-DSA-65'))
+    .addOption(encryptOption())
     .option('--qkd', 'mix a QKD key with local randomness')
     .option('--dir <dir>', 'with --qkd: folder of a running node, whose KME is asked')
     .option('--qkd-peer <sae>', 'with --qkd: whose KME makes the key with ours; another node of the ledger')
@@ -48,7 +52,7 @@ export function addKeygenCommand(program: Command): void {
 }
 
 async function keygen({ out, alg, public: publicPath, json, ...options }: Options): Promise<void> {
-  const passphrase = process.env.QAT_PASSPHRASE
+  const passphrase = await newPassphrase(options.encrypt)
   const seed = options.qkd ? await seedWithQkd(options) : generateSeed()
   const { publicKey } = opensslSuite.signer(alg, seed)
   const jwk = publicKeyToJwk(publicKey)

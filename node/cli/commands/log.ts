@@ -28,7 +28,8 @@ Examples:
   qat log --key team.key --in-toto provenance.json --wait final
   make-events | qat log --token "$QAT_TOKEN" --batch - --json
 
-With --key the entry is signed here (QAT_PASSPHRASE opens an encrypted key); without it, the node signs for the
+With --key the entry is signed here (QAT_PASSPHRASE opens an encrypted one, or QAT_PASSPHRASE_FILE, or you at a
+terminal); without it, the node signs for the
 bearer token. A node that cannot be reached is tried again until --timeout, always with the same event id, so
 that nothing is recorded twice. To repeat a command safely, give the id yourself.
 `

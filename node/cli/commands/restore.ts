@@ -19,6 +19,7 @@ import { reasonOf } from '../files.ts'
 import { newKeysText } from '../new-keys-text.ts'
 import type { GlobalOptions } from '../options.ts'
 import { factSheet, printJson, printText } from '../output.ts'
+import { folderPassphrase } from '../passphrase.ts'
 import { createProgress } from '../progress.ts'
 
 interface Options extends GlobalOptions {
@@ -33,7 +34,7 @@ Examples:
 DIR is a node's folder with its keys. The backup is verified in full before anything is put in place. What the node
 has signed since the backup is not in it, so its keys must not sign any more: new ones are made in DIR/next. The node
 follows and answers at once, and takes part again when an admin has admitted the new keys: the command is printed.
-Set QAT_PASSPHRASE if the node's keys are encrypted.
+Set QAT_PASSPHRASE or QAT_PASSPHRASE_FILE if the node's keys are encrypted.
 `
 
 export function addRestoreCommand(program: Command): void {
@@ -50,7 +51,7 @@ export function addRestoreCommand(program: Command): void {
 }
 
 async function restore(file: string, { dir, force, json }: Options): Promise<void> {
-  const passphrase = process.env.QAT_PASSPHRASE
+  const passphrase = await folderPassphrase(dir)
   useNativeCode()
   const { config, genesis } = await readNodeFolder(dir)
   const folder = join(dir, FILES.store)

@@ -8,6 +8,7 @@ import { type ChangeOptions, carryOut, printOutcome, withChangeOptions } from '.
 import { memberNamed, planChange } from '../member/plan.ts'
 import { presentMembers } from '../member/present.ts'
 import { factSheet, printJson, printText } from '../output.ts'
+import { folderPassphrase } from '../passphrase.ts'
 
 type Options = Omit<ChangeOptions, 'adminKey'> & {
   readonly dir: string
@@ -39,7 +40,7 @@ export function addRotateCommand(program: Command): void {
 async function rotate(options: Options): Promise<void> {
   const { dir, adminKey, json } = options
   const endMs = performance.now() + 1_000 * options.timeout
-  const passphrase = process.env.QAT_PASSPHRASE
+  const passphrase = await folderPassphrase(dir)
   const { readNodeFolder } = await import('../../folder.ts')
   const { prepareNewKeys } = await import('../../new-keys.ts') // large, and of no use to the others
   const { config } = await readNodeFolder(dir)

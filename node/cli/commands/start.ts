@@ -6,7 +6,8 @@ import { LINK_POLICIES, type LinkPolicy } from '../../net/qkd-noise/messages.ts'
 import type { QkdConfig } from '../../qkd/config.ts'
 import { CliError } from '../exit.ts'
 import { type GlobalOptions, wholeNumber } from '../options.ts'
-import { printJson, printText } from '../output.ts'
+import { goOnWithoutOutput, printJson, printText } from '../output.ts'
+import { folderPassphrase } from '../passphrase.ts'
 import { stopRequest } from '../stop-request.ts'
 
 interface Options extends GlobalOptions {
@@ -30,7 +31,8 @@ Examples:
     --qkd-cert alpha.pem --qkd-key alpha.key --qkd-mode require
 
 Logs are JSON lines on standard error. SIGINT (Ctrl-C) and SIGTERM stop the node in order; a second one ends it
-at once, which costs nothing but a longer start. Set QAT_PASSPHRASE if the node's keys are encrypted.
+at once, which costs nothing but a longer start. If the node's keys are encrypted, set QAT_PASSPHRASE or
+QAT_PASSPHRASE_FILE, or type the passphrase at the terminal.
 `
 
 export function addStartCommand(program: Command): void {
@@ -59,9 +61,10 @@ export function addStartCommand(program: Command): void {
 
 async function start(options: Options): Promise<void> {
   const { dir, logLevel, json } = options
+  goOnWithoutOutput()
   const qkd = qkdOf(options)
+  const passphrase = await folderPassphrase(dir)
   const stopped = stopRequest()
-  const passphrase = process.env.QAT_PASSPHRASE
   const failed = Promise.withResolvers<never>()
   const removed = Promise.withResolvers<'removed'>()
   const { startNode } = await import('../../start.ts') // large, and of no use to the other commands

@@ -2,13 +2,15 @@
 import { type Command, Option } from 'commander'
 import { keyId } from '../../../src/crypto/keys.ts'
 import type { Signer } from '../../../src/crypto/suite.ts'
-import { RefusedError } from '../../../src/errors.ts'
+import { errorCode, RefusedError } from '../../../src/errors.ts'
 import { encodeChange } from '../../../src/ledger/change.ts'
 import { type Entry, signEntry } from '../../../src/ledger/entry.ts'
-import type { Membership } from '../../../src/ledger/membership.ts'
+import type { Member } from '../../../src/ledger/member.ts'
+import type { Membership, Quorums } from '../../../src/ledger/membership.ts'
 import { PAYLOAD_TYPES } from '../../../src/ledger/payload-types.ts'
 import { ENVELOPE_SIGNATURES_MAX, VALIDATORS_MAX } from '../../../src/limits.ts'
 import type { Submission } from '../../service.ts'
+import { confirm } from '../confirm.ts'
 import { CliError } from '../exit.ts'
 import { type RpcOptions, rpcOption, timeoutOption, wholeNumber } from '../options.ts'
 import { counted, factSheet, printJson, printText } from '../output.ts'
@@ -17,8 +19,8 @@ import { ask, askUntil, follow, reached, type Target } from '../rpc.ts'
 import { envelopeJson, openSigner } from '../sign-input.ts'
 import { writeChangeFile } from './change-file.ts'
 import { checkPeer } from './peer-check.ts'
-import { type Plan, standstill, warningsOf } from './plan.ts'
-import { presentCluster } from './present.ts'
+import { isInForce, type Plan, planPut, standstill, warningsOf } from './plan.ts'
+import { type Present, presentCluster, presentMembers } from './present.ts'
 import { changeText } from './words.ts'
 
 export interface ChangeOptions extends RpcOptions {
@@ -27,6 +29,8 @@ export interface ChangeOptions extends RpcOptions {
   readonly cosigners?: number
   readonly adminQuorum?: number
   readonly force?: true
+  readonly dryRun?: true
+  readonly yes?: true
   readonly timeout: number
 }
 
@@ -50,6 +54,8 @@ export function withChangeOptions(
       wholeNumber(1, ENVELOPE_SIGNATURES_MAX),
     )
     .option('--force', 'even if the cluster would stand still until offline nodes return')
+    .option('--dry-run', 'say what the change does, and neither sign nor send anything')
+    .option('--yes', 'do not ask; only a terminal is asked')
     .addOption(timeoutOption(timeoutSeconds))
 }
 
@@ -64,16 +70,26 @@ export function tell(text: string): void {
   process.stderr.write(`${text}\n`)
 }
 
-/** What became of a change: submitted, or a file that waits for further signatures. */
+/**
+ * What became of a change: submitted, a file that waits for further signatures, nothing because it was only tried, or
+ * nothing because what it asks for is in force.
+ */
 export type Outcome =
   | { readonly submitted: Submission }
+  | { readonly dryRun: true }
+  | { readonly unchanged: true }
   | { readonly file: string; readonly signatures: number; readonly needed: number }
 
 /** `endMs` is by performance.now. Throws before anything is signed where the change could not be carried out. */
 export async function carryOut(plan: Plan, options: ChangeOptions, endMs: number): Promise<Outcome> {
   const { change, before } = plan
-  const { out, adminKey } = options
+  const { out, adminKey, dryRun, yes } = options
   await checkPeer(change.what)
+  if (dryRun) {
+    await say(plan, options, endMs)
+    tell('\nThis was a dry run: nothing was signed and nothing was sent.')
+    return { dryRun: true }
+  }
   const signers = await openAdmins(adminKey, before)
   const needed = before.adminQuorum
   if (out === undefined && signers.length < needed) {
@@ -83,9 +99,10 @@ export async function carryOut(plan: Plan, options: ChangeOptions, endMs: number
         'Write it with --out FILE, let the others "qat member sign" it, then "qat member submit" it.',
     )
   }
-  tell(changeText(change, before))
-  for (const warning of warningsOf(plan)) tell(`\nWarning: ${warning}`)
-  await refuseStandstill(plan, options, endMs)
+  await say(plan, options, endMs)
+  const askedMs = performance.now()
+  if (!yes) await confirm('\nSign this change?')
+  const answeredMs = performance.now() - askedMs // nobody's time to think counts against --timeout
   const entry = await signEntry(PAYLOAD_TYPES.change, encodeChange(change), ...signers)
   if (out !== undefined) {
     await writeChangeFile(out, entry)
@@ -94,7 +111,36 @@ export async function carryOut(plan: Plan, options: ChangeOptions, endMs: number
   tell(
     `\nSigned by ${signers.map(({ publicKey }) => keyId(publicKey)).join(', ')}. Waiting until it is final.`,
   )
-  return { submitted: await submitChange(options, entry, options.timeout, endMs) }
+  const untilMs = endMs + answeredMs
+  try {
+    return { submitted: await submitChange(options, entry, options.timeout, untilMs) }
+  } catch (error) {
+    // Somebody, perhaps this command before it was interrupted, has asked for the same: then all is as it should be.
+    if (errorCode(error) !== 'stale-change') throw error
+    const { membership } = await presentMembers(options, untilMs - performance.now())
+    if (!isInForce(change, membership)) throw error
+    return { unchanged: true }
+  }
+}
+
+/** Puts a record in place, unless it is there: so every command that does can be repeated. Prints what became of it. */
+export async function putRecord(
+  present: Present,
+  put: Member,
+  options: ChangeOptions,
+  wanted: Partial<Quorums>,
+  endMs: number,
+): Promise<void> {
+  const found = planPut(present, put, wanted)
+  if ('done' in found) return printOutcome({ change: found.done }, { unchanged: true }, options.json)
+  printOutcome(found.plan, await carryOut(found.plan, options, endMs), options.json)
+}
+
+/** In plain words, with what the admin should have thought of. Throws if the cluster would stand still. */
+async function say(plan: Plan, options: ChangeOptions, endMs: number): Promise<void> {
+  tell(changeText(plan.change, plan.before))
+  for (const warning of warningsOf(plan)) tell(`\nWarning: ${warning}`)
+  await refuseStandstill(plan, options, endMs)
 }
 
 export function printOutcome({ change }: Pick<Plan, 'change'>, outcome: Outcome, json = false): void {
@@ -103,6 +149,11 @@ export function printOutcome({ change }: Pick<Plan, 'change'>, outcome: Outcome,
   if (json) {
     const rest = 'submitted' in outcome ? outcome.submitted : outcome
     printJson({ sequence, ...deed, cosigners, adminQuorum, ...rest })
+  } else if ('unchanged' in outcome) {
+    const how = 'put' in what ? `is a member with this record already` : 'is no member any more'
+    printText(`${'put' in what ? what.put.name : what.remove} ${how}: there was nothing to change.`)
+  } else if ('dryRun' in outcome) {
+    // All of it was told.
   } else if ('submitted' in outcome) {
     const { id, status, index, height } = outcome.submitted
     const facts = [

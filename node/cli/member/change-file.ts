@@ -1,6 +1,5 @@
 /** Member records and signed changes as files, handed from one person to the next. */
-import { randomBytes } from 'node:crypto'
-import { rename, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { keyId } from '../../../src/crypto/keys.ts'
 import type { Signer } from '../../../src/crypto/suite.ts'
 import { RefusedError } from '../../../src/errors.ts'
@@ -10,6 +9,7 @@ import { decodeEntry, type Entry, entryFromJson } from '../../../src/ledger/entr
 import { type Member, memberFromJson } from '../../../src/ledger/member.ts'
 import { PAYLOAD_TYPES } from '../../../src/ledger/payload-types.ts'
 import { ENTRY_BYTES_MAX, ENVELOPE_SIGNATURES_MAX } from '../../../src/limits.ts'
+import { replaceFile } from '../../durable-file.ts'
 import { CliError } from '../exit.ts'
 import { inFile, readJsonInput, reasonOf } from '../files.ts'
 
@@ -53,9 +53,7 @@ export async function addSignature(entry: Entry, signer: Signer): Promise<Entry>
 export async function writeChangeFile(path: string, { bytes }: Entry, replace = false): Promise<void> {
   try {
     if (!replace) return await writeFile(path, bytes, { flag: 'wx' })
-    const draft = `${path}.${randomBytes(6).toString('hex')}`
-    await writeFile(draft, bytes, { flag: 'wx' })
-    await rename(draft, path)
+    await replaceFile(path, bytes)
   } catch (cause) {
     const taken = cause instanceof Error && 'code' in cause && cause.code === 'EEXIST'
     const why = taken ? 'it exists already' : reasonOf(cause)

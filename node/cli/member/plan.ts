@@ -1,7 +1,9 @@
 /** From what an admin wants to the change that says so, judged by the ledger's own rules before it is signed. */
+
+import { equalBytes } from '../../../src/bytes.ts'
 import { RefusedError } from '../../../src/errors.ts'
 import { applyChange, type Change } from '../../../src/ledger/change.ts'
-import type { Member } from '../../../src/ledger/member.ts'
+import { encodeMember, type Member } from '../../../src/ledger/member.ts'
 import { defaultCosigners, isNode, type Membership, type Quorums } from '../../../src/ledger/membership.ts'
 import { counted } from '../output.ts'
 import type { Present } from './present.ts'
@@ -10,6 +12,31 @@ export interface Plan {
   readonly change: Change
   readonly before: Membership
   readonly after: Membership
+}
+
+/** Whether the members and quorums are already as the change would leave them. */
+export function isInForce({ what, cosigners, adminQuorum }: Change, membership: Membership): boolean {
+  if (cosigners !== membership.cosigners || adminQuorum !== membership.adminQuorum) return false
+  const name = 'put' in what ? what.put.name : what.remove
+  const found = membership.members.find((member) => member.name === name)
+  if (!('put' in what)) return found === undefined
+  return found !== undefined && equalBytes(encodeMember(found), encodeMember(what.put))
+}
+
+/** The change that puts a record in place, or that would if it were not in force already: then it is not to be made. */
+export function planPut(
+  present: Present,
+  put: Member,
+  wanted: Partial<Quorums> = {},
+): { readonly plan: Plan } | { readonly done: Change } {
+  const { ledger, membership } = present
+  const { sequence, cosigners, adminQuorum } = membership
+  const same: Change = {
+    ...{ ledger, sequence, what: { put } },
+    cosigners: wanted.cosigners ?? cosigners,
+    adminQuorum: wanted.adminQuorum ?? adminQuorum,
+  }
+  return isInForce(same, membership) ? { done: same } : { plan: planChange(present, { put }, wanted) }
 }
 
 /** Quorums that are not given follow from those in force. Throws RefusedError bad-change. */
@@ -66,21 +93,23 @@ export function crashesTolerated({ validators, cosigners }: Membership): number 
   return length - cosigners
 }
 
+/** What somebody who asks for so many cosigners of n validators should know. */
+export function quorumWarnings(n: number, cosigners: number): string[] {
+  const usual = defaultCosigners(n)
+  if (cosigners === n && n > 1)
+    return ['No validator may fail: while one of them is down, nothing becomes final.']
+  if (cosigners >= usual) return []
+  const fewer = 'fewer lying validators can divide the ledger.'
+  return [`${cosigners} of ${n} cosigners is less than the default of ${usual}: ${fewer}`]
+}
+
 /** What the admin should have thought of; empty for a change that touches neither validators nor quorums. */
 export function warningsOf({ before, after }: Plan): string[] {
   const warnings: string[] = []
   const n = after.validators.length
   const { cosigners, adminQuorum, admins } = after
   const votes = n !== before.validators.length || cosigners !== before.cosigners
-  if (votes && crashesTolerated(after) === 0) {
-    warnings.push('No validator may fail: while one of them is down, nothing becomes final.')
-  }
-  if (votes && cosigners < defaultCosigners(n)) {
-    warnings.push(
-      `${cosigners} of ${n} cosigners is less than the default of ${defaultCosigners(n)}: fewer lying validators ` +
-        'can divide the ledger.',
-    )
-  }
+  if (votes) warnings.push(...quorumWarnings(n, cosigners))
   const signatures = adminQuorum !== before.adminQuorum || admins.length !== before.admins.length
   if (signatures && adminQuorum === admins.length && admins.length > 1) {
     warnings.push('Every admin must sign: once one of their keys is lost, nothing can be changed any more.')

@@ -2,12 +2,12 @@
 import type { Command } from 'commander'
 import { equalBytes } from '../../../../src/bytes.ts'
 import { RefusedError } from '../../../../src/errors.ts'
-import { encodeMember, type Learner, type Member, type NodeMember } from '../../../../src/ledger/member.ts'
+import { encodeMember, type Member } from '../../../../src/ledger/member.ts'
 import { isNode } from '../../../../src/ledger/membership.ts'
-import { type ChangeOptions, carryOut, printOutcome, withChangeOptions } from '../../member/carry-out.ts'
+import { type ChangeOptions, putRecord, withChangeOptions } from '../../member/carry-out.ts'
 import { untilCaughtUp } from '../../member/catch-up.ts'
 import { readRecord } from '../../member/change-file.ts'
-import { planChange, withKind } from '../../member/plan.ts'
+import { withKind } from '../../member/plan.ts'
 import { presentMembers } from '../../member/present.ts'
 
 interface Options extends ChangeOptions {
@@ -22,7 +22,8 @@ Examples:
 
 FILE is a member record: "qat join" makes that of a node, "qat member record" all others. A node is admitted as
 a learner; start it, and this command waits until it has caught up and makes it a validator. That is a second
-change: with --learner-only or --out, "qat member promote" makes it. Interrupted, the command goes on where it was.
+change: with --learner-only or --out, "qat member promote" makes it. Interrupted, the command goes on where it was;
+where all is done, it says so and ends with 0.
 `
 
 /** A learner may have years to fetch. */
@@ -44,34 +45,24 @@ async function add(file: string, options: Options): Promise<void> {
   const record = withKind(await readRecord(file), 'learner')
   const present = await presentMembers(options, endMs - performance.now())
   const before = present.membership.members.find(({ name }) => name === record.name)
-  if (!isLearnerAlready(record, before)) {
-    if (before) throw taken(before)
-    const becomesValidator = isNode(record) && !options.learnerOnly && options.out === undefined
-    // Cosigners that are asked for count from the promotion on: the learner does not change who cosigns.
-    const { adminQuorum, cosigners } = options
-    const wanted = {
-      ...(adminQuorum && { adminQuorum }),
-      ...(!becomesValidator && cosigners && { cosigners }),
-    }
-    const plan = planChange(present, { put: record }, wanted)
-    printOutcome(plan, await carryOut(plan, options, endMs), options.json)
-  }
-  if (isNode(record) && !options.learnerOnly && options.out === undefined) {
-    await promoteOnceCaughtUp(record, options, endMs)
-  }
+  const becomesValidator = isNode(record) && !options.learnerOnly && options.out === undefined
+  const whole: Member = becomesValidator ? { ...record, kind: 'validator' } : record
+  if (before && !isSame(before, record) && !isSame(before, whole)) throw taken(before)
+  const { adminQuorum, cosigners } = options
+  // Cosigners that are asked for count from the promotion on: the learner does not change who cosigns.
+  const wanted = { ...(adminQuorum && { adminQuorum }), ...(!becomesValidator && cosigners && { cosigners }) }
+  const admitted = before !== undefined && becomesValidator
+  if (!admitted) await putRecord(present, record, options, wanted, endMs)
+  if (!becomesValidator || options.dryRun) return
+  // Who has agreed to the first change has agreed to what it was for.
+  const agreed: Options = admitted ? options : { ...options, yes: true }
+  if (before?.kind !== 'validator') await untilCaughtUp(options, record.name, options.timeout, endMs)
+  const later = await presentMembers(options, endMs - performance.now())
+  await putRecord(later, whole, agreed, { ...(cosigners && { cosigners }) }, endMs)
 }
 
-async function promoteOnceCaughtUp(record: NodeMember, options: Options, endMs: number): Promise<void> {
-  await untilCaughtUp(options, record.name, options.timeout, endMs)
-  const present = await presentMembers(options, endMs - performance.now())
-  const put: Member = { ...record, kind: 'validator' }
-  const { cosigners } = options
-  const plan = planChange(present, { put }, { ...(cosigners && { cosigners }) })
-  printOutcome(plan, await carryOut(plan, options, endMs), options.json)
-}
-
-function isLearnerAlready(record: Member, before: Member | undefined): before is Learner {
-  return before?.kind === 'learner' && equalBytes(encodeMember(before), encodeMember(record))
+function isSame(one: Member, other: Member): boolean {
+  return equalBytes(encodeMember(one), encodeMember(other))
 }
 
 function taken({ name, kind }: Member): RefusedError {

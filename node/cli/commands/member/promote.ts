@@ -1,8 +1,9 @@
 /** `qat member promote`: makes a learner that has caught up a validator. */
 import type { Command } from 'commander'
 import { RefusedError } from '../../../../src/errors.ts'
-import { type ChangeOptions, carryOut, printOutcome, withChangeOptions } from '../../member/carry-out.ts'
-import { memberNamed, planChange } from '../../member/plan.ts'
+import { isNode } from '../../../../src/ledger/membership.ts'
+import { type ChangeOptions, putRecord, withChangeOptions } from '../../member/carry-out.ts'
+import { memberNamed } from '../../member/plan.ts'
 import { presentMembers } from '../../member/present.ts'
 
 const EXAMPLES = `
@@ -29,13 +30,12 @@ async function promote(name: string, options: ChangeOptions): Promise<void> {
   const endMs = performance.now() + 1_000 * options.timeout
   const present = await presentMembers(options, endMs - performance.now())
   const record = memberNamed(present.membership, name)
-  if (record.kind !== 'learner') {
+  if (!isNode(record)) {
     const article = record.kind === 'admin' ? 'an' : 'a'
     throw new RefusedError(
       'bad-change',
       `${name} is ${article} ${record.kind}; only a learner can be promoted.`,
     )
   }
-  const plan = planChange(present, { put: { ...record, kind: 'validator' } }, options)
-  printOutcome(plan, await carryOut(plan, options, endMs), options.json)
+  await putRecord(present, { ...record, kind: 'validator' }, options, options, endMs)
 }

@@ -2,8 +2,9 @@
 import { type Command, Option } from 'commander'
 import { type Member, memberToJson } from '../../../../src/ledger/member.ts'
 import { CliError } from '../../exit.ts'
-import { type GlobalOptions, memberName, wholeNumber } from '../../options.ts'
+import { type GlobalOptions, hostName, memberName, wholeNumber } from '../../options.ts'
 import { printJson } from '../../output.ts'
+import { folderPassphrase } from '../../passphrase.ts'
 import { readKeys } from '../../submitter-keys.ts'
 
 interface Options extends GlobalOptions {
@@ -47,7 +48,7 @@ export function addRecordCommand(member: Command): void {
     .option('--source <pattern...>', 'sources that a submitter may speak for')
     .option('--type <pattern...>', 'types that a submitter may log')
     .option('--dir <dir>', 'folder of a node, for its record')
-    .option('--host <host>', 'where others reach a node, if it moves')
+    .option('--host <host>', 'where others reach a node, if it moves', hostName)
     .option('--peer-port <port>', 'its port for peers', wholeNumber(1, 65_535))
     .option('--rpc-port <port>', 'its port for JSON-RPC', wholeNumber(1, 65_535))
     .addHelpText('after', EXAMPLES)
@@ -86,7 +87,7 @@ async function nodeRecord(options: Options): Promise<Member> {
     throw new CliError('usage', 'A node that moves needs --host, --peer-port and --rpc-port together.')
   }
   const { addressesOf, recordOfFolder } = await import('../../../node-record.ts') // large, and of no use to the others
-  const passphrase = process.env.QAT_PASSPHRASE
+  const passphrase = await folderPassphrase(dir)
   const found = await recordOfFolder(dir, passphrase)
   const moved =
     host !== undefined && peerPort !== undefined && rpcPort !== undefined

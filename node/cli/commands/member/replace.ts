@@ -1,9 +1,9 @@
 /** `qat member replace`: another record for a member: new keys, addresses, patterns, team. */
 import type { Command } from 'commander'
 import { isNode } from '../../../../src/ledger/membership.ts'
-import { type ChangeOptions, carryOut, printOutcome, withChangeOptions } from '../../member/carry-out.ts'
+import { type ChangeOptions, putRecord, withChangeOptions } from '../../member/carry-out.ts'
 import { readRecord } from '../../member/change-file.ts'
-import { memberNamed, planChange, withKind } from '../../member/plan.ts'
+import { memberNamed, withKind } from '../../member/plan.ts'
 import { presentMembers } from '../../member/present.ts'
 
 const EXAMPLES = `
@@ -33,6 +33,5 @@ async function replace(file: string, options: ChangeOptions): Promise<void> {
   const present = await presentMembers(options, endMs - performance.now())
   const before = memberNamed(present.membership, record.name)
   const put = isNode(before) ? withKind(record, before.kind) : record
-  const plan = planChange(present, { put }, options)
-  printOutcome(plan, await carryOut(plan, options, endMs), options.json)
+  await putRecord(present, put, options, options, endMs)
 }

@@ -1,6 +1,7 @@
 /** `qat member sign`: a further admin's signature on a change that another one made. */
 import type { Command } from 'commander'
 import { keyId } from '../../../../src/crypto/keys.ts'
+import { confirm } from '../../confirm.ts'
 import { adminKeyOption, openAdmins, tell } from '../../member/carry-out.ts'
 import { addSignature, readChangeFile, writeChangeFile } from '../../member/change-file.ts'
 import { checkPeer } from '../../member/peer-check.ts'
@@ -12,6 +13,7 @@ import { openSigner } from '../../sign-input.ts'
 
 interface Options extends RpcOptions {
   readonly adminKey: readonly string[]
+  readonly yes?: true
 }
 
 const EXAMPLES = `
@@ -30,6 +32,7 @@ export function addSignCommand(member: Command): void {
     .description("add an admin's signature to a change")
     .addOption(rpcOption())
     .addOption(adminKeyOption().makeOptionMandatory())
+    .option('--yes', 'do not ask; only a terminal is asked')
     .addHelpText('after', EXAMPLES)
     .action(async (file: string, _options, self: Command) => {
       const online = self.getOptionValueSource('rpc') !== 'default'
@@ -40,7 +43,7 @@ export function addSignCommand(member: Command): void {
 const QUESTION_MS = 10_000
 
 async function sign(file: string, options: Options, online: boolean): Promise<void> {
-  const { adminKey, json } = options
+  const { adminKey, json, yes } = options
   const { entry, change } = await readChangeFile(file)
   await checkPeer(change.what)
   const membership = online ? (await presentMembers(options, QUESTION_MS)).membership : undefined
@@ -49,6 +52,7 @@ async function sign(file: string, options: Options, online: boolean): Promise<vo
     : await Promise.all(adminKey.map((path) => openSigner(path)))
   tell(changeText(change, membership))
   if (!membership) tell('\nIt was not held against the members in force: that takes --rpc.')
+  if (!yes) await confirm('\nSign this change?')
   let signed = entry
   for (const signer of signers) signed = await addSignature(signed, signer)
   await writeChangeFile(file, signed, true)
