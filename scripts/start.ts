@@ -61,7 +61,7 @@ try {
 process.exit()
 
 /** Feeds the ledger and shows it until it is told to stop. */
-async function watch({ nodes, token }: Devnet): Promise<void> {
+async function watch({ nodes, token, policyPath }: Devnet): Promise<void> {
   const { signal } = stopped
   const urls = nodes.map(({ rpc }) => rpc)
   const events = githubEvents()
@@ -81,7 +81,7 @@ async function watch({ nodes, token }: Devnet): Promise<void> {
   fed.catch((error: unknown) => process.stderr.write(`The feed of events ended: ${errorMessage(error)}\n`))
   const panel = new Panel(process.stdout)
   while (!signal.aborted) {
-    panel.show(clusterLines(await Promise.all(nodes.map(ask)), progress, token))
+    panel.show(clusterLines(await Promise.all(nodes.map(ask)), progress, { token, policyPath }))
     await setTimeout(REFRESH_MS, undefined, { signal }).catch(() => {})
   }
 }

@@ -37,5 +37,7 @@ export const VALIDATORS_MAX = 15
 export const INDEX_MAX = Number.MAX_SAFE_INTEGER
 /** How far in the future a seal's time may lie before a follower refuses it. */
 export const CLOCK_SKEW_MS_MAX = 10_000
+/** How far ahead of a verifier's clock a signed time may lie: that clock, or its time zone, may be wrong by as much. */
+export const VERIFIER_SKEW_MS = 86_400_000
 /** SHA-256. */
 export const HASH_BYTES = 32

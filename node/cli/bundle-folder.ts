@@ -11,6 +11,12 @@ export function filesOf(bundle: Bundle): string[] {
   return BUNDLE_PARTS.filter((part) => bundle[part] !== undefined).map((part) => BUNDLE_FILES[part])
 }
 
+/** Where the files of the bundle in `dir` lie. */
+export function bundlePaths(dir: string): Record<keyof Bundle, string> {
+  const paths = BUNDLE_PARTS.map((part) => [part, join(dir, BUNDLE_FILES[part])] as const)
+  return Object.fromEntries(paths) as Record<keyof Bundle, string>
+}
+
 /** Reads the bundle in `dir`; `policyPath` takes the place of the policy that lies beside it. */
 export async function readBundleFolder(
   dir: string,

@@ -23,6 +23,7 @@ import {
 } from '../../src/notes/cosignature.ts'
 import { type NoteSignature, parseNote, printNote } from '../../src/notes/note.ts'
 import { type Policy, satisfied } from '../../src/notes/policy.ts'
+import { YEAR_10000 } from '../../src/notes/time.ts'
 import type { VerifierKey } from '../../src/notes/vkey.ts'
 import { boundedLog } from '../bounded-log.ts'
 import type { Logger } from '../logger.ts'
@@ -40,8 +41,6 @@ const ROUND_MS = 500
  * beyond so many skews no honest validator's time comes.
  */
 const SKEWS_MAX = 3
-/** In seconds since 1970: what no calendar can spell is no time by any clock. */
-const YEAR_10000 = 253_402_300_800
 
 interface Round {
   readonly checkpoint: Checkpoint

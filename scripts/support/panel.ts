@@ -18,7 +18,11 @@ export interface NodeRow {
 }
 
 /** The view of a running devnet: nodes, leader, progress, and what to try next. */
-export function clusterLines(nodes: readonly NodeRow[], feed: Feed, token: string): string[] {
+export function clusterLines(
+  nodes: readonly NodeRow[],
+  feed: Feed,
+  { token, policyPath }: { readonly token: string; readonly policyPath: string },
+): string[] {
   const answers = nodes.flatMap(({ status }) => (status ? [status] : []))
   const ledger = answers[0]?.ledger ?? ''
   const leader = answers.find(({ role }) => role === 'leader')
@@ -44,7 +48,7 @@ export function clusterLines(nodes: readonly NodeRow[], feed: Feed, token: strin
     '',
     'Try next, in another terminal in this folder:',
     `  npx qat status ${rpc}`,
-    `  npx qat prove ${feed.firstId ?? 'ID'} ${rpc} --out proof && npx qat verify proof`,
+    `  npx qat prove ${feed.firstId ?? 'ID'} ${rpc} --out proof && npx qat verify proof --policy ${policyPath}`,
     `  npx qat log ${rpc} --token ${token} --type com.example.deploy --source https://ci.example --subject web --data '{"ok":true}' --wait final`,
     `  npx qat qkd eve alpha-bravo --fraction 0.5 ${rpc} --token ${token}`,
     '',

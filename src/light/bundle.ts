@@ -1,10 +1,14 @@
 /** A proof bundle: the files that prove one entry, offline and for ever, to whoever trusts the policy. */
 import { utf8 } from '../bytes.ts'
 import { FormatError } from '../errors.ts'
+import { decodeEnvelope, type Envelope } from '../ledger/dsse.ts'
 import { ENTRY_BYTES_MAX, NOTE_BYTES_MAX, POLICY_BYTES_MAX, POLICY_UPDATES_BYTES_MAX } from '../limits.ts'
-import { type Policy, printPolicy } from '../notes/policy.ts'
-import { printTlogProof, type TlogProof } from '../notes/tlog-proof.ts'
-import { encodePolicyUpdates, type PolicyUpdate } from './updates.ts'
+import { parseCheckpoint } from '../notes/checkpoint.ts'
+import { parseNote } from '../notes/note.ts'
+import { type Policy, parsePolicy, printPolicy } from '../notes/policy.ts'
+import { textOfFile } from '../notes/text-file.ts'
+import { parseTlogProof, printTlogProof, type TlogProof } from '../notes/tlog-proof.ts'
+import { decodePolicyUpdates, encodePolicyUpdates, type PolicyUpdate } from './updates.ts'
 
 export interface Bundle {
   /** The leaf, byte for byte. */
@@ -55,13 +59,58 @@ export function makeBundle(
   return bundle
 }
 
+/** A bundle as read: each file is what its format says. Nothing is verified. */
+export interface ReadBundle {
+  readonly envelope: Envelope
+  readonly proof: TlogProof
+  /** The leaves of the tree that the proof speaks of. */
+  readonly size: number
+  readonly policy: Policy
+  readonly updates: readonly PolicyUpdate[]
+}
+
+/** Reads the files. Throws FormatError, whose `facts.part` says which of them is not in its format. */
+export function readBundle(bundle: Bundle): ReadBundle {
+  checkBundleSizes(bundle)
+  const policy = inPart('policy', () => parsePolicy(textOfFile(bundle.policy)))
+  const { proof, size } = inPart('proof', () => {
+    const proof = parseTlogProof(textOfFile(bundle.proof))
+    return { proof, size: parseCheckpoint(parseNote(proof.checkpoint).text).size }
+  })
+  const { updates: given } = bundle
+  const updates = given ? inPart('updates', () => decodePolicyUpdates(given)) : []
+  const envelope = inPart('entry', () => {
+    if (bundle.entry.length === 0) throw new FormatError('truncated', 'It is empty.')
+    return decodeEnvelope(bundle.entry)
+  })
+  return { envelope, proof, size, policy, updates }
+}
+
+/** Runs `read`; a FormatError says of which file it is. */
+function inPart<T>(part: keyof Bundle, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw ofPart(part, error)
+  }
+}
+
+/** A FormatError, as one about this file of a bundle; any other error as it is. */
+export function ofPart(part: keyof Bundle, error: unknown): unknown {
+  if (!(error instanceof FormatError)) return error
+  return new FormatError(error.code, error.message, { ...error.facts, part }, { cause: error })
+}
+
 /** Throws FormatError too-large if a file is longer than any that could be valid, before anyone reads it. */
 export function checkBundleSizes(bundle: Bundle): void {
   for (const part of BUNDLE_PARTS) {
     const bytes = bundle[part]?.length ?? 0
     const max = BUNDLE_BYTES_MAX[part]
     if (bytes > max) {
-      throw new FormatError('too-large', `${BUNDLE_FILES[part]} has more than ${max} bytes.`, { bytes })
+      throw new FormatError('too-large', `${BUNDLE_FILES[part]} has more than ${max} bytes.`, {
+        bytes,
+        part,
+      })
     }
   }
 }

@@ -1,20 +1,23 @@
 /** The light client: what a bundle proves, by its bytes and the policy alone. Runs unchanged in a browser. */
-import { fromUtf8, toHex } from '../bytes.ts'
+import { toHex } from '../bytes.ts'
 import type { PublicKey, SignatureSuite } from '../crypto/suite.ts'
-import { errorCode, errorMessage, RefusedError } from '../errors.ts'
+import { errorCode, errorMessage, FormatError, RefusedError } from '../errors.ts'
 import type { Claim } from '../ledger/event.ts'
 import type { Member } from '../ledger/member.ts'
+import { VERIFIER_SKEW_MS } from '../limits.ts'
 import { leafHash } from '../merkle/hash.ts'
 import { verifyInclusion } from '../merkle/verify.ts'
-import { type Certificate, type Cosigner, verifyCertificate } from '../notes/certificate.ts'
-import { parseCheckpoint } from '../notes/checkpoint.ts'
-import { parseNote } from '../notes/note.ts'
-import { type Policy, parsePolicy, quorumWitnesses } from '../notes/policy.ts'
-import { parseTlogProof, type TlogProof } from '../notes/tlog-proof.ts'
-import { type Bundle, checkBundleSizes } from './bundle.ts'
+import {
+  type Certificate,
+  type Cosigner,
+  verifyCertificate,
+  withPossibleTimes,
+} from '../notes/certificate.ts'
+import { type Policy, quorumWitnesses } from '../notes/policy.ts'
+import { BUNDLE_PARTS, type Bundle, ofPart, readBundle } from './bundle.ts'
 import { checkSignatures, type EntrySignature, type LeafKind, readLeaf } from './leaf.ts'
 import { policySequence } from './next-policy.ts'
-import { decodePolicyUpdates, type FollowedChange, followChanges, type PolicyUpdate } from './updates.ts'
+import { type FollowedChange, followChanges, type PolicyUpdate } from './updates.ts'
 
 /** What holds if the policy's quorum is honest: this entry stands at this place of this ledger, for ever. */
 export interface Proven {
@@ -28,6 +31,8 @@ export interface Proven {
   readonly leafHash: string
   /** The witnesses of the policy that cosigned, and when by their own clocks. */
   readonly cosigners: readonly Cosigner[]
+  /** Witnesses whose cosignatures were left out, because their times cannot be. */
+  readonly misdated: readonly Cosigner[]
   /**
    * Seconds since 1970: by then more than half of the cosigners of the quorum had vouched for the entry, each by its
    * own clock. While at least half of them do not lie about it, neither earlier nor later than an honest one said.
@@ -64,12 +69,25 @@ export interface VerifyOptions {
   readonly keys?: readonly PublicKey[]
   /** Refuse with unknown-key a leaf that none of `keys` signed. */
   readonly requireKnownKey?: boolean
+  /**
+   * The caller's clock, ms since 1970: cosignatures of more than VERIFIER_SKEW_MS later do not count. Without it, only
+   * those that no calendar has do not.
+   */
+  readonly now?: number
 }
 
-export type Verdict =
-  | { readonly ok: true; readonly proves: Proven }
-  /** `code` is that of a QatError; `reason` is a sentence for people. */
-  | { readonly ok: false; readonly code: string; readonly reason: string }
+export type Verdict = { readonly ok: true; readonly proves: Proven } | Refusal
+
+/**
+ * `code` is that of a QatError; `reason` is a sentence for people. With `part`, that file is not in its format and
+ * nothing was judged: it is damaged, or none of its kind. Without, the proof is false.
+ */
+export interface Refusal {
+  readonly ok: false
+  readonly code: string
+  readonly reason: string
+  readonly part?: keyof Bundle
+}
 
 /**
  * Verifies a bundle. Every failure is a verdict, whatever the bytes: this never throws. Its place in the ledger
@@ -84,24 +102,30 @@ export async function verifyBundle(
   try {
     return { ok: true, proves: await prove(suite, bundle, options) }
   } catch (error) {
-    return { ok: false, code: errorCode(error), reason: errorMessage(error) }
+    const part = BUNDLE_PARTS.find((name) => error instanceof FormatError && error.facts.part === name)
+    return { ok: false, code: errorCode(error), reason: errorMessage(error), ...(part && { part }) }
   }
 }
 
 async function prove(suite: SignatureSuite, bundle: Bundle, options: VerifyOptions): Promise<Proven> {
-  checkBundleSizes(bundle)
-  const trusted = parsePolicy(fromUtf8(bundle.policy))
-  const proof = parseTlogProof(fromUtf8(bundle.proof))
-  const leaf = leafHash(bundle.entry)
-
+  const { policy: trusted, proof, size, updates } = readBundle(bundle)
   const sequence = policySequence(trusted)
-  const updates = bundle.updates ? decodePolicyUpdates(bundle.updates) : []
-  const followed = await followChanges(suite, trusted, due(sequence, updates, proof))
+  const followed = await followChanges(suite, trusted, due(sequence, updates, size)).catch(
+    (error: unknown) => {
+      throw ofPart(errorCode(error) === 'bad-policy' ? 'policy' : 'updates', error)
+    },
+  )
   const policy = followed.at(-1)?.policy ?? trusted
-  const certificate = await verifyCertificate(suite, policy, proof.checkpoint)
-  const { origin, size, root } = certificate.checkpoint
+  const given = await verifyCertificate(suite, policy, proof.checkpoint).catch((error: unknown) => {
+    throw ofPart('proof', error)
+  })
+  const { origin, root } = given.checkpoint
+  const leaf = leafHash(bundle.entry)
   verifyInclusion({ index: proof.index, size, leafHash: leaf, path: proof.path, root })
 
+  const certificate = withPossibleTimes(policy, given, {
+    ...(options.now !== undefined && { latest: Math.floor((options.now + VERIFIER_SKEW_MS) / 1_000) }),
+  })
   const { kind, envelope, claims } = readLeaf(bundle.entry)
   const keyids = envelope.signatures.map(({ keyid }) => keyid)
   const { keys, requireKnownKey = false } = options
@@ -119,6 +143,9 @@ async function prove(suite: SignatureSuite, bundle: Bundle, options: VerifyOptio
     root: toHex(root),
     leafHash: toHex(leaf),
     cosigners: certificate.cosigners,
+    misdated: given.cosigners.filter(({ name }) =>
+      certificate.cosigners.every((other) => other.name !== name),
+    ),
     recordedBy: quorumTime(policy, certificate),
     kind,
     payloadType: envelope.payloadType,
@@ -136,13 +163,8 @@ async function prove(suite: SignatureSuite, bundle: Bundle, options: VerifyOptio
  * already. Later ones than the proof's tree do not count for it. What is chosen here is only claimed;
  * `followChanges` verifies it, in full and in order.
  */
-function due(
-  sequence: number | undefined,
-  updates: readonly PolicyUpdate[],
-  { checkpoint }: TlogProof,
-): PolicyUpdate[] {
-  if (sequence === undefined || updates.length === 0) return []
-  const { size } = parseCheckpoint(parseNote(checkpoint).text)
+function due(sequence: number | undefined, updates: readonly PolicyUpdate[], size: number): PolicyUpdate[] {
+  if (sequence === undefined) return []
   return updates.filter((update) => update.change.sequence > sequence && update.size < size)
 }
 
@@ -159,10 +181,10 @@ export function provenChange({ id, change: { sequence, what } }: FollowedChange)
  * an honest one signed no earlier. Of the default quorums k = 2ℓ + 1 or more stand there, of which ℓ may lie. What
  * the log's line says is not asked: one validator made it, and its own cosignature says as much.
  */
-function quorumTime(policy: Policy, { cosigners, logTimestamp }: Certificate): number {
+function quorumTime(policy: Policy, { cosigners, logTimes }: Certificate): number {
   const counting = quorumWitnesses(policy)
   const times = cosigners.filter(({ name }) => counting.has(name)).map(({ timestamp }) => timestamp)
   // Under the quorum `none` there is nobody else to ask.
-  if (times.length === 0) return logTimestamp
+  if (times.length === 0) return logTimes[0]!
   return times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)]!
 }

@@ -1,6 +1,6 @@
 /** The commands that ask a node: get, query, status, watch, prove. */
 import assert from 'node:assert/strict'
-import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { writeBundleFolder } from '../../node/cli/bundle-folder.ts'
 import { entryCells } from '../../node/cli/entry-text.ts'
 import { printable, table } from '../../node/cli/output.ts'
@@ -202,7 +202,9 @@ describe('a command that asks a node', () => {
       for (const part of ['entry', 'proof', 'policy'] as const) {
         assert.equal(await readFile(path('deep', 'evidence', BUNDLE_FILES[part]), 'utf8'), files[part])
       }
-      assert.equal((await qat(['verify', out])).code, 0)
+      const policy = path('deep', 'policy')
+      await writeFile(policy, files.policy)
+      assert.equal((await qat(['verify', out, '--policy', policy])).code, 0)
     })
 
     it('checks what the disk holds, before the folder has its name', async () => {
@@ -246,7 +248,7 @@ describe('a command that asks a node', () => {
       const server = await serve()
       await mkdir(path('full', 'of', 'things'), { recursive: true })
       const ended = await qat(['prove', '7', '--out', path('full'), '--rpc', server.url, '--json'])
-      assert.deepEqual([ended.code, ended.errorCode(), server.service.asked], [1, 'file', []])
+      assert.deepEqual([ended.code, ended.errorCode(), server.service.asked], [5, 'file', []])
     })
 
     it('waits for the entry to be final, but not longer than told', async () => {

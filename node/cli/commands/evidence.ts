@@ -1,7 +1,6 @@
 /** `qat evidence`: what a node holds against validators, and whether it convicts. Needs no node and no network. */
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { fromUtf8 } from '../../../src/bytes.ts'
 import { errorCode, errorMessage } from '../../../src/errors.ts'
 import { type Json, type JsonObject, parseJson } from '../../../src/json.ts'
 import {
@@ -17,6 +16,7 @@ import { evidenceFromEntry, evidenceHash } from '../../../src/ledger/evidence-ev
 import { readGenesis } from '../../../src/ledger/genesis.ts'
 import { BLOCK_BYTES_MAX, POLICY_BYTES_MAX } from '../../../src/limits.ts'
 import { parsePolicy } from '../../../src/notes/policy.ts'
+import { textOfFile } from '../../../src/notes/text-file.ts'
 import { opensslSuite } from '../../crypto/openssl.ts'
 import { readEvidenceFolder } from '../../evidence-folder.ts'
 import { FILES } from '../../folder.ts'
@@ -121,7 +121,7 @@ async function readReference({ policy, genesis }: VerifyOptions): Promise<Refere
   const files = []
   if (policy !== undefined) {
     const bytes = await readInput(policy, POLICY_BYTES_MAX)
-    known.policy = inFile(policy, () => parsePolicy(fromUtf8(bytes)))
+    known.policy = inFile(policy, () => parsePolicy(textOfFile(bytes)))
     files.push({ path: policy, ledgers: known.policy.logs.map(({ key }) => key.name) })
   }
   if (genesis !== undefined) {

@@ -70,14 +70,22 @@ async function prove(spelled: string, options: Options): Promise<void> {
   } else {
     const files = filesOf(bundle).join(', ')
     const sheet = factSheet([
+      ['Ledger', proven?.origin],
       ['Entry', id],
       ['Index', proven?.index],
       ['Proof', `${options.out} (${files})`],
     ])
-    printText(
-      `${sheet}\n\nIt was verified as written. To verify it again, offline: qat verify ${options.out}`,
-    )
+    printText(`${sheet}\n\n${nextStep(options)}`)
   }
+}
+
+/** The policy that the node sent along says what the node says: whoever verifies the proof needs another one. */
+function nextStep({ out, policy }: Options): string {
+  if (policy !== undefined) {
+    return `It was verified as written, by ${policy}. To verify it again, offline: qat verify ${out} --policy ${policy}`
+  }
+  const own = `The files agree with each other. Whether they are this ledger's, the policy says that you have from somebody you trust;`
+  return `${own}\nthe one beside the proof vouches for nothing. To verify it, offline: qat verify ${out} --policy FILE`
 }
 
 async function untilFinal(id: string, options: Options): Promise<void> {
@@ -89,7 +97,7 @@ async function untilFinal(id: string, options: Options): Promise<void> {
 }
 
 async function check(id: string, bundle: Bundle): Promise<Proven> {
-  const verdict = await verifyBundle(opensslSuite, bundle)
+  const verdict = await verifyBundle(opensslSuite, bundle, { now: Date.now() })
   const why = verdict.ok ? 'It proves another entry.' : verdict.reason
   if (verdict.ok && verdict.proves.leafHash === id) return verdict.proves
   throw new CliError('verification-failed', `The node's proof does not verify: ${why}`, { id })

@@ -4,15 +4,17 @@ import type { Command } from 'commander'
 import { decodeEnvelope } from '../../../src/ledger/dsse.ts'
 import { BUNDLE_FILES } from '../../../src/light/bundle.ts'
 import { type Proven, verifyBundle } from '../../../src/light/verify.ts'
+import type { Cosigner } from '../../../src/notes/certificate.ts'
+import { spellTime } from '../../../src/notes/time.ts'
 import { opensslSuite } from '../../crypto/openssl.ts'
-import { readBundleFolder } from '../bundle-folder.ts'
+import { bundlePaths, readBundleFolder } from '../bundle-folder.ts'
 import { claimLines } from '../entry-text.ts'
 import { CliError } from '../exit.ts'
+import { isAbsent, isSameFile } from '../files.ts'
 import { changeDeed } from '../member/words.ts'
 import type { GlobalOptions } from '../options.ts'
 import { factSheet, printJson, printText } from '../output.ts'
 import { recordText } from '../record-text.ts'
-import { spellTime } from '../spell-time.ts'
 import { readKeys } from '../submitter-keys.ts'
 
 interface Options extends GlobalOptions {
@@ -27,9 +29,13 @@ Examples:
 
 DIR holds ${BUNDLE_FILES.entry}, ${BUNDLE_FILES.proof} and ${BUNDLE_FILES.policy}, as "qat prove" wrote them, and ${BUNDLE_FILES.updates} if
 members have changed since the policy for which it was made.
-Give by --policy the policy file that you have from whom you trust: a policy that came with the proof says only
-that the proof agrees with itself. --keys takes the submitters' public keys (a JWK, a list or set of JWKs, or
-PEM); the submitter's signature is then checked as well.
+Give by --policy the ledger's policy file that you have from somebody you trust. Anybody can make a ledger of any name,
+and a folder in which all files agree: without --policy, or with the policy that lies in DIR, nothing is verified.
+--keys takes the submitters' public keys (a JWK, a list or set of JWKs, or PEM); the submitter's signature is then
+checked as well.
+
+Exit codes: 0 verified; 1 the proof is false; 5 a file is missing, damaged or not in its format, and nothing was judged;
+6 no policy that you trust was given, and nothing is verified.
 `
 
 /** How a proof fails that was made under later members than the policy knows. */
@@ -42,7 +48,7 @@ export function addVerifyCommand(program: Command): void {
     .command('verify')
     .argument('<dir>', 'folder of the proof')
     .description('verify a proof offline')
-    .option('--policy <file>', 'the policy to trust, instead of the one in the folder')
+    .option('--policy <file>', "the ledger's policy, from somebody you trust; not the one in DIR")
     .option('--keys <file>', "check the submitter's signature against these public keys")
     .addHelpText('after', EXAMPLES)
     .action(async (dir: string, _options, command: Command) =>
@@ -52,37 +58,54 @@ export function addVerifyCommand(program: Command): void {
 
 async function verify(dir: string, { policy, keys: keysPath, json }: Options): Promise<void> {
   const keys = keysPath === undefined ? undefined : await readKeys(keysPath)
-  const bundle = await readBundleFolder(dir, policy)
-  const verdict = await verifyBundle(opensslSuite, bundle, keys && { keys, requireKnownKey: true })
+  const own = join(dir, BUNDLE_FILES.policy)
+  const isTrusted = policy !== undefined && !(await isSameFile(policy, own))
+  const files = { ...bundlePaths(dir), policy: policy ?? own }
+  const bundle = await readBundleFolder(dir, files.policy).catch((error: unknown) => {
+    const isAway = error instanceof CliError && error.facts.path === own && isAbsent(error.cause)
+    throw isAway ? notTrusted(dir, 'No policy was given, and none lies beside the proof.') : error
+  })
+  const verdict = await verifyBundle(opensslSuite, bundle, {
+    now: Date.now(),
+    ...(keys && { keys, requireKnownKey: true }),
+  })
   if (!verdict.ok) {
-    const { code: step, reason } = verdict
-    const hint = OF_ANOTHER_POLICY.has(step) && policy !== undefined && !bundle.updates ? NO_UPDATES : ''
+    const { code: step, reason, part } = verdict
+    if (part) {
+      const path = files[part]
+      throw new CliError('file', `${path} is not usable: ${reason} Nothing was judged.`, { path, step })
+    }
+    const hint = OF_ANOTHER_POLICY.has(step) && isTrusted && !bundle.updates ? NO_UPDATES : ''
     throw new CliError('verification-failed', `The proof in ${dir} does not hold. ${reason}${hint}`, { step })
   }
   const { origin: ledger, leafHash: id, claims: events, ...proven } = verdict.proves
-  const policyFile = policy ?? join(dir, BUNDLE_FILES.policy)
-  const policyFromBundle = policy === undefined
-  if (json) printJson({ ok: true, ledger, id, ...proven, events, policy: policyFile, policyFromBundle })
-  else {
-    const record = recordText(decodeEnvelope(bundle.entry))?.line
-    printText(verdictText(verdict.proves, record, policyFromBundle ? policyFile : undefined))
+  if (!isTrusted) {
+    const agree = 'The files agree with each other, but the policy among them came with the proof.'
+    throw notTrusted(dir, agree, ledger)
   }
+  if (json) printJson({ ok: true, ledger, id, ...proven, events, policy: files.policy })
+  else printText(verdictText(verdict.proves, recordText(decodeEnvelope(bundle.entry))?.line))
 }
 
-/**
- * `record` says what the leaf is if it is one of the ledger's own; `bundledPolicy` is the file of a policy that
- * came with the proof.
- */
-function verdictText(proven: Proven, record: string | undefined, bundledPolicy: string | undefined): string {
+/** Whether a policy vouches for the proof is not for the proof to say. */
+function notTrusted(dir: string, why: string, ledger?: string): CliError {
+  const whose = ledger === undefined ? 'of the ledger' : `of the ledger ${ledger}`
+  const message = `Nothing is verified. ${why} Anybody can make such a folder. Take the policy ${whose} from somebody you trust, and run: qat verify ${dir} --policy FILE`
+  return new CliError('no-trusted-policy', message, { dir, ...(ledger !== undefined && { ledger }) })
+}
+
+/** `record` says what the leaf is if it is one of the ledger's own. */
+function verdictText(proven: Proven, record: string | undefined): string {
   const signed = proven.entrySignature === 'verified'
-  const cosigners = proven.cosigners.map(({ name, timestamp }) => `${name} at ${spellTime(timestamp)}`)
+  const timed = ({ name, timestamp }: Cosigner) => `${name} at ${spellTime(timestamp)}`
   const keys = proven.keyids.join(', ')
   const facts = factSheet([
     ['Ledger', proven.origin],
     ['Entry', proven.leafHash],
     ['Index', `${proven.index}, in a tree of ${proven.size}`],
     ['Recorded', `by ${spellTime(proven.recordedBy)}`],
-    ...cosigners.map((cosigner) => ['Cosigned', cosigner] as const),
+    ...proven.cosigners.map((cosigner) => ['Cosigned', timed(cosigner)] as const),
+    ...proven.misdated.map((line) => ['Left out', `${timed(line)}, which cannot be`] as const),
     [
       proven.kind === 'entry' ? 'Submitter' : 'Signed by',
       `key ${keys} (signature ${signed ? 'verified' : 'not checked: give --keys'})`,
@@ -106,11 +129,6 @@ function verdictText(proven: Proven, record: string | undefined, bundledPolicy: 
     ...(signed
       ? []
       : ["that the named key signed it: the ledger's validators checked that, this command did not."]),
-    ...(bundledPolicy !== undefined
-      ? [
-          `that ${bundledPolicy} is the ledger's policy: it came with the proof. Give one that you trust by --policy.`,
-        ]
-      : []),
   ]
   return `VERIFIED\n\n${facts}\n\nIt proves:\n${bullets(proves)}\n\nIt does not prove:\n${bullets(open)}`
 }
