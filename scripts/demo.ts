@@ -13,6 +13,7 @@ import { createClient } from '../node/rpc/client.ts'
 import type { BundleFiles, ClusterStatus } from '../node/service.ts'
 import { utf8 } from '../src/bytes.ts'
 import { errorMessage } from '../src/errors.ts'
+import { bundleFromTexts } from '../src/light/bundle.ts'
 import { verifyBundle } from '../src/light/verify.ts'
 import { feed } from './support/feeder.ts'
 import { githubEvents } from './support/github-events.ts'
@@ -52,12 +53,8 @@ try {
   done('from here on there is no server to ask')
 
   step('The proofs are verified offline')
-  for (const { id, entry, proof, policy } of proofs) {
-    const verdict = await verifyBundle(opensslSuite, {
-      entry: utf8(entry),
-      proof: utf8(proof),
-      policy: utf8(policy),
-    })
+  for (const { id, ...files } of proofs) {
+    const verdict = await verifyBundle(opensslSuite, bundleFromTexts(files))
     if (!verdict.ok) throw new Error(`The proof of ${id} was refused: ${verdict.reason}`)
     if (verdict.proves.leafHash !== id) throw new Error(`The proof of ${id} proves another entry.`)
   }
@@ -148,14 +145,10 @@ async function prove(devnet: Devnet, ids: readonly string[]): Promise<BundleFile
   )
 }
 
-async function tamper({ entry, proof, policy }: BundleFiles): Promise<string> {
-  const flipped = utf8(entry)
+async function tamper(files: BundleFiles): Promise<string> {
+  const flipped = utf8(files.entry)
   flipped[flipped.length >> 1]! ^= 1
-  const verdict = await verifyBundle(opensslSuite, {
-    entry: flipped,
-    proof: utf8(proof),
-    policy: utf8(policy),
-  })
+  const verdict = await verifyBundle(opensslSuite, { ...bundleFromTexts(files), entry: flipped })
   if (verdict.ok) throw new Error('A tampered entry was accepted.')
   return `refused: ${verdict.reason} (${verdict.code})`
 }

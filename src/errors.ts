@@ -77,6 +77,7 @@ export class ProofError extends QatError<
   | 'bad-consistency'
   | 'no-contradiction'
   | 'wrong-accused'
+  | 'wrong-submitter'
   | 'out-of-range'
   | 'bad-time'
 > {}

@@ -1,4 +1,4 @@
-/** Proof bundles as folders of three or four files. A folder appears whole and durable, or not at all. */
+/** Proof bundles as folders of three to five files. A folder appears whole and durable, or not at all. */
 import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { BUNDLE_BYTES_MAX, BUNDLE_FILES, BUNDLE_PARTS, type Bundle } from '../../src/light/bundle.ts'
@@ -25,9 +25,10 @@ export async function readBundleFolder(
   // One after the other: of several missing files, the message always names the first.
   const entry = await readInput(join(dir, BUNDLE_FILES.entry), BUNDLE_BYTES_MAX.entry)
   const proof = await readInput(join(dir, BUNDLE_FILES.proof), BUNDLE_BYTES_MAX.proof)
+  const records = await readInput(join(dir, BUNDLE_FILES.records), BUNDLE_BYTES_MAX.records).catch(ifAbsent)
   const policy = await readInput(policyPath, BUNDLE_BYTES_MAX.policy)
   const updates = await readInput(join(dir, BUNDLE_FILES.updates), BUNDLE_BYTES_MAX.updates).catch(ifAbsent)
-  return { entry, proof, policy, ...(updates && { updates }) }
+  return { entry, proof, ...(records && { records }), policy, ...(updates && { updates }) }
 }
 
 /**
@@ -70,7 +71,7 @@ export async function refuseFilled(dir: string): Promise<void> {
   }
 }
 
-/** The updates are left out where there are none. */
+/** Records and updates are left out where there are none. */
 function ifAbsent(error: unknown): undefined {
   if (!(error instanceof CliError && isAbsent(error.cause))) throw error
 }

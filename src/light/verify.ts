@@ -1,15 +1,17 @@
 /** The light client: what a bundle proves, by its bytes and the policy alone. Runs unchanged in a browser. */
 import { toHex } from '../bytes.ts'
 import type { PublicKey, SignatureSuite } from '../crypto/suite.ts'
-import { errorCode, errorMessage, FormatError, RefusedError } from '../errors.ts'
+import { errorCode, errorMessage, FormatError, ProofError, RefusedError } from '../errors.ts'
+import { formatInstant } from '../json.ts'
 import type { Claim } from '../ledger/event.ts'
 import type { Member } from '../ledger/member.ts'
-import { VERIFIER_SKEW_MS } from '../limits.ts'
+import { CLOCK_SKEWS_MAX, VERIFIER_SKEW_MS } from '../limits.ts'
 import { leafHash } from '../merkle/hash.ts'
 import { verifyInclusion } from '../merkle/verify.ts'
 import {
   type Certificate,
   type Cosigner,
+  type PossibleTimes,
   verifyCertificate,
   withPossibleTimes,
 } from '../notes/certificate.ts'
@@ -17,6 +19,7 @@ import { type Policy, quorumWitnesses } from '../notes/policy.ts'
 import { BUNDLE_PARTS, type Bundle, ofPart, readBundle } from './bundle.ts'
 import { checkSignatures, type EntrySignature, type LeafKind, readLeaf } from './leaf.ts'
 import { policySequence } from './next-policy.ts'
+import { type Records, verifyRecords } from './records.ts'
 import { type FollowedChange, followChanges, type PolicyUpdate } from './updates.ts'
 
 /** What holds if the policy's quorum is honest: this entry stands at this place of this ledger, for ever. */
@@ -39,6 +42,10 @@ export interface Proven {
    * It may have been recorded earlier.
    */
   readonly recordedBy: number
+  /** When it was recorded, by the seal of its block; the same in every proof. Absent without the bundle's records. */
+  readonly recorded?: Recorded
+  /** Who sent it, by the ledger's record. Absent without the bundle's records, and for the ledger's own records. */
+  readonly submitter?: ProvenSubmitter
   /** What stands there: a submitted entry, or a record of the ledger's own. */
   readonly kind: LeafKind
   readonly payloadType: string
@@ -46,12 +53,34 @@ export interface Proven {
   readonly keyids: readonly string[]
   /** What the entry claims happened: one for each event or subject. Empty for the ledger's own records. */
   readonly claims: readonly Claim[]
-  /** `not-checked` without `keys`; `unknown-key` if none of them is the leaf's. */
+  /** `verified` by the submitter's record or by `keys`; without both `not-checked`; `unknown-key` if no key is the leaf's. */
   readonly entrySignature: EntrySignature
   /** How many changes of membership the given policy had followed; absent if it does not say. */
   readonly policySequence?: number
   /** Those that were followed from there, in order, to the policy that the certificate satisfies. */
   readonly changes: readonly ProvenChange[]
+}
+
+/** A block's seal, as far as it tells the time. */
+export interface Recorded {
+  readonly height: number
+  /** The validator that sealed it. */
+  readonly proposer: string
+  /** Milliseconds since 1970, by the proposer's clock. */
+  readonly time: number
+  /**
+   * No honest validator's clock showed a time further from it, in milliseconds, when it took the entry in: each refused
+   * a seal further ahead than the ledger allows, and by `recordedBy` more than half of the cosigners had signed.
+   */
+  readonly withinMs: number
+}
+
+/** A submitter whose record stood in the ledger before the entry, and whose signature on it was verified. */
+export interface ProvenSubmitter {
+  readonly name: string
+  readonly team: string
+  /** Leaf hash of the founding record or change that admitted the key, 64 hex digits. */
+  readonly record: string
 }
 
 /** A change of membership that a quorum of the validators before it certified. */
@@ -108,7 +137,7 @@ export async function verifyBundle(
 }
 
 async function prove(suite: SignatureSuite, bundle: Bundle, options: VerifyOptions): Promise<Proven> {
-  const { policy: trusted, proof, size, updates } = readBundle(bundle)
+  const { policy: trusted, proof, size, records, updates } = readBundle(bundle)
   const sequence = policySequence(trusted)
   const followed = await followChanges(suite, trusted, due(sequence, updates, size)).catch(
     (error: unknown) => {
@@ -123,14 +152,16 @@ async function prove(suite: SignatureSuite, bundle: Bundle, options: VerifyOptio
   const leaf = leafHash(bundle.entry)
   verifyInclusion({ index: proof.index, size, leafHash: leaf, path: proof.path, root })
 
-  const certificate = withPossibleTimes(policy, given, {
-    ...(options.now !== undefined && { latest: Math.floor((options.now + VERIFIER_SKEW_MS) / 1_000) }),
-  })
   const { kind, envelope, claims } = readLeaf(bundle.entry)
+  if (records)
+    await verifyRecords(suite, records, { origin, index: proof.index, size, root, envelope, claims })
+  const certificate = withPossibleTimes(policy, given, possibleTimes(records, options.now))
+  const recordedBy = quorumTime(policy, certificate)
+
   const keyids = envelope.signatures.map(({ keyid }) => keyid)
   const { keys, requireKnownKey = false } = options
-  const entrySignature = keys ? await checkSignatures(suite, envelope, keys) : 'not-checked'
-  if (requireKnownKey && entrySignature !== 'verified') {
+  const byKeys = keys ? await checkSignatures(suite, envelope, keys) : 'not-checked'
+  if (requireKnownKey && byKeys !== 'verified') {
     throw new RefusedError('unknown-key', 'None of the keys that are known here signed the entry.', {
       keyids,
     })
@@ -146,15 +177,46 @@ async function prove(suite: SignatureSuite, bundle: Bundle, options: VerifyOptio
     misdated: given.cosigners.filter(({ name }) =>
       certificate.cosigners.every((other) => other.name !== name),
     ),
-    recordedBy: quorumTime(policy, certificate),
+    recordedBy,
+    ...(records && told(records, recordedBy)),
     kind,
     payloadType: envelope.payloadType,
     keyids,
     claims,
-    entrySignature,
+    entrySignature: records?.submitter ? 'verified' : byKeys,
     ...(sequence !== undefined && { policySequence: sequence }),
     changes: followed.map(provenChange),
   }
+}
+
+/** What the records say, once they are verified. */
+function told(
+  { genesis, seal, submitter }: Records,
+  recordedBy: number,
+): Pick<Proven, 'recorded' | 'submitter'> {
+  const { height, proposer, time } = seal.seal
+  const withinMs = Math.max(genesis.parameters.limits.clockSkewMs, 1_000 * (recordedBy + 1) - time)
+  const recorded = { height, proposer, time, withinMs }
+  if (!submitter) return { recorded }
+  const { name, team } = submitter.record
+  return { recorded, submitter: { name, team, record: toHex(leafHash(submitter.leaf)) } }
+}
+
+/**
+ * No cosignature is older than the seal of the entry's block, nor of the verifier's future. Throws ProofError bad-time
+ * for a seal of the future.
+ */
+function possibleTimes(records: Records | undefined, now: number | undefined): PossibleTimes {
+  const latestMs = now === undefined ? Number.POSITIVE_INFINITY : now + VERIFIER_SKEW_MS
+  const latest = now === undefined ? {} : { latest: Math.floor(latestMs / 1_000) }
+  if (!records) return latest
+  const { time } = records.seal.seal
+  if (time > latestMs) {
+    const message = `Its block was sealed at ${formatInstant(time)}, which is after now by this machine's clock.`
+    throw new ProofError('bad-time', message, { time, now })
+  }
+  const slackMs = CLOCK_SKEWS_MAX * records.genesis.parameters.limits.clockSkewMs
+  return { ...latest, earliest: Math.floor((time - slackMs) / 1_000) }
 }
 
 /**

@@ -2,15 +2,21 @@
 import assert from 'node:assert/strict'
 import { cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { utf8 } from '../../src/bytes.ts'
 import { keyId, publicKeyToJwk, publicKeyToPem } from '../../src/crypto/keys.ts'
 import { nobleDeterministicSuite } from '../../src/crypto/noble.ts'
-import { BUNDLE_FILES, makeBundle } from '../../src/light/bundle.ts'
+import { signEntry } from '../../src/ledger/entry.ts'
+import { memberToJson } from '../../src/ledger/member.ts'
+import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
+import { BUNDLE_FILES, BUNDLE_PARTS, type Bundle, makeBundle } from '../../src/light/bundle.ts'
 import { assembleCertificate } from '../../src/notes/certificate.ts'
 import { parseCheckpoint } from '../../src/notes/checkpoint.ts'
 import { signCosignature } from '../../src/notes/cosignature.ts'
 import { parseNote } from '../../src/notes/note.ts'
 import { printPolicy } from '../../src/notes/policy.ts'
 import { parseTlogProof, printTlogProof } from '../../src/notes/tlog-proof.ts'
+import { cosigner, exampleGenesis, LEDGER, signerOf } from '../ledger/fixture.ts'
+import { bundleIn, COSIGNED, exampleBundle, exampleLeaves, LEAF, recordsIn } from '../light/fixture.ts'
 import { certified, entriesOf, ORIGIN, policyOf, TIME, VALIDATORS } from '../notes/fixture.ts'
 import { ENTRY, EVENT } from '../rpc/fake-service.ts'
 import { qat, scratch } from './run-qat.ts'
@@ -200,11 +206,127 @@ describe('qat verify', () => {
       keyids: [keyId(SUBMITTER)],
       kind: 'entry',
       payloadType: 'application/cloudevents+json',
+      payload: EVENT,
       entrySignature: 'verified',
       events: [{ id, source, type, subject, time }],
       policySequence: 0,
       changes: [],
       policy: path(trusted),
+    })
+  })
+
+  describe('with the records of the ledger', () => {
+    before(async () => {
+      const write = async (name: string, bundle: Bundle) => {
+        await mkdir(path(name))
+        for (const part of BUNDLE_PARTS) {
+          if (bundle[part]) await writeFile(path(name, BUNDLE_FILES[part]), bundle[part])
+        }
+      }
+      const bundle = await exampleBundle()
+      await write('recorded', bundle)
+      await writeFile(path('example-policy'), bundle.policy)
+      const leaves = await exampleLeaves()
+      await write(
+        'late',
+        await bundleIn(leaves, LEAF.entry, recordsIn(leaves, LEAF.entry), cosigner, COSIGNED + 90),
+      )
+      const said = `{"specversion":"1.0","id":"1","source":"s","type":"t","subject":"u","datacontenttype":"application/json",
+        "time":"2026-01-31T12:00:00Z","authtype":"api_key","authid":"north-token",
+        "data":{"run":12345678901234567890,"p":1.10,"z":-0,"evil":"\u202eexe.\u200b\\u001b[2J\u009b","big":"${'x'.repeat(9_000)}"}}`
+      const { bytes } = await signEntry(PAYLOAD_TYPES.event, utf8(said), signerOf('ML-DSA-65', 77))
+      await write('hostile', await bundleIn([bytes], 0))
+    })
+    const checked = (name: string, ...args: string[]) =>
+      verify(name, '--policy', path('example-policy'), ...args)
+
+    it('says when it was recorded, by the seal, and who submitted it, by the record of its key', async () => {
+      const { code, stdout } = await checked('recorded')
+      assert.equal(code, 0)
+      assert.match(
+        stdout,
+        /^Recorded +at 2026-01-31T12:00:01\.000Z, in block 1, within 10 s of the clocks of ada$/m,
+      )
+      assert.match(
+        stdout,
+        /^Submitter +ci, team payments, by the ledger's record: key .{43} \(signature verified\)$/m,
+      )
+      assert.match(stdout, /\n {4}"outcome": "success"\n/)
+      assert.doesNotMatch(stdout, /not checked/)
+      const [{ recorded, submitter, entrySignature, payload }] = (
+        await checked('recorded', '--json')
+      ).json() as [Record<string, Record<string, unknown>>]
+      assert.deepEqual(recorded, {
+        height: 1,
+        proposer: 'ada',
+        time: '2026-01-31T12:00:01.000Z',
+        withinMs: 10_000,
+      })
+      assert.deepEqual([submitter!.name, submitter!.team, entrySignature], ['ci', 'payments', 'verified'])
+      assert.deepEqual(payload!.data, { outcome: 'success' })
+    })
+
+    it('says the same time by a late certificate, and how far that may be from the clocks', async () => {
+      const { stdout } = await checked('late')
+      assert.match(
+        stdout,
+        /^Recorded +at 2026-01-31T12:00:01\.000Z, in block 1, within 92 s of the clocks of ada$/m,
+      )
+    })
+
+    it('names the file of records if it is damaged, and refuses one of another entry as false', async () => {
+      await cp(path('recorded'), path('bad-records'), { recursive: true })
+      const file = path('bad-records', BUNDLE_FILES.records)
+      await writeFile(file, `${await readFile(file, 'utf8')}\n`)
+      const damaged = await checked('bad-records')
+      assert.equal(damaged.code, 5)
+      assert.ok(damaged.stderr.startsWith(`qat: ${file} is not usable: `))
+      await cp(path('late', BUNDLE_FILES.proof), path('bad-records', BUNDLE_FILES.proof))
+      await writeFile(
+        file,
+        (await readFile(path('recorded', BUNDLE_FILES.records), 'utf8')).replace('"index":3', '"index":2'),
+      )
+      const { code, errorCode } = await checked('bad-records', '--json')
+      assert.deepEqual([code, errorCode()], [1, 'verification-failed'])
+    })
+
+    it('shows what an event says and who sent it, as it was signed, and lets it deceive nobody', async () => {
+      const { code, stdout } = await checked('hostile')
+      assert.equal(code, 0)
+      assert.match(stdout, /^Sent by +north-token \(api_key\), as the submitter says$/m)
+      for (const line of ['"run": 12345678901234567890,', '"p": 1.10,', '"z": -0,'])
+        assert.ok(stdout.includes(line), line)
+      assert.ok(stdout.includes('"evil": "\\u202eexe.\\u200b\\u001b[2J\\u009b"'))
+      assert.match(stdout, /\n… and \d+ further characters: give --json\n/)
+      assert.ok(stdout.length < 8_000)
+      const programs = await checked('hostile', '--json')
+      assert.ok(programs.stdout.includes('"run":12345678901234567890,"p":1.10,"z":-0'))
+      assert.doesNotMatch(programs.stdout + stdout, /[^\n\P{C}]/u)
+      const [{ events, payload }] = programs.json() as [
+        { events: object[]; payload: { data: { evil: string } } },
+      ]
+      assert.deepEqual(events, [
+        {
+          source: 's',
+          type: 't',
+          subject: 'u',
+          id: '1',
+          time: '2026-01-31T12:00:00Z',
+          authtype: 'api_key',
+          authid: 'north-token',
+        },
+      ])
+      assert.equal(payload.data.evil, '\u202eexe.\u200b\u001b[2J\u009b')
+    })
+
+    it('takes the members of a ledger for the submitters that may have signed', async () => {
+      const { membership } = await exampleGenesis()
+      const members = membership.members.map(memberToJson)
+      const list = { ledger: LEDGER, sequence: 0, cosigners: 1, adminQuorum: 1, members }
+      await writeFile(path('members.json'), JSON.stringify(list))
+      assert.equal((await checked('recorded', '--keys', path('members.json'))).code, 0)
+      const refused = await checked('hostile', '--keys', path('members.json'), '--json')
+      assert.deepEqual([refused.code, refused.errorCode()], [1, 'verification-failed'])
     })
   })
 
