@@ -32,11 +32,14 @@ import type { Certifier } from './certifier.ts'
 /** Of changes in one answer: about twenty. Whoever needs more asks again. */
 const UPDATES_BYTES_PER_ANSWER = 524_288
 
+/** What is certified, and under which policy. */
+type Certified = Pick<Certifier, 'size' | 'note' | 'sequence' | 'policyAt'>
+
 export class LedgerReader {
   readonly #store: LedgerStore
-  readonly #certifier: Certifier
+  readonly #certifier: Certified
 
-  constructor(store: LedgerStore, certifier: Certifier) {
+  constructor(store: LedgerStore, certifier: Certified) {
     this.#store = store
     this.#certifier = certifier
   }
