@@ -46,7 +46,7 @@ export async function measureProofs(rpc: string): Promise<ProofResult> {
     if (i < 0) continue
     proveMs.push(provedMs - startMs)
     verifyMs.push(verifiedMs - beganMs)
-    if (isSingle(found)) bytes.push(bundle.entry.length + bundle.proof.length + (bundle.records?.length ?? 0))
+    if (isSingle(found)) bytes.push(bundle.entry.length + bundle.proof.length)
   }
   connection.close()
   return {

@@ -98,8 +98,8 @@ function nextStep({ out, policy }: Options): string {
   if (policy !== undefined) {
     return `It was verified as written, by ${policy}. To verify it again, offline: qat verify ${out} --policy ${policy}`
   }
-  const own = `The files agree with each other. Whether they are this ledger's, the policy says that you have from somebody you trust;`
-  return `${own}\nthe one beside the proof vouches for nothing. To verify it, offline: qat verify ${out} --policy FILE`
+  return `The files agree with each other. Only a policy that you have from somebody you trust shows that they are this ledger's;
+the one beside the proof vouches for nothing. To verify it, offline: qat verify ${out} --policy FILE`
 }
 
 async function untilFinal(id: string, options: Options): Promise<void> {
