@@ -195,7 +195,9 @@ function told(
   recordedBy: number,
 ): Pick<Proven, 'recorded' | 'submitter'> {
   const { height, proposer, time } = seal.seal
-  const withinMs = Math.max(genesis.parameters.limits.clockSkewMs, 1_000 * (recordedBy + 1) - time)
+  const { clockSkewMs } = genesis.parameters.limits
+  // A cosigner that signed within a second says its beginning.
+  const withinMs = Math.max(clockSkewMs, 1_000 * (recordedBy + 1) - time, time - 1_000 * recordedBy)
   const recorded = { height, proposer, time, withinMs }
   if (!submitter) return { recorded }
   const { name, team } = submitter.record
