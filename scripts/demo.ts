@@ -3,7 +3,7 @@
  * killed in the middle and comes back; everything becomes final; ten entries are proved, and verified with
  * every node stopped; one flipped byte is refused. Exits 0 only if all of that held.
  */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -29,6 +29,8 @@ const begun = performance.now()
 try {
   step('Four nodes start as four processes')
   devnet = await startDevnet({ dir, nodes: 4, port: Number(options.port), logLevel: 'warn' })
+  // Before any proof is made: it is not for a proof to bring its policy along.
+  const policy = await readFile(devnet.policyPath, 'utf8')
   done(devnet.nodes.map(({ name, rpc }) => `${name} ${rpc}`).join(', '))
 
   const events = githubEvents()
@@ -54,11 +56,11 @@ try {
 
   step('The proofs are verified offline')
   for (const { id, ...files } of proofs) {
-    const verdict = await verifyBundle(opensslSuite, bundleFromTexts(files))
+    const verdict = await verifyBundle(opensslSuite, bundleFromTexts({ ...files, policy }))
     if (!verdict.ok) throw new Error(`The proof of ${id} was refused: ${verdict.reason}`)
     if (verdict.proves.leafHash !== id) throw new Error(`The proof of ${id} proves another entry.`)
   }
-  done(`${proofs.length} of ${proofs.length} accepted`)
+  done(`${proofs.length} of ${proofs.length} accepted, under a policy from before they were made`)
 
   step('One byte of one entry is flipped')
   done(await tamper(proofs[0]!))
