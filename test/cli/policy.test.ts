@@ -144,6 +144,12 @@ describe('qat policy', () => {
 
     const four = await prove('four', '--policy', path('mine'))
     assert.deepEqual(four.json()[0]!.files, [...(three.json()[0]!.files as string[]), 'policy-updates'])
+    // It asks for a certificate that this policy can come to, the oldest.
+    assert.deepEqual(server.service.asked.filter(([what]) => what === 'bundle').at(-1), [
+      'bundle',
+      ENTRY.id,
+      0,
+    ])
     const { code, stdout } = await verify('four')
     assert.equal(code, 0)
     assert.match(stdout, /^Change 1 +adds the validator ada, or replaces its record$/m)
