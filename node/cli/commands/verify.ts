@@ -29,8 +29,8 @@ Examples:
   qat verify evidence --policy policy
   qat verify evidence --policy policy --keys team.jwk --json
 
-DIR is the folder that "qat prove" wrote. What the event says, when it was recorded, who submitted it and who sent it are
-shown; the payload whole with --json.
+DIR is the folder that "qat prove" wrote. What the event says, when it was recorded, who submitted it and who sent it
+are shown; the payload whole with --json.
 Give by --policy the ledger's policy file that you have from somebody you trust. Anybody can make a ledger of any name,
 and a folder in which all files agree: without --policy, or with the policy that lies in DIR, nothing is verified.
 The submitter's signature is checked by the ledger's record of its key, which is a part of the proof. To accept only
