@@ -11,7 +11,7 @@ export const EXIT = {
   unreachable: 3,
   /** A store on this machine is damaged: `qat fsck` found it and did not repair it, or another command met it. */
   damaged: 4,
-  /** A file is missing, cannot be read or written, or is not in its format: nothing was judged. */
+  /** A file is missing, cannot be read or written, or is not what it should be: nothing was judged. */
   file: 5,
   /** A proof agrees with itself, and nobody whom the caller trusts vouches for it. */
   untrusted: 6,
@@ -44,7 +44,7 @@ Exit codes:
   2   the command line is wrong
   3   the node cannot be reached or did not finish in time; trying again may help
   4   the store on this machine is damaged; qat fsck says how, and repairs it
-  5   a file is missing, cannot be read or written, or is not in its format; the message names it
+  5   a file is missing, cannot be read or written, or is not what it should be; the message names it
   6   nothing is verified: the proof came without a policy that you trust (--policy)
   70  a fault in qat itself
 `

@@ -179,7 +179,7 @@ describe('a cluster that changes under load', function () {
     const record = JSON.parse(await readFile(path('other', 'member.json'), 'utf8'))
     await writeFile(path('wrong.json'), JSON.stringify({ ...record, name: 'echo' }))
     await done('member', 'replace', path('wrong.json'), ...admin())
-    assert.deepEqual(await echo.exited, { code: 1, signal: null })
+    assert.deepEqual(await echo.exited, { code: 5, signal: null })
     assert.match(
       await readFile(path('echo', 'log'), 'utf8'),
       /the membership names for echo\. Put those back, or ask/,
