@@ -81,9 +81,10 @@ export interface CheckpointView {
 
 export interface BundleFiles {
   readonly id: string
-  /** File contents: canonical envelope, C2SP tlog-proof, C2SP tlog-policy. */
+  /** File contents: canonical envelope, C2SP tlog-proof, the ledger's records about the entry, C2SP tlog-policy. */
   readonly entry: string
   readonly proof: string
+  readonly records: string
   readonly policy: string
 }
 
@@ -247,8 +248,12 @@ export interface LedgerService {
   /** Hashes in hex. Sizes are bounded by the applied tree. */
   inclusion(index: number, size: number): Promise<readonly string[]>
   consistency(from: number, to: number): Promise<readonly string[]>
-  /** Throws ServiceError not-final while no certificate covers the entry. */
-  bundle(id: string): Promise<BundleFiles>
+  /**
+   * The files of a proof. `since` is how many changes of the members the verifier's policy has followed, by default
+   * all: of the certificates that such a policy can come to, the oldest that is kept. Throws ServiceError not-final
+   * while no certificate covers the entry.
+   */
+  bundle(id: string, since?: number): Promise<BundleFiles>
   policy(): string
   /**
    * The changes of membership after change `since` (0 for the founding policy), oldest first, as

@@ -3,7 +3,7 @@
  * killed in the middle and comes back; everything becomes final; ten entries are proved, and verified with
  * every node stopped; one flipped byte is refused. Exits 0 only if all of that held.
  */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { opensslSuite } from '../node/crypto/openssl.ts'
@@ -12,6 +12,7 @@ import { createClient } from '../node/rpc/client.ts'
 import type { BundleFiles, ClusterStatus } from '../node/service.ts'
 import { utf8 } from '../src/bytes.ts'
 import { errorMessage } from '../src/errors.ts'
+import { bundleFromTexts } from '../src/light/bundle.ts'
 import { verifyBundle } from '../src/light/verify.ts'
 import { main, parseCommandLine, wholeNumber } from './support/command-line.ts'
 import { feed } from './support/feeder.ts'
@@ -46,6 +47,8 @@ async function demo({ port }: ReturnType<typeof readOptions>): Promise<void> {
     devnet = await startDevnet({ dir, nodes: 4, port, logLevel: 'warn' })
     done(devnet.nodes.map(({ name, rpc }) => `${name} ${rpc}`).join(', '))
 
+    // Before any proof is made: it is not for a proof to bring its policy along.
+    const policy = await readFile(devnet.policyPath, 'utf8')
     const events = githubEvents()
     step(`${events.length} GitHub events are submitted; the leader is killed in the middle`)
     const { ids, killed, pauseMs } = await submitWithCrash(devnet, events)
@@ -68,16 +71,12 @@ async function demo({ port }: ReturnType<typeof readOptions>): Promise<void> {
     done('from here on there is no server to ask')
 
     step('The proofs are verified offline')
-    for (const { id, entry, proof, policy } of proofs) {
-      const verdict = await verifyBundle(opensslSuite, {
-        entry: utf8(entry),
-        proof: utf8(proof),
-        policy: utf8(policy),
-      })
+    for (const { id, ...files } of proofs) {
+      const verdict = await verifyBundle(opensslSuite, bundleFromTexts({ ...files, policy }))
       if (!verdict.ok) throw new Error(`The proof of ${id} was refused: ${verdict.reason}`)
       if (verdict.proves.leafHash !== id) throw new Error(`The proof of ${id} proves another entry.`)
     }
-    done(`${proofs.length} of ${proofs.length} accepted`)
+    done(`${proofs.length} of ${proofs.length} accepted, under a policy from before they were made`)
 
     step('One byte of one entry is flipped')
     done(await tamper(proofs[0]!))
@@ -165,14 +164,10 @@ async function prove(devnet: Devnet, ids: readonly string[]): Promise<BundleFile
   )
 }
 
-async function tamper({ entry, proof, policy }: BundleFiles): Promise<string> {
-  const flipped = utf8(entry)
+async function tamper(files: BundleFiles): Promise<string> {
+  const flipped = utf8(files.entry)
   flipped[flipped.length >> 1]! ^= 1
-  const verdict = await verifyBundle(opensslSuite, {
-    entry: flipped,
-    proof: utf8(proof),
-    policy: utf8(policy),
-  })
+  const verdict = await verifyBundle(opensslSuite, { ...bundleFromTexts(files), entry: flipped })
   if (verdict.ok) throw new Error('A tampered entry was accepted.')
   return `refused: ${verdict.reason} (${verdict.code})`
 }

@@ -24,6 +24,7 @@ export class FormatError extends QatError<
   | 'truncated'
   | 'trailing-bytes'
   | 'bad-utf8'
+  | 'bad-line-end'
   | 'bad-hex'
   | 'bad-base64'
   | 'bad-integer'
@@ -76,6 +77,7 @@ export class ProofError extends QatError<
   | 'bad-consistency'
   | 'no-contradiction'
   | 'wrong-accused'
+  | 'wrong-submitter'
   | 'out-of-range'
   | 'bad-time'
 > {}

@@ -29,7 +29,7 @@ export { evidenceFromEntry } from './ledger/evidence-event.ts'
 export { type Genesis, readGenesis, verifyGenesis } from './ledger/genesis.ts'
 export { type Membership, policyOf } from './ledger/membership.ts'
 export { PAYLOAD_TYPES } from './ledger/payload-types.ts'
-export { BUNDLE_FILES, type Bundle, makeBundle } from './light/bundle.ts'
+export { BUNDLE_FILES, type Bundle, type BundleTexts, bundleFromTexts, makeBundle } from './light/bundle.ts'
 export type { EntrySignature, LeafKind } from './light/leaf.ts'
 // Following changes of membership
 export { policySequence } from './light/next-policy.ts'
@@ -47,6 +47,8 @@ export {
 export {
   type Proven,
   type ProvenChange,
+  type ProvenSubmitter,
+  type Recorded,
   type Verdict,
   type VerifyOptions,
   verifyBundle,

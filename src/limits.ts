@@ -13,6 +13,8 @@ export const NOTE_SIGNATURES_MAX = 64
 export const PROOF_HASHES_MAX = 63
 /** A policy of 64 ML-DSA-44 keys is about 240 kB. */
 export const POLICY_BYTES_MAX = 524_288
+/** Of the records in a proof: genesis, a seal of 5 kB and a member or a change, with three paths of 4 kB at most. */
+export const RECORDS_BYTES_MAX = 196_608
 /** Changes of membership that a light client follows at once; who is further behind asks again. */
 export const POLICY_UPDATES_MAX = 1_000
 /** Of all of them together: one of four cosigners has about 30 kB. In base64 they still fit into one answer. */
@@ -37,5 +39,12 @@ export const VALIDATORS_MAX = 15
 export const INDEX_MAX = Number.MAX_SAFE_INTEGER
 /** How far in the future a seal's time may lie before a follower refuses it. */
 export const CLOCK_SKEW_MS_MAX = 10_000
+/**
+ * Two honest clocks may differ by the skew of the ledger, and from a third by as much, and a seal may lie ahead by it:
+ * beyond so many skews no honest validator's time comes.
+ */
+export const CLOCK_SKEWS_MAX = 3
+/** How far ahead of a verifier's clock a signed time may lie: that clock, or its time zone, may be wrong by as much. */
+export const VERIFIER_SKEW_MS = 86_400_000
 /** SHA-256. */
 export const HASH_BYTES = 32

@@ -1,4 +1,4 @@
-/** Proof bundles as folders of three or four files. A folder appears whole and durable, or not at all. */
+/** Proof bundles as folders of three to five files. A folder appears whole and durable, or not at all. */
 import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { BUNDLE_BYTES_MAX, BUNDLE_FILES, BUNDLE_PARTS, type Bundle } from '../../src/light/bundle.ts'
@@ -11,6 +11,12 @@ export function filesOf(bundle: Bundle): string[] {
   return BUNDLE_PARTS.filter((part) => bundle[part] !== undefined).map((part) => BUNDLE_FILES[part])
 }
 
+/** Where the files of the bundle in `dir` lie. */
+export function bundlePaths(dir: string): Record<keyof Bundle, string> {
+  const paths = BUNDLE_PARTS.map((part) => [part, join(dir, BUNDLE_FILES[part])] as const)
+  return Object.fromEntries(paths) as Record<keyof Bundle, string>
+}
+
 /** Reads the bundle in `dir`; `policyPath` takes the place of the policy that lies beside it. */
 export async function readBundleFolder(
   dir: string,
@@ -19,9 +25,10 @@ export async function readBundleFolder(
   // One after the other: of several missing files, the message always names the first.
   const entry = await readInput(join(dir, BUNDLE_FILES.entry), BUNDLE_BYTES_MAX.entry)
   const proof = await readInput(join(dir, BUNDLE_FILES.proof), BUNDLE_BYTES_MAX.proof)
+  const records = await readInput(join(dir, BUNDLE_FILES.records), BUNDLE_BYTES_MAX.records).catch(ifAbsent)
   const policy = await readInput(policyPath, BUNDLE_BYTES_MAX.policy)
   const updates = await readInput(join(dir, BUNDLE_FILES.updates), BUNDLE_BYTES_MAX.updates).catch(ifAbsent)
-  return { entry, proof, policy, ...(updates && { updates }) }
+  return { entry, proof, ...(records && { records }), policy, ...(updates && { updates }) }
 }
 
 /**
@@ -64,7 +71,7 @@ export async function refuseFilled(dir: string): Promise<void> {
   }
 }
 
-/** The updates are left out where there are none. */
+/** Records and updates are left out where there are none. */
 function ifAbsent(error: unknown): undefined {
   if (!(error instanceof CliError && isAbsent(error.cause))) throw error
 }

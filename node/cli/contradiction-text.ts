@@ -3,8 +3,8 @@ import { toBase64, toHex } from '../../src/bytes.ts'
 import { formatInstant, type JsonObject } from '../../src/json.ts'
 import type { Contradiction, SignedCheckpoint, SignedSeal } from '../../src/ledger/contradiction.ts'
 import type { Vote } from '../../src/ledger/vote.ts'
+import { spellTime } from '../../src/notes/time.ts'
 import { counted } from './output.ts'
-import { spellTime } from './spell-time.ts'
 
 /** What was signed, without the ledger, which is the same on both sides. */
 export function sidesJson(found: Contradiction): JsonObject {

@@ -28,9 +28,63 @@ export function summarizeJson(json: JsonObject): EntrySummary {
     payloadType,
     keyids: signatures.map(({ keyid }) => keyid),
     claims: SUBMITTED.includes(payloadType) ? readClaims(payloadType, payload) : [],
-    payload: parseJson(fromUtf8(payload), ENTRY_BYTES_MAX),
+    payload: exactJson(payload),
     ...(record && { record }),
   }
+}
+
+/**
+ * The payload as JSON.stringify prints it with each number as its producer wrote it: what was signed is
+ * 12345678901234567890 and 1.10, whatever a double would make of it. Throws FormatError.
+ */
+export function exactJson(payload: Uint8Array): Json {
+  parseJson(payload, ENTRY_BYTES_MAX)
+  const { rawJSON } = JSON as unknown as { rawJSON: (text: string) => unknown }
+  const exact = (_: string, value: unknown, context?: { readonly source?: string }) =>
+    typeof value === 'number' && context?.source !== undefined ? rawJSON(context.source) : value
+  return JSON.parse(fromUtf8(payload), exact) as Json
+}
+
+/** Bytes of a payload that people are shown; programs get all of it. */
+const PAYLOAD_SHOWN = 4_096
+
+/** The payload on indented lines, up to a bound. */
+export function payloadText(payload: Json): string {
+  const text = JSON.stringify(payload, undefined, 2)
+  const shown = text.length > PAYLOAD_SHOWN ? text.slice(0, PAYLOAD_SHOWN).replace(/[^\n]*$/, '') : text
+  const lines = shown.trimEnd().split('\n').map(printable)
+  return shown === text
+    ? lines.join('\n')
+    : `${lines.join('\n')}\n… and ${text.length - shown.length} further characters: give --json`
+}
+
+/** Who sent an event, as CloudEvents' Auth Context extension says: on a gateway, the name of the token. */
+export interface Sender {
+  readonly authtype?: Json
+  readonly authid?: Json
+}
+
+/** One for each event of the payload. What a submitter with a key of its own says of others is its word. */
+export function sendersIn(payload: Json): Sender[] {
+  const events = Array.isArray(payload) ? payload : [payload]
+  return events.map((event) => {
+    const { authtype, authid } = event as JsonObject
+    return { ...(authtype !== undefined && { authtype }), ...(authid !== undefined && { authid }) }
+  })
+}
+
+const spelled = (value: Json) => (typeof value === 'string' ? value : JSON.stringify(value))
+
+/** Each sender once. */
+export function senderLines(payload: Json, shown = 5): string[] {
+  const senders = sendersIn(payload).flatMap(({ authtype, authid }) =>
+    authid === undefined
+      ? []
+      : [`${spelled(authid)}${authtype === undefined ? '' : ` (${spelled(authtype)})`}`],
+  )
+  const lines = [...new Set(senders)]
+  const more = lines.length - shown
+  return more > 0 ? [...lines.slice(0, shown), `and ${counted(more, 'further sender')}`] : lines
 }
 
 /** What happened, one line for each event; several events are counted and the first ones shown. */
@@ -59,12 +113,12 @@ export function entrySheet(view: EntryView): string {
     ['Recorded', view.recorded],
     ['Submitter', view.submitter],
     ['Key id', summary.keyids.join(', ')],
+    ...senderLines(summary.payload).map((line) => ['Sent by', line] as const),
     ...claimLines(summary).map((line) => ['Event', line] as const),
     ['Record', record?.line],
     ...(record?.facts ?? []),
   ])
-  const payload = JSON.stringify(summary.payload, undefined, 2).split('\n').map(printable).join('\n')
-  return `${sheet}\n\n${payload}`
+  return `${sheet}\n\n${payloadText(summary.payload)}`
 }
 
 /** Cells of one entry: index, recorded, source, type, subject, id. A batch shows its first event. */

@@ -3,7 +3,7 @@ import { QatError } from '../../src/errors.ts'
 
 export const EXIT = {
   ok: 0,
-  /** The ledger, a verification or a file said no. */
+  /** The ledger said no, or what was verified is false. */
   refused: 1,
   /** The command line itself is wrong: nothing was tried. */
   usage: 2,
@@ -11,6 +11,10 @@ export const EXIT = {
   unreachable: 3,
   /** A store on this machine is damaged: `qat fsck` found it and did not repair it, or another command met it. */
   damaged: 4,
+  /** A file is missing, cannot be read or written, or is not what it should be: nothing was judged. */
+  file: 5,
+  /** A proof agrees with itself, and nobody whom the caller trusts vouches for it. */
+  untrusted: 6,
   /** A fault of ours (EX_SOFTWARE of sysexits). */
   internal: 70,
 } as const
@@ -18,7 +22,8 @@ export const EXIT = {
 const EXIT_OF = {
   usage: EXIT.usage,
   'verification-failed': EXIT.refused,
-  file: EXIT.refused,
+  file: EXIT.file,
+  'no-trusted-policy': EXIT.untrusted,
   'not-started': EXIT.refused,
   'would-stand-still': EXIT.refused,
   declined: EXIT.refused,
@@ -36,9 +41,11 @@ export class CliError extends QatError<keyof typeof EXIT_OF> {
 export const EXIT_HELP = `
 Exit codes:
   0   done
-  1   refused, not found, or the verification failed
+  1   refused, not found, or false: what was verified does not hold
   2   the command line is wrong
   3   the node cannot be reached or did not finish in time; trying again may help
   4   the store on this machine is damaged; qat fsck says how, and repairs it
+  5   a file is missing, cannot be read or written, or is not what it should be; the message names it
+  6   nothing is verified: the proof came without a policy that you trust (--policy)
   70  a fault in qat itself
 `

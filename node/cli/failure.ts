@@ -1,6 +1,8 @@
 /** From anything thrown to one sentence, one stable code and one exit code. Stack traces only by QAT_DEBUG=1. */
 import { CommanderError } from 'commander'
 import { errorMessage, InvariantError, QatError } from '../../src/errors.ts'
+import { KeyFileError } from '../crypto/keyfile.ts'
+import { FolderError } from '../folder.ts'
 import { ClientError, RpcError } from '../rpc/client.ts'
 import { StoreError } from '../store/store-error.ts'
 import { CliError, EXIT } from './exit.ts'
@@ -39,7 +41,7 @@ export function failureOf(error: unknown): Failure {
     const known = error.code === 'unauthorized' ? UNAUTHORIZED : message
     return { code: error.code, message: known, exit: exitOf(error), facts: error.facts }
   }
-  if (isSystemError(error)) return { code: 'system', message, exit: EXIT.refused }
+  if (isSystemError(error)) return { code: 'system', message, exit: EXIT.file }
   return { code: 'internal', message: `Internal error: ${message}`, exit: EXIT.internal }
 }
 
@@ -56,10 +58,17 @@ export function report(failure: Failure, error: unknown, json: boolean): void {
 
 function exitOf(error: QatError): number {
   if (error instanceof CliError) return error.exit
+  if (isAboutFile(error)) return EXIT.file
   if (error instanceof InvariantError) return EXIT.internal
   if (error instanceof ClientError) return EXIT.unreachable
   if (error instanceof StoreError && error.code === 'store-damaged') return EXIT.damaged
   return error instanceof RpcError && TEMPORARY.has(error.code) ? EXIT.unreachable : EXIT.refused
+}
+
+function isAboutFile(error: QatError): boolean {
+  return (
+    error instanceof FolderError || (error instanceof KeyFileError && error.code !== 'key-file-passphrase')
+  )
 }
 
 /** Errors of the operating system, such as ENOSPC, name the call that failed. */

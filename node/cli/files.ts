@@ -1,5 +1,5 @@
 /** Files that people name on the command line: read with a bound, and refused in one sentence. */
-import { open } from 'node:fs/promises'
+import { open, realpath } from 'node:fs/promises'
 import { fromUtf8 } from '../../src/bytes.ts'
 import { errorCode, errorMessage, FormatError } from '../../src/errors.ts'
 import { type Json, parseJson } from '../../src/json.ts'
@@ -73,6 +73,12 @@ export function inFile<T>(path: string, read: () => T): T {
     const name = path === '-' ? 'standard input' : path
     throw new CliError('file', `${name} is not usable: ${errorMessage(cause)}`, { path }, { cause })
   }
+}
+
+/** Whether both paths lead to one file. */
+export async function isSameFile(a: string, b: string): Promise<boolean> {
+  const [first, second] = await Promise.all([a, b].map((path) => realpath(path).catch(() => undefined)))
+  return first !== undefined && first === second
 }
 
 /** Whether the operating system found nothing of that name. */

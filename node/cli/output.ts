@@ -22,9 +22,13 @@ export function goOnWithoutOutput(): void {
   needed = false
 }
 
-/** One result as one line of JSON on standard output. */
+/** Characters that nobody sees, or that move a cursor or turn the order of others: Unicode's Cc, Cf, Cs, Zl and Zp. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu
+const UNSEEN_IN_JSON = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
+
+/** One result as one line of JSON on standard output, without characters by which its strings could deceive. */
 export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value)}\n`)
+  process.stdout.write(`${JSON.stringify(value).replace(UNSEEN_IN_JSON, escaped)}\n`)
 }
 
 export function printText(text: string): void {
@@ -33,13 +37,18 @@ export function printText(text: string): void {
 
 /**
  * Text from events, keys and nodes may hold terminal escape sequences, by which a submitter could repaint what
- * an auditor sees. Everything that moves a cursor is spelled out instead.
+ * an auditor sees. Everything that moves a cursor or is not seen is spelled out instead.
  */
 export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, (character) => {
-    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
-  })
+  return text.replace(UNSEEN, escaped)
+}
+
+/** As JSON spells it: `\u` and four digits for each UTF-16 unit. */
+function escaped(character: string): string {
+  return character
+    .split('')
+    .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+    .join('')
 }
 
 /** Columns as wide as their widest cell, two spaces apart; without a header for the pages that continue one. */

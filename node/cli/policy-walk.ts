@@ -5,9 +5,10 @@ import { policySequence, validatorsOf } from '../../src/light/next-policy.ts'
 import { type FollowedChange, followChanges, type PolicyUpdate } from '../../src/light/updates.ts'
 import { POLICY_BYTES_MAX } from '../../src/limits.ts'
 import { type Policy, parsePolicy } from '../../src/notes/policy.ts'
+import { textOfFile } from '../../src/notes/text-file.ts'
 import { opensslSuite } from '../crypto/openssl.ts'
 import { CliError } from './exit.ts'
-import { inFile, readTextInput } from './files.ts'
+import { inFile, readInput } from './files.ts'
 import { policyUpdates, readReply } from './replies.ts'
 import { ask, type Target } from './rpc.ts'
 
@@ -24,9 +25,9 @@ export interface Walk {
 
 /** Reads a policy that can follow changes of membership. */
 export async function readFollowingPolicy(path: string): Promise<Policy> {
-  const text = await readTextInput(path, POLICY_BYTES_MAX)
+  const bytes = await readInput(path, POLICY_BYTES_MAX)
   return inFile(path, () => {
-    const policy = parsePolicy(text)
+    const policy = parsePolicy(textOfFile(bytes))
     validatorsOf(policy)
     return policy
   })

@@ -2,6 +2,7 @@
 import { fromBase64 } from '../../src/bytes.ts'
 import { errorMessage, FormatError } from '../../src/errors.ts'
 import { array, count, type Json, type JsonObject, object, oneOf, text } from '../../src/json.ts'
+import type { BundleTexts } from '../../src/light/bundle.ts'
 import { decodePolicyUpdates, type PolicyUpdate } from '../../src/light/updates.ts'
 import { INDEX_MAX } from '../../src/limits.ts'
 import { ClientError } from '../rpc/client.ts'
@@ -55,13 +56,20 @@ export function queryPage(value: Json): Page {
   }
 }
 
-export function bundleTexts(value: Json): { id: string; entry: string; proof: string; policy: string } {
+export function bundleTexts(value: Json): BundleTexts & { readonly id: string } {
   const found = object(value, 'The proof')
   const part = (name: string) => {
     const content = found[name]
     return typeof content === 'string' ? content : text(content, `"${name}"`, TEXT_BYTES_MAX)
   }
-  return { id: entryId(found.id), entry: part('entry'), proof: part('proof'), policy: part('policy') }
+  const records = found.records === undefined ? {} : { records: part('records') }
+  return {
+    id: entryId(found.id),
+    entry: part('entry'),
+    proof: part('proof'),
+    ...records,
+    policy: part('policy'),
+  }
 }
 
 /** From policy.updates; read, and not yet verified. */

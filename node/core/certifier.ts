@@ -13,6 +13,7 @@ import { equalBytes, toHex } from '../../src/bytes.ts'
 import type { SignatureSuite, Signer } from '../../src/crypto/suite.ts'
 import { errorMessage, InvariantError, invariant, ProofError } from '../../src/errors.ts'
 import { cosignerName, policyOf } from '../../src/ledger/membership.ts'
+import { CLOCK_SKEWS_MAX } from '../../src/limits.ts'
 import { assembleCertificate, verifyCertificate } from '../../src/notes/certificate.ts'
 import { type Checkpoint, parseCheckpoint, printCheckpoint } from '../../src/notes/checkpoint.ts'
 import {
@@ -23,6 +24,7 @@ import {
 } from '../../src/notes/cosignature.ts'
 import { type NoteSignature, parseNote, printNote } from '../../src/notes/note.ts'
 import { type Policy, satisfied } from '../../src/notes/policy.ts'
+import { YEAR_10000 } from '../../src/notes/time.ts'
 import type { VerifierKey } from '../../src/notes/vkey.ts'
 import { boundedLog } from '../bounded-log.ts'
 import type { Logger } from '../logger.ts'
@@ -35,13 +37,6 @@ import type { ValidatorClocks } from './validator-clocks.ts'
 
 /** A round that has not ended by then has lost a message: the next one may start. */
 const ROUND_MS = 500
-/**
- * Two honest clocks may differ by the skew of the ledger, and from a third by as much, and a seal may lie ahead by it:
- * beyond so many skews no honest validator's time comes.
- */
-const SKEWS_MAX = 3
-/** In seconds since 1970: what no calendar can spell is no time by any clock. */
-const YEAR_10000 = 253_402_300_800
 
 interface Round {
   readonly checkpoint: Checkpoint
@@ -136,6 +131,11 @@ export class Certifier {
   /** Text of the newest certificate. */
   get note(): string | undefined {
     return this.#note
+  }
+
+  /** How many changes of the members the policy of the newest certificate has followed. */
+  get sequence(): number {
+    return this.#ports.store.members.at(Math.max(this.#size, 1)).sequence
   }
 
   /** The policy under which a checkpoint of `size` is certified, as far as this node knows. */
@@ -350,7 +350,7 @@ export class Certifier {
     // What contradicts this node's tree is held against its signers for that, and its time does not matter.
     if (isHere && !(sealed && equalBytes(sealed.root, checkpoint.root))) return undefined
     if (seconds >= YEAR_10000) return 'certain'
-    const slackMs = SKEWS_MAX * store.genesis.parameters.limits.clockSkewMs
+    const slackMs = CLOCK_SKEWS_MAX * store.genesis.parameters.limits.clockSkewMs
     // Both times are signed, so it does not matter how this node's clock goes.
     if (sealed && 1_000 * seconds < sealed.time - slackMs) return 'certain'
     const latest = clocks ? clocks.latest() : now()

@@ -305,8 +305,8 @@ export class LedgerNode implements LedgerService {
     return this.#reader.consistency(from, to)
   }
 
-  bundle(id: string): Promise<BundleFiles> {
-    return this.#reader.bundle(id)
+  bundle(id: string, since?: number): Promise<BundleFiles> {
+    return this.#reader.bundle(id, since)
   }
 
   policy(): string {

@@ -1,11 +1,13 @@
 /** Answers from the applied chain: entries, blocks, queries, proofs. Reads only. */
 import { fromHex, fromUtf8, toBase64, toHex } from '../../src/bytes.ts'
-import type { QatError } from '../../src/errors.ts'
+import { invariant, type QatError } from '../../src/errors.ts'
 import { formatInstant, type JsonObject } from '../../src/json.ts'
 import { decodeBlock } from '../../src/ledger/block.ts'
 import { decodeEnvelope } from '../../src/ledger/dsse.ts'
 import { type Claim, readClaims } from '../../src/ledger/event.ts'
-import { SUBMITTED } from '../../src/ledger/payload-types.ts'
+import { decodeMember } from '../../src/ledger/member.ts'
+import { PAYLOAD_TYPES, SUBMITTED } from '../../src/ledger/payload-types.ts'
+import { encodeRecords, type PlacedLeaf, type RecordLeaves } from '../../src/light/records.ts'
 import { encodePolicyUpdates, type PolicyUpdate, readPolicyUpdate } from '../../src/light/updates.ts'
 import { HASH_BYTES } from '../../src/limits.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
@@ -30,11 +32,14 @@ import type { Certifier } from './certifier.ts'
 /** Of changes in one answer: about twenty. Whoever needs more asks again. */
 const UPDATES_BYTES_PER_ANSWER = 524_288
 
+/** What is certified, and under which policy. */
+type Certified = Pick<Certifier, 'size' | 'note' | 'sequence' | 'policyAt'>
+
 export class LedgerReader {
   readonly #store: LedgerStore
-  readonly #certifier: Certifier
+  readonly #certifier: Certified
 
-  constructor(store: LedgerStore, certifier: Certifier) {
+  constructor(store: LedgerStore, certifier: Certified) {
     this.#store = store
     this.#certifier = certifier
   }
@@ -104,25 +109,69 @@ export class LedgerReader {
     return (await this.#store.tree.consistencyPath(from, to)).map(toHex)
   }
 
-  /** The three files by which anyone can check the entry offline. */
-  async bundle(id: string): Promise<BundleFiles> {
+  /**
+   * The files by which anyone can check the entry offline, for a verifier whose policy has followed `since` changes of
+   * the members, by default all. Of the certificates that such a policy can come to it takes the oldest that is kept:
+   * it shows who had cosigned soon after the entry was recorded.
+   */
+  async bundle(id: string, since = this.#certifier.sequence): Promise<BundleFiles> {
     const index = await this.indexOf(id)
     if (index === undefined) throw notFound(id)
-    const checkpoint = this.#certifier.note
-    const size = this.#certifier.size
-    if (checkpoint === undefined || index >= size) {
+    const newest = { size: this.#certifier.size, note: this.#certifier.note }
+    if (newest.note === undefined || index >= newest.size) {
       throw notFinal(`Entry ${id} is recorded but no certificate covers it yet. Ask again in a moment.`)
     }
-    const [leaf, path] = await Promise.all([
+    const { members, tree } = this.#store
+    const boundary = since === 0 ? 0 : (members.boundaryOf(since) ?? newest.size)
+    const kept = await this.#store.certificateFrom(Math.max(index, boundary) + 1)
+    const { size, note: checkpoint } = kept ?? newest
+    const [leaf, path, records] = await Promise.all([
       readLeaf(this.#store, index),
-      this.#store.tree.inclusionPath(index, size),
+      tree.inclusionPath(index, size),
+      this.#records(index, size),
     ])
     return {
       id,
       entry: fromUtf8(leaf),
-      proof: printTlogProof({ index, path, checkpoint }),
-      policy: this.policy(),
+      proof: printTlogProof({ index, path, checkpoint: checkpoint! }),
+      records: fromUtf8(encodeRecords(records)),
+      policy: printPolicy(this.#certifier.policyAt(size)),
     }
+  }
+
+  /** What the ledger itself has recorded about the leaf `index`, each with its place in the tree of `size`. */
+  async #records(index: number, size: number): Promise<RecordLeaves> {
+    const placed = async (at: number): Promise<PlacedLeaf> => {
+      const [leaf, path] = await Promise.all([
+        readLeaf(this.#store, at),
+        this.#store.tree.inclusionPath(at, size),
+      ])
+      return { index: at, leaf, path }
+    }
+    const facts = await this.place(index)
+    const submitter = await this.#submitterRecord(index)
+    const [genesis, seal, record] = await Promise.all([
+      placed(0),
+      placed(facts.size - 1),
+      submitter === undefined ? undefined : placed(submitter),
+    ])
+    return { genesis, seal, ...(record && { submitter: record }) }
+  }
+
+  /** The index of the leaf by which the submitter of entry `index` was admitted; none for the ledger's own records. */
+  async #submitterRecord(index: number): Promise<number | undefined> {
+    const { members, genesis } = this.#store
+    const { payloadType, signatures } = decodeEnvelope(await readLeaf(this.#store, index))
+    if (!SUBMITTED.includes(payloadType)) return undefined
+    const submitter = members.at(index + 1).submitterByKeyId.get(signatures[0]!.keyid)
+    invariant(submitter, 'The submitter of a recorded entry is no member.', { index })
+    const sequence = members.putBy(submitter, index + 1)
+    if (sequence > 0) return this.#store.changeIndex(sequence)
+    const { leaves } = genesis.block
+    return leaves.findIndex((leaf) => {
+      const { payloadType, payload } = decodeEnvelope(leaf)
+      return payloadType === PAYLOAD_TYPES.member && decodeMember(payload).name === submitter.name
+    })
   }
 
   /**

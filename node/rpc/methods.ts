@@ -87,10 +87,10 @@ export const METHODS: readonly Method[] = [
   method({
     name: 'entry.prove',
     summary: 'Makes the files by which anyone can verify an entry offline.',
-    params: s.params({ id: s.Hash }),
+    params: s.params({ id: s.Hash, since: Type.Optional(s.Index) }),
     result: s.BundleFiles,
     errors: ['not-found', 'not-final'],
-    handle: (service, { id }) => service.bundle(id),
+    handle: (service, { id, since }) => service.bundle(id, since),
   }),
   method({
     name: 'block.get',

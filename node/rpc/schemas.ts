@@ -140,6 +140,7 @@ export const BundleFiles = Type.Object({
   id: Hash,
   entry: Type.String({ description: 'Canonical envelope: the leaf' }),
   proof: Type.String({ description: 'C2SP tlog-proof' }),
+  records: Type.String({ description: "The ledger's records about the entry: FORMATS.md section 9" }),
   policy: Type.String({ description: 'C2SP tlog-policy' }),
 })
 

@@ -8,7 +8,7 @@ import { cosignerName, policyOf } from '../../src/ledger/membership.ts'
 import { type Certificate, verifyCertificate } from '../../src/notes/certificate.ts'
 import type { Findings } from './finding.ts'
 import type { ChainReport } from './fsck-chain.ts'
-import { boundaryKey, META, pendingKey } from './keys.ts'
+import { CERTIFICATES, certificateKey, META, pendingKey } from './keys.ts'
 import type { Kv, KvRange } from './kv.ts'
 import * as records from './records.ts'
 import { type Sifted, sift, siftValue } from './sift.ts'
@@ -58,7 +58,7 @@ export async function sizesOfInterest(raw: Kv, { cosigned, certificate }: Anchor
   const sizes = new Set<number>()
   if (cosigned) sizes.add(cosigned.size)
   if (certificate !== undefined) sizes.add(sizeOf(certificate) ?? 0)
-  for await (const [key] of carefully(raw.range(BOUNDARIES))) sizes.add(fromU64(key, 1))
+  for await (const [key] of carefully(raw.range(CERTIFICATES))) sizes.add(fromU64(key, 1))
   return sizes
 }
 
@@ -88,24 +88,19 @@ async function checkCertificates(task: RecordsTask): Promise<void> {
   const newest = note === undefined ? undefined : await judge(task, note, 'the newest certificate')
   if (newest) checkOwnLine(task, newest)
   const certified = newest?.checkpoint.size ?? 0
-  let present = 0
   for (let size = members.boundaryAbove(0); size !== undefined; size = members.boundaryAbove(size)) {
-    const where = `the certificate of the change at size ${size}`
-    const found = await sift(raw, boundaryKey(size))
-    if (found.is !== 'missing') present++
     // One that nothing is certified above is still to come.
-    if (found.is === 'missing' && certified < size) continue
-    if (found.is === 'missing') findings.add('certificate', where, 'is missing', true)
+    if (certified < size || (await sift(raw, certificateKey(size))).is !== 'missing') continue
+    findings.add('certificate', `the certificate of the change at size ${size}`, 'is missing', true)
+  }
+  for (const key of await keysIn(raw, CERTIFICATES)) {
+    const where = `the certificate kept at size ${fromU64(key, 1)}`
+    const found = await sift(raw, key)
     reportDamaged(found, findings, where)
     const text = textOf(found)
-    if (text !== undefined) await judge(task, text, where)
-  }
-  if (!chain.complete) return
-  let found = 0
-  for await (const _ of carefully(raw.range(BOUNDARIES))) found++
-  if (found > present) {
-    const what = `${found - present} stand where no change of membership is`
-    findings.add('certificate', 'certificates of changes', what, true)
+    if (text === undefined) continue
+    if (sizeOf(text) !== fromU64(key, 1)) findings.add('certificate', where, 'is of another size', true)
+    else await judge(task, text, where)
   }
 }
 
@@ -195,23 +190,22 @@ async function checkUnknown({ raw, findings }: RecordsTask): Promise<void> {
   let from = new Uint8Array(0)
   for (const byte of [...known, undefined]) {
     const to = byte === undefined ? new Uint8Array(64).fill(255) : utf8(byte)
-    const [next] = await keys(raw, { from, to, limit: 1 })
+    const [next] = await keysIn(raw, { from, to, limit: 1 })
     if (next) findings.add('derived', `key ${toHex(next)}`, 'is none that a store has', true)
     if (byte !== undefined) from = Uint8Array.of(byte.charCodeAt(0) + 1)
   }
   const meta = new Set(Object.values(META).map(toHex))
-  for (const key of await keys(raw, { from: utf8('M'), to: utf8('N') })) {
+  for (const key of await keysIn(raw, { from: utf8('M'), to: utf8('N') })) {
     if (!meta.has(toHex(key))) findings.add('derived', `key ${toHex(key)}`, 'is none that a store has', true)
   }
 }
 
-async function keys(raw: Kv, range: KvRange): Promise<Uint8Array[]> {
+export async function keysIn(raw: Kv, range: KvRange): Promise<Uint8Array[]> {
   const found: Uint8Array[] = []
   for await (const [key] of carefully(raw.range(range))) found.push(key.slice())
   return found
 }
 
-const BOUNDARIES = { from: boundaryKey(0), to: utf8('D') }
 export const PENDING = { from: pendingKey(new Uint8Array(0)), to: utf8('Q') }
 
 function reportDamaged(found: Sifted, findings: Findings, where: string): void {

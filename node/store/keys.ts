@@ -14,7 +14,7 @@
  * | E | SHA-256 of JSON [source, id] (32) | leaf index u64 of the entry that carries this CloudEvent |
  * | S, Y, J | first 16 bytes of SHA-256 of a source, type, subject; index of a block's first leaf u64 | which leaves of the block have it: index-record.ts |
  * | A | sequence u64 | leaf index u64 of the change of membership |
- * | C | tree size u64 | certificate of a boundary: of the block that carries a change; text of the signed note |
+ * | C | tree size u64 | a certificate that is kept: of a boundary, the block that carries a change, and the last of each minute by the seals; text of the signed note |
  * | P | leaf hash (32) | bytes of an entry that was acknowledged as pending and is in no block yet |
  */
 import { u64, utf8 } from '../../src/bytes.ts'
@@ -56,7 +56,7 @@ export const leafKey = (hash: Uint8Array) => key('L', hash)
 export const tileKey = (level: number, index: number) => key('T', Uint8Array.of(level), u64(index))
 export const eventKey = (source: string, id: string) => key('E', sha256(utf8(JSON.stringify([source, id]))))
 export const changeKey = (sequence: number) => key('A', u64(sequence))
-export const boundaryKey = (size: number) => key('C', u64(size))
+export const certificateKey = (size: number) => key('C', u64(size))
 export const pendingKey = (hash: Uint8Array) => key('P', hash)
 
 /** What entries can be found by; each has an index of its own. */
@@ -67,6 +67,9 @@ export type IndexedAttribute = keyof typeof INDEXED
 export function indexKey(attribute: IndexedAttribute, value: string, firstIndex: number): Uint8Array {
   return key(INDEXED[attribute], sha256(utf8(value)).subarray(0, 16), u64(firstIndex))
 }
+
+/** All certificates that are kept. */
+export const CERTIFICATES = { from: certificateKey(0), to: utf8('D') }
 
 function key(prefix: string, ...parts: readonly Uint8Array[]): Uint8Array {
   let length = 1

@@ -22,7 +22,8 @@ import { DISK_RESERVE_BYTES } from './disk-space.ts'
 import { decodeOffsets } from './index-record.ts'
 import {
   blockKey,
-  boundaryKey,
+  CERTIFICATES,
+  certificateKey,
   changeKey,
   eventKey,
   factsKey,
@@ -389,19 +390,48 @@ export class LedgerStore {
 
   /**
    * The newest certificate, of a tree of `size` leaves. Not synced: one that is lost can be assembled or fetched
-   * again. But that of a boundary is kept for ever, since the way from policy to policy leads over it.
+   * again. Two are kept for ever: that of a boundary, since the way from policy to policy leads over it; and the last
+   * one of each minute by the seals, so that a proof made years later still shows who had cosigned by then.
    */
   async setCertificate(note: string, size: number): Promise<void> {
     const value = utf8(note)
     const boundary = this.members.boundaryAbove(size - 1) === size
     const batch = [{ key: META.certificate, value }]
-    if (boundary) batch.push({ key: boundaryKey(size), value })
+    if (boundary) batch.push({ key: certificateKey(size), value })
+    const before = await this.certificate()
+    const sizeBefore = before === undefined ? size : records.certificateSize(before)
+    if (sizeBefore < size && (await this.#minuteOf(sizeBefore)) !== (await this.#minuteOf(size))) {
+      batch.push({ key: certificateKey(sizeBefore), value: utf8(before!) })
+    }
     await this.#kv.write(batch, boundary)
+  }
+
+  /** In which minute since 1970 the block was sealed that ends at `size`. Seals' times never run backwards. */
+  async #minuteOf(size: number): Promise<number | undefined> {
+    const facts = await this.factsAtSize(size)
+    return facts && Math.floor(facts.time / 60_000)
+  }
+
+  /** Keeps a certificate beside the newest one. */
+  async keepCertificate(note: string, size: number): Promise<void> {
+    await this.#kv.write([{ key: certificateKey(size), value: utf8(note) }], false)
+  }
+
+  /** Of the certificates that are kept, that of the smallest tree of `size` leaves or more. */
+  async certificateFrom(size: number): Promise<{ readonly size: number; readonly note: string } | undefined> {
+    for await (const [key, value] of this.#kv.range({
+      ...CERTIFICATES,
+      from: certificateKey(size),
+      limit: 1,
+    })) {
+      return { size: fromU64(key, 1), note: fromUtf8(value) }
+    }
+    return undefined
   }
 
   /** The certificate of a boundary, once there is one. */
   async boundaryCertificate(size: number): Promise<string | undefined> {
-    const bytes = await this.#kv.get(boundaryKey(size))
+    const bytes = await this.#kv.get(certificateKey(size))
     return bytes && fromUtf8(bytes)
   }
 

@@ -4,6 +4,7 @@
  */
 import { invariant } from '../../src/errors.ts'
 import { applyChange, type Change } from '../../src/ledger/change.ts'
+import type { Submitter } from '../../src/ledger/member.ts'
 import type { Membership } from '../../src/ledger/membership.ts'
 
 interface Era {
@@ -42,6 +43,17 @@ export class MemberHistory {
   /** The boundary of change `sequence`. */
   boundaryOf(sequence: number): number | undefined {
     return sequence === 0 ? undefined : this.#eras[sequence]?.above
+  }
+
+  /**
+   * The change, of those that count for leaf `size - 1`, that put the record of `submitter` as it is then; 0 if it is
+   * the founding one.
+   */
+  putBy(submitter: Submitter, size: number): number {
+    let { sequence } = this.at(size)
+    const has = (era: Era) => era.membership.members.includes(submitter)
+    while (sequence > 0 && has(this.#eras[sequence - 1]!)) sequence--
+    return sequence
   }
 
   /** A block that ends at `size` carries the next change. */

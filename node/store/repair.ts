@@ -15,8 +15,8 @@ import { ChainWalk, SIGNATURES_IN_FLIGHT } from './chain-walk.ts'
 import type { AppliedBlock } from './derived.ts'
 import { Findings } from './finding.ts'
 import { appliedHeight, highest } from './fsck-chain.ts'
-import { type Anchors, PENDING, readAnchors } from './fsck-records.ts'
-import { blockKey, boundaryKey, META, pendingKey } from './keys.ts'
+import { type Anchors, keysIn, PENDING, readAnchors } from './fsck-records.ts'
+import { blockKey, CERTIFICATES, certificateKey, META, pendingKey } from './keys.ts'
 import type { Kv } from './kv.ts'
 import { type LedgerStore, toRaftBlock } from './ledger-store.ts'
 import * as records from './records.ts'
@@ -175,12 +175,17 @@ async function restoreCertificates(
     size = walk.members.boundaryAbove(size)
   ) {
     if (size > store.tip.size) break
-    const local = records.textOf(await siftValue(raw, boundaryKey(size)))
+    const local = records.textOf(await siftValue(raw, certificateKey(size)))
     if (await keep([local], size)) continue
     const { height } = (await store.factsAtSize(size))!
     const answer = await fetch(height)
     if (!(await keep([answer?.certificate], size)))
       missing.push(`the certificate of the change at size ${size}`)
+  }
+  for (const key of await keysIn(raw, CERTIFICATES)) {
+    const note = records.textOf(await siftValue(raw, key))
+    const size = await holds(note)
+    if (size !== undefined) await store.keepCertificate(note!, size)
   }
   const newest = [anchors.certificate, sync.certified?.note]
   if (!(await keep(newest)) && anchors.certificate !== undefined) {

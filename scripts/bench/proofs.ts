@@ -1,8 +1,8 @@
 /** Proofs of entries all over the tree, as a client asks for them, and their verification offline. */
 import { opensslSuite } from '../../node/crypto/openssl.ts'
 import { type Client, createClient } from '../../node/rpc/client.ts'
-import { utf8 } from '../../src/bytes.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
+import { type BundleTexts, bundleFromTexts } from '../../src/light/bundle.ts'
 import { verifyBundle } from '../../src/light/verify.ts'
 import { type Spread, spread } from './figures.ts'
 import { LeanConnection, preparePost } from './lean-http.ts'
@@ -37,8 +37,8 @@ export async function measureProofs(rpc: string): Promise<ProofResult> {
     const startMs = performance.now()
     const answer = await connection.call(preparePost('/rpc', request('entry.prove', { id })))
     const provedMs = performance.now()
-    const files = (JSON.parse(answer) as { result: Record<'entry' | 'proof' | 'policy', string> }).result
-    const bundle = { entry: utf8(files.entry), proof: utf8(files.proof), policy: utf8(files.policy) }
+    const files = (JSON.parse(answer) as { result: BundleTexts }).result
+    const bundle = bundleFromTexts(files)
     const beganMs = performance.now()
     const verdict = await verifyBundle(opensslSuite, bundle)
     const verifiedMs = performance.now()

@@ -6,6 +6,7 @@ import { QUERY_LIMIT_MAX } from '../../node/rpc/limits.ts'
 import type { BlockView, BundleFiles, NodeStatus } from '../../node/service.ts'
 import { fromBase64, parseDecimal, utf8 } from '../../src/bytes.ts'
 import { object, parseJson, text } from '../../src/json.ts'
+import { bundleFromTexts } from '../../src/light/bundle.ts'
 import { verifyBundle } from '../../src/light/verify.ts'
 import { ENTRY_BYTES_MAX } from '../../src/limits.ts'
 import type { Acknowledged, Book } from './book.ts'
@@ -121,7 +122,7 @@ export async function audit(
   const prove = async ({ event, id }: Acknowledged, client: Client): Promise<Proof> => {
     const files = await bundleOf(client, id)
     if (files instanceof RpcError) return { outcome: 'lost', reason: files.message }
-    const bundle = { entry: utf8(files.entry), proof: utf8(files.proof), policy }
+    const bundle = { ...bundleFromTexts(files), policy }
     const verdict = await verifyBundle(suite, bundle)
     if (!verdict.ok) return { outcome: 'unproved', reason: verdict.reason }
     const { leafHash, claims } = verdict.proves

@@ -10,7 +10,9 @@ import type { Block, SealPlace } from './block.ts'
 import { adminsOf, applyChange, type Change, decodeChange } from './change.ts'
 import type { Envelope } from './dsse.ts'
 import { decodeEntry, type Entry, type SignatureCheck, signatureCheck } from './entry.ts'
+import type { Claim } from './event.ts'
 import type { Genesis, GenesisParameters } from './genesis.ts'
+import type { Submitter } from './member.ts'
 import type { Membership } from './membership.ts'
 import { matches } from './pattern.ts'
 import { PAYLOAD_TYPES } from './payload-types.ts'
@@ -166,8 +168,14 @@ export function checkEntry(
   if (!submitter) {
     throw new RefusedError('unknown-key', `No submitter of this ledger has the key ${keyid}.`, { keyid })
   }
+  checkPermission(submitter, claims, state.parameters.ledger)
+  return [signatureCheck(envelope, 0, submitter.key)]
+}
+
+/** Whether a submitter may log what an entry claims, on the ledger of this origin. Throws RefusedError. */
+export function checkPermission(submitter: Submitter, claims: readonly Claim[], origin: string): void {
   for (const { source, type, ledger } of claims) {
-    if (ledger !== undefined && ledger !== state.parameters.ledger) {
+    if (ledger !== undefined && ledger !== origin) {
       throw new RefusedError('wrong-ledger', `The event was signed for ledger ${ledger}.`, { ledger })
     }
     const may =
@@ -182,7 +190,6 @@ export function checkEntry(
       )
     }
   }
-  return [signatureCheck(envelope, 0, submitter.key)]
 }
 
 function checkChange(

@@ -78,6 +78,12 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
   if (apart) return envelopeFromJson(apart)
   // What is wrong with it is worth saying exactly.
   envelopeFromJson(parseJson(spelled, ENTRY_BYTES_MAX))
+  if (/\s$/.test(spelled)) {
+    throw new FormatError(
+      'json-not-canonical',
+      'White space stands behind the envelope, as editors add it. Take it away, or take a fresh copy.',
+    )
+  }
   throw new FormatError('json-not-canonical', 'The envelope is not in canonical form (RFC 8785).')
 }
 

@@ -8,6 +8,7 @@ import { type Checkpoint, parseCheckpoint, printCheckpoint } from './checkpoint.
 import { verifyCosignature } from './cosignature.ts'
 import { type NoteSignature, parseNote, printNote } from './note.ts'
 import { type Policy, satisfied } from './policy.ts'
+import { spellTime, YEAR_10000 } from './time.ts'
 import { COSIGNATURE_TYPE, type VerifierKey } from './vkey.ts'
 
 export interface Cosigner {
@@ -21,8 +22,8 @@ export interface Certificate {
   readonly checkpoint: Checkpoint
   /** The witnesses of the policy that cosigned, in the order of the note's lines, each once. */
   readonly cosigners: readonly Cosigner[]
-  /** Seconds since 1970, of the log's first line: the word of the one validator that made it. */
-  readonly logTimestamp: number
+  /** Seconds since 1970, one for each line of the log: the word of the validator that made it. */
+  readonly logTimes: readonly number[]
 }
 
 /**
@@ -38,12 +39,41 @@ export async function verifyCertificate(
   const certificate = await verifyCheckpointNote(suite, policy, noteText)
   const names = certificate.cosigners.map(({ name }) => name)
   if (!satisfied(policy, new Set(names))) {
-    throw new ProofError('quorum-not-met', `The cosignatures do not satisfy the quorum ${policy.quorum}.`, {
-      quorum: policy.quorum,
-      cosigners: names,
-    })
+    throw quorumNotMet(policy, names)
   }
   return certificate
+}
+
+/** In seconds since 1970: outside of it no honest cosigner's clock can have been. */
+export interface PossibleTimes {
+  readonly earliest?: number
+  readonly latest?: number
+}
+
+/**
+ * The certificate without cosignatures whose time cannot be, which count as little as ones that are not there. Throws
+ * ProofError bad-time if without them it has no line of the log or no quorum.
+ */
+export function withPossibleTimes(
+  policy: Policy,
+  certificate: Certificate,
+  { earliest = 0, latest = YEAR_10000 }: PossibleTimes,
+): Certificate {
+  const can = (time: number) => time >= earliest && time <= latest && time < YEAR_10000
+  const logTimes = certificate.logTimes.filter(can)
+  const cosigners = certificate.cosigners.filter(({ timestamp }) => can(timestamp))
+  if (logTimes.length > 0 && satisfied(policy, new Set(cosigners.map(({ name }) => name)))) {
+    return { ...certificate, cosigners, logTimes }
+  }
+  const { checkpoint, cosigners: all, logTimes: log } = certificate
+  const signed = [...all, ...log.map((timestamp) => ({ name: checkpoint.origin, timestamp }))]
+  const { name, timestamp } = signed.find(({ timestamp }) => !can(timestamp))!
+  const order = timestamp < earliest ? 'before the block was sealed' : 'after now'
+  throw new ProofError(
+    'bad-time',
+    `It does not hold without the signature of ${name}, whose time cannot be: ${spellTime(timestamp)} is ${order}.`,
+    { name, seconds: timestamp, earliest, latest },
+  )
 }
 
 /** As `verifyCertificate`, without asking for the quorum: what a witness checks before it cosigns. */
@@ -63,23 +93,39 @@ export async function verifyCheckpointNote(
   const logs = policy.logs.filter(({ key }) => key.name === checkpoint.origin)
   if (logs.length === 0) {
     const { origin } = checkpoint
-    throw new ProofError('wrong-origin', `The policy does not name the log ${origin}.`, { origin })
+    throw new ProofError(
+      'wrong-origin',
+      `It is about the ledger ${origin}, which the policy does not name.`,
+      {
+        origin,
+      },
+    )
   }
   const [logLines, cosignatures] = await allInOrder([
     verifyLines(suite, logs, checkpoint, signatures),
     verifyLines(suite, policy.witnesses, checkpoint, signatures),
   ])
-  const [logLine] = logLines
-  if (logLine === undefined) {
-    throw new ProofError('no-log-signature', 'The note carries no line by the log itself.', {
-      origin: checkpoint.origin,
-    })
+  if (logLines.length === 0) {
+    const { origin } = checkpoint
+    const message = `No key that the policy lists for the ledger ${origin} has signed it: another ledger uses that name, or the members have other keys than when the policy was written.`
+    throw new ProofError('no-log-signature', message, { origin })
   }
   const cosigners = new Map<string, Cosigner>()
   for (const { by, timestamp } of cosignatures) {
     if (!cosigners.has(by.name)) cosigners.set(by.name, { name: by.name, timestamp })
   }
-  return { checkpoint, cosigners: [...cosigners.values()], logTimestamp: logLine.timestamp }
+  return {
+    checkpoint,
+    cosigners: [...cosigners.values()],
+    logTimes: logLines.map(({ timestamp }) => timestamp),
+  }
+}
+
+function quorumNotMet(policy: Policy, cosigners: readonly string[]): ProofError {
+  const who = cosigners.length === 0 ? 'None' : `Only ${cosigners.join(', ')}`
+  const facts = { quorum: policy.quorum, cosigners }
+  const message = `${who} of those whom the policy knows cosigned it, which does not satisfy its quorum "${policy.quorum}".`
+  return new ProofError('quorum-not-met', message, facts)
 }
 
 /** As Promise.all, but of several failures always the first in the list: one bundle gets one verdict everywhere. */

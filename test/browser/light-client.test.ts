@@ -70,11 +70,12 @@ describe('the light client in Chromium', () => {
 
   /** The verdict of the page on a bundle. Values cross into the page as JSON. */
   function judge(given: Bundle, keys: readonly PublicKey[] = []): Promise<Verdict> {
-    const { entry, proof, policy, updates } = given
+    const { entry, proof, records, policy, updates } = given
     const files = {
       entry: toBase64(entry),
       proof: toBase64(proof),
       policy: toBase64(policy),
+      ...(records && { records: toBase64(records) }),
       ...(updates && { updates: toBase64(updates) }),
     }
     const jwks = JSON.stringify(keys.map(publicKeyToJwk))
@@ -86,6 +87,7 @@ describe('the light client in Chromium', () => {
           entry: bytes(files.entry),
           proof: bytes(files.proof),
           policy: bytes(files.policy),
+          ...(files.records && { records: bytes(files.records) }),
           ...(files.updates && { updates: bytes(files.updates) }),
         }
         const keys = (JSON.parse(jwks) as unknown[]).map(qat.publicKeyFromJwk)
@@ -100,7 +102,10 @@ describe('the light client in Chromium', () => {
     assert.ok(verdict.ok)
     assert.equal(verdict.proves.entrySignature, 'verified')
     assert.deepEqual(verdict, await verifyBundle(opensslSuite, bundle, { keys: [CI.key] }))
-    const stranger = await judge(bundle, [ALICE.key])
+    assert.equal(verdict.proves.submitter!.name, CI.name)
+    assert.ok(verdict.proves.recorded!.time > 0)
+    const { records: _, ...bare } = bundle
+    const stranger = await judge(bare, [ALICE.key])
     assert.ok(stranger.ok && stranger.proves.entrySignature === 'unknown-key')
   })
 
@@ -119,11 +124,13 @@ describe('the light client in Chromium', () => {
     const proof = fromUtf8(bundle.proof)
     const cases: [Partial<Bundle>, string][] = [
       [{ entry: flipped(bundle.entry, 20) }, 'bad-inclusion'],
-      [{ entry: bundle.entry.subarray(1) }, 'bad-inclusion'],
+      [{ entry: bundle.entry.subarray(1) }, 'json-syntax'],
+      [{ records: utf8(fromUtf8(bundle.records!).replace('"index":3', '"index":2')) }, 'bad-inclusion'],
+      [{ records: utf8('{}') }, 'missing-field'],
       [{ proof: utf8(proof.replace('index 5', 'index 4')) }, 'bad-inclusion'],
       [{ proof: utf8(proof.replace('\n7\n', '\n8\n')) }, 'bad-signature'],
       [{ proof: utf8(proof.slice(0, proof.lastIndexOf('\u2014'))) }, 'quorum-not-met'],
-      [{ policy: new Uint8Array(0) }, 'bad-policy'],
+      [{ policy: new Uint8Array(0) }, 'truncated'],
     ]
     for (const [changed, code] of cases) {
       const tampered = { ...bundle, ...changed }

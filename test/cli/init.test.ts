@@ -37,7 +37,7 @@ describe('qat init', function () {
     )
     const args = ['--ledger', 'audit.example/x', '--nodes', '1', '--submitters', path('bad.json')]
     const { code, stderr } = await qat(['init', '--dir', path('unmade'), ...args])
-    assert.equal(code, 1)
+    assert.equal(code, 5)
     assert.match(stderr, /bad\.json/)
     await assert.rejects(readFile(path('unmade/genesis.block')))
   })

@@ -62,7 +62,7 @@ describe('qat backup, restore and fsck', function () {
 
   it('replaces no file, unless it is told to', async () => {
     const again = await qat([...online(), path('online')])
-    assert.equal(again.code, 1)
+    assert.equal(again.code, 5)
     assert.match(again.stderr, /exists\. Give another name, or --force/)
     const forced = await qat([...online(), path('online'), '--force'])
     assert.equal(forced.code, 0, forced.stderr)
@@ -81,7 +81,7 @@ describe('qat backup, restore and fsck', function () {
   it('restores a store that says of itself that it has forgotten, and makes new keys', async () => {
     const dir = await copyOf('restored')
     const refused = await qat(['restore', path('online'), '--dir', dir])
-    assert.equal(refused.code, 1)
+    assert.equal(refused.code, 5)
     assert.match(refused.stderr, /exists\. Move it away, or give --force/)
     const keys = await keysOf(dir)
     const { code, stderr, json } = await qat(['restore', path('online'), '--dir', dir, '--force', '--json'])
@@ -186,7 +186,7 @@ describe('qat backup, restore and fsck', function () {
     const locked = await qat(['fsck', cluster.folder('alpha'), '--json'])
     assert.deepEqual([locked.code, locked.errorCode()], [1, 'store-locked'])
     const nothing = await qat(['fsck', path('nowhere'), '--json'])
-    assert.deepEqual([nothing.code, nothing.errorCode()], [1, 'folder-missing'])
+    assert.deepEqual([nothing.code, nothing.errorCode()], [5, 'folder-missing'])
   })
 
   it('names damage, ends with 4, and repairs it with the help of a peer', async () => {

@@ -304,9 +304,9 @@ describe('qat log', () => {
   it('refuses input that is no event before it speaks to anyone', async () => {
     const cases: [string[], RegExp, number][] = [
       [['--data', 'plain text'], /--data takes JSON.*line 1, column 1: "p" is not expected/, 2],
-      [['--data', '@/nowhere.json'], /\/nowhere\.json could not be read: there is no such file/, 1],
-      [['--data', '-'], /standard input is not usable: [^\n]*stands twice/, 1],
-      [['--key', '/nowhere.key'], /\/nowhere\.key could not be read/, 1],
+      [['--data', '@/nowhere.json'], /\/nowhere\.json could not be read: there is no such file/, 5],
+      [['--data', '-'], /standard input is not usable: [^\n]*stands twice/, 5],
+      [['--key', '/nowhere.key'], /\/nowhere\.key could not be read/, 5],
       [['--data', `"${'x'.repeat(70_000)}"`], /65535 bytes|--data takes JSON/, 2],
     ]
     const all = cases.map(async ([args, sentence, exit]) => {

@@ -1,18 +1,19 @@
 /** The commands that ask a node: get, query, status, watch, prove. */
 import assert from 'node:assert/strict'
-import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { writeBundleFolder } from '../../node/cli/bundle-folder.ts'
 import { entryCells } from '../../node/cli/entry-text.ts'
 import { printable, table } from '../../node/cli/output.ts'
-import { type LedgerService, type QueryPage, ServiceError } from '../../node/service.ts'
-import { fromUtf8, utf8 } from '../../src/bytes.ts'
+import { type BundleFiles, type LedgerService, type QueryPage, ServiceError } from '../../node/service.ts'
+import { fromUtf8, toHex } from '../../src/bytes.ts'
 import type { JsonObject } from '../../src/json.ts'
 import { encodeChange } from '../../src/ledger/change.ts'
 import { signEntry } from '../../src/ledger/entry.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
-import { BUNDLE_FILES, makeBundle } from '../../src/light/bundle.ts'
+import { BUNDLE_FILES, bundleFromTexts } from '../../src/light/bundle.ts'
+import { leafHash } from '../../src/merkle/hash.ts'
 import { LEDGER, signerOf } from '../ledger/fixture.ts'
-import { certified, entriesOf, policyOf, VALIDATORS } from '../notes/fixture.ts'
+import { exampleBundle, LEAF } from '../light/fixture.ts'
 import {
   BLOCK,
   CHECKPOINT,
@@ -26,8 +27,8 @@ import {
 import { envelopeJson, until } from '../support/cluster.ts'
 import { qat, scratch, untilPrinted } from './run-qat.ts'
 
-/** Without changes of the members, a proof has no fourth file. */
-const FILES = [BUNDLE_FILES.entry, BUNDLE_FILES.proof, BUNDLE_FILES.policy]
+/** Without changes of the members, a proof has no fifth file. */
+const FILES = [BUNDLE_FILES.entry, BUNDLE_FILES.proof, BUNDLE_FILES.records, BUNDLE_FILES.policy]
 
 describe('a command that asks a node', () => {
   const { path } = scratch()
@@ -206,38 +207,39 @@ describe('a command that asks a node', () => {
   })
 
   describe('prove', () => {
-    let files: { id: string; entry: string; proof: string; policy: string }
+    let files: BundleFiles
+    let known: Partial<LedgerService>
     before(async () => {
-      const { certificate, path: inclusion } = await certified(
-        entriesOf(5).with(2, ENTRY.bytes),
-        VALIDATORS.slice(0, 3),
-      )
-      const proof = { index: 2, path: inclusion(2), checkpoint: certificate }
-      const bundle = makeBundle(ENTRY.bytes, proof, policyOf(3))
+      const { entry, proof, records, policy } = await exampleBundle()
+      const id = toHex(leafHash(entry))
       files = {
-        id: ENTRY.id,
-        entry: fromUtf8(bundle.entry),
-        proof: fromUtf8(bundle.proof),
-        policy: fromUtf8(bundle.policy),
+        id,
+        entry: fromUtf8(entry),
+        proof: fromUtf8(proof),
+        records: fromUtf8(records!),
+        policy: fromUtf8(policy),
       }
+      known = { submission: final, entry: async () => ({ ...VIEW, id }), bundle: async () => files }
     })
     const final = async (id: string) => ({ id, status: 'final' as const })
 
     it('writes the exact bytes into a new folder, and verifies what it wrote', async () => {
-      const server = await serve({ submission: final, bundle: async () => files })
+      const server = await serve(known)
       const out = path('deep', 'evidence')
       const { code, json } = await qat(['prove', '7', '--out', out, '--json', '--rpc', server.url])
       assert.equal(code, 0)
-      assert.deepEqual(json(), [{ id: ENTRY.id, dir: out, files: FILES, index: 2 }])
+      assert.deepEqual(json(), [{ id: files.id, dir: out, files: FILES, index: LEAF.entry }])
       assert.deepEqual((await readdir(out)).toSorted(), FILES.toSorted())
-      for (const part of ['entry', 'proof', 'policy'] as const) {
+      for (const part of ['entry', 'proof', 'records', 'policy'] as const) {
         assert.equal(await readFile(path('deep', 'evidence', BUNDLE_FILES[part]), 'utf8'), files[part])
       }
-      assert.equal((await qat(['verify', out])).code, 0)
+      const policy = path('deep', 'policy')
+      await writeFile(policy, files.policy)
+      assert.equal((await qat(['verify', out, '--policy', policy])).code, 0)
     })
 
     it('checks what the disk holds, before the folder has its name', async () => {
-      const bundle = { entry: utf8(files.entry), proof: utf8(files.proof), policy: utf8(files.policy) }
+      const bundle = bundleFromTexts(files)
       let checked = 0
       await writeBundleFolder(path('read-back'), bundle, async (written) => {
         checked++
@@ -246,24 +248,24 @@ describe('a command that asks a node', () => {
         await assert.rejects(readdir(path('read-back')), { code: 'ENOENT' })
       })
       assert.equal(checked, 1)
-      assert.equal((await readdir(path('read-back'))).length, 3)
+      assert.equal((await readdir(path('read-back'))).length, 4)
     })
 
     it('leaves nothing behind where the proof does not convince, or is of another entry', async () => {
       const cases: [Partial<typeof files>, RegExp][] = [
         [{ proof: '' }, /does not verify/],
         [{ entry: files.entry.replace('A', 'B') }, /does not verify/],
+        [{ records: files.records.replace('A', 'B') }, /does not verify/],
       ]
       for (const [wrong, sentence] of cases) {
-        const server = await serve({ submission: final, bundle: async () => ({ ...files, ...wrong }) })
-        const { code, stderr } = await qat(['prove', ENTRY.id, '--out', path('bad'), '--rpc', server.url])
+        const server = await serve({ ...known, bundle: async () => ({ ...files, ...wrong }) })
+        const { code, stderr } = await qat(['prove', files.id, '--out', path('bad'), '--rpc', server.url])
         assert.equal(code, 1)
         assert.match(stderr, sentence)
       }
       const other = await serve({
-        submission: final,
+        ...known,
         entry: async () => ({ ...VIEW, id: HASH }),
-        bundle: async () => files,
       })
       const { stderr } = await qat(['prove', HASH, '--out', path('bad'), '--rpc', other.url])
       assert.match(stderr, /It proves another entry/)
@@ -277,7 +279,7 @@ describe('a command that asks a node', () => {
       const server = await serve()
       await mkdir(path('full', 'of', 'things'), { recursive: true })
       const ended = await qat(['prove', '7', '--out', path('full'), '--rpc', server.url, '--json'])
-      assert.deepEqual([ended.code, ended.errorCode(), server.service.asked], [1, 'file', []])
+      assert.deepEqual([ended.code, ended.errorCode(), server.service.asked], [5, 'file', []])
     })
 
     it('waits for the entry to be final, but not longer than told', async () => {

@@ -9,9 +9,10 @@ import { DEFAULT_LIMITS } from '../../consensus/config.ts'
 import { generateSeed } from '../../node/crypto/keyfile.ts'
 import { opensslSuite } from '../../node/crypto/openssl.ts'
 import type { BundleFiles, EntryView, NodeStatus, QueryPage, Submission } from '../../node/service.ts'
-import { fromHex, utf8 } from '../../src/bytes.ts'
+import { fromHex } from '../../src/bytes.ts'
 import { publicKeyToJwk } from '../../src/crypto/keys.ts'
 import { nobleSuite } from '../../src/crypto/noble.ts'
+import { bundleFromTexts } from '../../src/light/bundle.ts'
 import { verifyBundle } from '../../src/light/verify.ts'
 import { verifyConsistency, verifyInclusion } from '../../src/merkle/verify.ts'
 import {
@@ -172,12 +173,19 @@ describe('four nodes', function () {
     )
     const files = await cluster.call<BundleFiles>('alpha', 'entry.prove', { id: entry.id })
     assert.equal(files.policy, cluster.policy)
-    const bundle = { entry: utf8(files.entry), proof: utf8(files.proof), policy: utf8(cluster.policy) }
+    const bundle = bundleFromTexts({ ...files, policy: cluster.policy })
     const verdict = await verifyBundle(nobleSuite, bundle)
     assert.ok(verdict.ok)
     assert.equal(verdict.proves.leafHash, entry.id)
     assert.ok(verdict.proves.cosigners.length >= 3)
+    const { recorded, submitter, entrySignature } = verdict.proves
+    const view = await cluster.call<EntryView>('bravo', 'entry.get', { id: entry.id })
+    assert.deepEqual(
+      [new Date(recorded!.time).toISOString(), recorded!.height, submitter!.name, entrySignature],
+      [view.recorded, view.height, view.submitter, 'verified'],
+    )
     assert.ok(files.entry.length + files.proof.length <= 24_576)
+    assert.ok(files.records.length <= 32_768, `${files.records.length}`)
   })
 
   it('give inclusion and consistency proofs that hold', async () => {

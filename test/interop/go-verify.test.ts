@@ -3,10 +3,13 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fromUtf8, toHex, utf8 } from '../../src/bytes.ts'
-import { BUNDLE_FILES, type Bundle, makeBundle } from '../../src/light/bundle.ts'
+import { BUNDLE_FILES, BUNDLE_PARTS, type Bundle, makeBundle } from '../../src/light/bundle.ts'
+import { encodeRecords } from '../../src/light/records.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
 import { assembleCertificate } from '../../src/notes/certificate.ts'
 import { parseNote, printNote } from '../../src/notes/note.ts'
+import { TIME as EXAMPLE_TIME } from '../ledger/fixture.ts'
+import { exampleBundle, exampleLeaves, LEAF, recordsIn } from '../light/fixture.ts'
 import { certified, entriesOf, linesOf, ORIGIN, policyOf, TIME, VALIDATORS } from '../notes/fixture.ts'
 import { describeGo } from '../support/go-module.ts'
 
@@ -37,8 +40,8 @@ describeGo(new URL('go/', import.meta.url), 'the Go libraries of transparency.de
     const dirs = bundles.map((bundle, i) => {
       const dir = mkdtempSync(join(folder, `${i}-`))
       mkdirSync(dir, { recursive: true })
-      for (const part of ['entry', 'proof', 'policy'] as const) {
-        writeFileSync(join(dir, BUNDLE_FILES[part]), bundle[part])
+      for (const part of BUNDLE_PARTS) {
+        if (bundle[part]) writeFileSync(join(dir, BUNDLE_FILES[part]), bundle[part])
       }
       return dir
     })
@@ -73,6 +76,26 @@ describeGo(new URL('go/', import.meta.url), 'the Go libraries of transparency.de
     const bundle = await bundleOf(4)
     const proof = replaced(bundle.proof, 'index 4\n', `extra ${btoa('about')}\nindex 4\n`)
     assert.equal(errorOn({ ...bundle, proof }), 'none')
+  })
+
+  it("find in the ledger's records what we say: when it was recorded, and whose signature it bears", async () => {
+    const bundle = await exampleBundle()
+    const [verdict] = verdictsOn([bundle]) as [{ recorded: unknown; error?: string }]
+    const time = new Date(EXAMPLE_TIME + 1_000).toISOString()
+    assert.deepEqual(verdict.recorded, { time, height: 1, submitter: 'ci' }, verdict.error)
+    const changes = [
+      ['"index":3', '"index":2', /^records: .*root/],
+      ['"submitter":', '"submitters":', /^records: .*unknown field/],
+    ] as const
+    for (const [from, to, error] of changes) {
+      assert.match(errorOn({ ...bundle, records: replaced(bundle.records!, from, to) }), error)
+    }
+    const leaves = await exampleLeaves()
+    const records = encodeRecords(recordsIn(leaves, LEAF.genesisSeal))
+    assert.match(errorOn({ ...bundle, records }), /^records: no submitter/)
+    const genesis = recordsIn(leaves, LEAF.genesisSeal)
+    const elsewhere = encodeRecords({ ...recordsIn(leaves, LEAF.entry), seal: genesis.seal })
+    assert.match(errorOn({ ...bundle, records: elsewhere }), /^records: the seal of another block/)
   })
 
   it('read the policy of a ledger whose members have changed', () => {

@@ -40,7 +40,7 @@ import {
   exampleTwoVotes,
   exampleVote,
 } from './evidence-fixture.ts'
-import { CI, exampleBlock, exampleGenesis, LEDGER, nodeSigner } from './fixture.ts'
+import { CI, exampleBlock, exampleGenesis, LEDGER, nodeSigner, TIME } from './fixture.ts'
 import { BLOCK_1, BUNDLE, EVIDENCE, GENESIS, KEYS, LEAVES, ROOT, SEQUEL, STATEMENTS } from './golden.ts'
 
 const sha256 = (bytes: Uint8Array) => toHex(opensslSha256(bytes))
@@ -89,15 +89,22 @@ describe('the golden bytes', () => {
 
   it('of a proof bundle, kept as files that anyone can verify', async () => {
     const bundle = await exampleBundle()
-    for (const part of ['entry', 'proof', 'policy'] as const) {
+    for (const part of ['entry', 'proof', 'records', 'policy'] as const) {
       const file = readFileSync(new URL(`../light/example/${BUNDLE_FILES[part]}`, import.meta.url))
       assert.deepEqual(new Uint8Array(file), bundle[part], part)
-      assert.deepEqual({ sha256: sha256(bundle[part]), bytes: bundle[part].length }, BUNDLE[part])
+      assert.deepEqual({ sha256: sha256(file), bytes: file.length }, BUNDLE[part])
     }
     const verdict = await verifyBundle(opensslSuite, bundle, { keys: [CI.key], requireKnownKey: true })
     assert.ok(verdict.ok)
     assert.equal(verdict.proves.root, ROOT)
     assert.equal(verdict.proves.recordedBy, COSIGNED)
+    const { recorded, submitter } = verdict.proves
+    assert.deepEqual(recorded, { height: 1, proposer: 'ada', time: TIME + 1_000, withinMs: 10_000 })
+    assert.deepEqual(submitter, {
+      name: CI.name,
+      team: CI.team,
+      record: LEAVES[LEAF.submitter]!.leafHash,
+    })
   })
 
   it('of votes and acknowledgements', async () => {
@@ -165,6 +172,7 @@ describe('the golden bytes', () => {
       BLOCK_1.sha256,
       ROOT,
       BUNDLE.proof.sha256,
+      BUNDLE.records.sha256,
       BUNDLE.policy.sha256,
       ...Object.values(STATEMENTS).flatMap(({ payload, pae, sig }) => [payload, pae, sig]),
       ...EVIDENCE.map(({ sha256 }) => sha256),

@@ -216,6 +216,7 @@ export const ROOT = '09a43d7d477ee21b9427b994fb2cb6f9b67f88bb5d028a0d631d8e06a4b
 export const BUNDLE = {
   entry: { sha256: LEAVES[LEAF.entry]!.sha256.leaf, bytes: 4_875 },
   proof: { sha256: '9acef6f817440965226ccf1eb3b52f17e58f01952427cc215fa866eeb8675f40', bytes: 6_786 },
+  records: { sha256: 'a6d085b8981152985b4b16417684c20202221c7b374cd1028e92b7ff5bf8ca95', bytes: 18970 },
   policy: { sha256: '318617f20f4c46c8232d163ba6b943adc1d318d96ba850c814c744cf94791e22', bytes: 3_671 },
 }
 /** By ada: payload, SHA-256 of the pre-authentication encoding and of the signature. */
@@ -250,6 +251,7 @@ export const SEQUEL = {
   bundle: {
     entry: BUNDLE.entry,
     proof: { sha256: 'bad5b2ad100b15fe7e4b9795eecc6b3282a5a1944a0188d43dd801463fef0a04', bytes: 6_832 },
+    records: { sha256: '139ce1580e1696fd93b2fb7e79b89bf734987a812284849562918b4dcdada382', bytes: 19238 },
     policy: { sha256: '70a638327c6f975da93ba22366083d50713a338d24fa5f9e79c3dcb51e487caa', bytes: 3_675 },
     updates: { sha256: 'd667d436ff5a488761cbd2117a05883f6053795679fd631a6ff7739bb5b30903', bytes: 17_719 },
   },

@@ -8,6 +8,7 @@ import type { Validator } from '../../src/ledger/member.ts'
 import { cosignerName, policyOf } from '../../src/ledger/membership.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import { type Bundle, makeBundle } from '../../src/light/bundle.ts'
+import type { PlacedLeaf, RecordLeaves } from '../../src/light/records.ts'
 import { type PolicyUpdate, readPolicyUpdate } from '../../src/light/updates.ts'
 import { Frontier } from '../../src/merkle/frontier.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
@@ -58,25 +59,45 @@ export async function certify(
   return assembleCertificate(checkpoint, lines)
 }
 
+/** The tree of these leaves, and where a leaf lies in it. */
+export function treeOf(leaves: readonly Uint8Array[]) {
+  const nodes = new Map<string, Uint8Array>()
+  const tree = new Frontier()
+  for (const leaf of leaves)
+    tree.append(leafHash(leaf), (level, at, hash) => nodes.set(`${level}/${at}`, hash))
+  const path = (index: number) => inclusionPath(index, tree.size, (level, at) => nodes.get(`${level}/${at}`)!)
+  const placed = (index: number): PlacedLeaf => ({ index, leaf: leaves[index]!, path: path(index) })
+  return { checkpoint: { origin: LEDGER, size: tree.size, root: tree.root() }, path, placed }
+}
+
 /** The proof of leaf `index` in a tree of these leaves. */
 async function proofIn(
   leaves: readonly Uint8Array[],
   index: number,
   ...certifiedBy: [signer?: Signer, time?: number]
 ): Promise<TlogProof> {
-  const nodes = new Map<string, Uint8Array>()
-  const tree = new Frontier()
-  for (const leaf of leaves)
-    tree.append(leafHash(leaf), (level, at, hash) => nodes.set(`${level}/${at}`, hash))
-  const checkpoint = await certify({ origin: LEDGER, size: tree.size, root: tree.root() }, ...certifiedBy)
-  const path = inclusionPath(index, tree.size, (level, at) => nodes.get(`${level}/${at}`)!)
-  return { index, path, checkpoint }
+  const { checkpoint, path } = treeOf(leaves)
+  return { index, path: path(index), checkpoint: await certify(checkpoint, ...certifiedBy) }
+}
+
+/** The records about leaf `index` of the example ledger, in a tree of these leaves of it. */
+export function recordsIn(leaves: readonly Uint8Array[], index: number): RecordLeaves {
+  const { placed } = treeOf(leaves)
+  const seal = [LEAF.genesisSeal, LEAF.seal, LEAF.changeSeal, LEAF.lastSeal].find((at) => at >= index)!
+  const submitter = index === LEAF.entry ? { submitter: placed(LEAF.submitter) } : {}
+  return { genesis: placed(LEAF.parameters), seal: placed(seal), ...submitter }
 }
 
 /** The bundle of leaf `index` in a tree of these leaves, under the founding policy of the example ledger. */
-export async function bundleIn(leaves: readonly Uint8Array[], index: number): Promise<Bundle> {
+export async function bundleIn(
+  leaves: readonly Uint8Array[],
+  index: number,
+  records?: RecordLeaves,
+  ...certifiedBy: [signer?: Signer, time?: number]
+): Promise<Bundle> {
   const { membership } = await exampleGenesis()
-  return makeBundle(leaves[index]!, await proofIn(leaves, index), policyOf(LEDGER, membership))
+  const proof = await proofIn(leaves, index, ...certifiedBy)
+  return makeBundle(leaves[index]!, proof, policyOf(LEDGER, membership), [], records)
 }
 
 /** Every leaf of the example ledger: genesis and block 1. */
@@ -86,7 +107,8 @@ export async function exampleLeaves(): Promise<Uint8Array[]> {
 
 /** The bundle of one leaf of the example ledger: by default, of its entry. */
 export async function exampleBundle(index: number = LEAF.entry): Promise<Bundle> {
-  return bundleIn(await exampleLeaves(), index)
+  const leaves = await exampleLeaves()
+  return bundleIn(leaves, index, recordsIn(leaves, index))
 }
 
 /** Ada's next cosigner key, and her record with it. */
@@ -141,5 +163,7 @@ export async function sequelBundle(): Promise<Bundle> {
   const leaves = await sequelLeaves()
   const { state } = await exampleSequel()
   const proof = await proofIn(leaves, LEAF.entry, nextCosigner, COSIGNED + 4)
-  return makeBundle(leaves[LEAF.entry]!, proof, policyOf(LEDGER, state.membership), [await exampleUpdate()])
+  const records = recordsIn(leaves, LEAF.entry)
+  const updates = [await exampleUpdate()]
+  return makeBundle(leaves[LEAF.entry]!, proof, policyOf(LEDGER, state.membership), updates, records)
 }

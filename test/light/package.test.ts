@@ -18,6 +18,7 @@ describe('the package', () => {
       'QatError',
       'RefusedError',
       'accusedName',
+      'bundleFromTexts',
       'decodeEntry',
       'decodeEvidence',
       'decodePolicyUpdates',

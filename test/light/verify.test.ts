@@ -72,6 +72,7 @@ describe('the light client', () => {
         index: INDEX,
         size: 11,
         leafHash: toHex(leafHash(bundle.entry)),
+        misdated: [],
         cosigners: [ada, bob, cyd].map(({ name }, i) => ({ name, timestamp: TIME + 1 + i })),
         recordedBy: TIME + 2,
         kind: 'entry',
@@ -97,7 +98,7 @@ describe('the light client', () => {
 
   it('is told no other time by one cosigner or log line that lies, whatever it says', async () => {
     const honest = [TIME + 1, TIME + 3]
-    for (const lie of [1, TIME - 86_400, TIME + 86_400, 2 ** 53 - 1, 2n ** 64n - 1n]) {
+    for (const lie of [1, TIME - 86_400, TIME + 86_400]) {
       for (const signers of [
         [ada, bob, cyd],
         [ada, bob, cyd, dee],
@@ -107,7 +108,7 @@ describe('the light client', () => {
         assert.ok(verdict.ok)
         const { recordedBy, cosigners } = verdict.proves
         assert.ok(recordedBy >= honest[0]! && recordedBy <= TIME + signers.length, `${lie}: ${recordedBy}`)
-        assert.equal(cosigners[1]!.timestamp, Number(lie))
+        assert.equal(cosigners[1]!.timestamp, lie)
       }
       const log = await withTimes(bundle, [ada, bob, cyd], (name) => (name === undefined ? lie : undefined))
       const verdict = await verifyBundle(opensslSuite, log)
@@ -116,11 +117,39 @@ describe('the light client', () => {
     }
   })
 
+  it('counts no cosignature and no log line whose time cannot be', async () => {
+    const now = 1_000 * (TIME + 10)
+    const [day, later] = [TIME + 10 + 86_400, TIME + 10 + 86_401]
+    const cases: [number | bigint, number | undefined, boolean][] = [
+      [253_402_300_799, undefined, true],
+      [253_402_300_800, undefined, false],
+      [2 ** 53 - 1, undefined, false],
+      [2n ** 63n, undefined, false],
+      [2n ** 64n - 1n, now, false],
+      [day, now, true],
+      [later, now, false],
+    ]
+    for (const [time, clock, counts] of cases) {
+      const options = clock === undefined ? {} : { now: clock }
+      const judge = async (signers: readonly Validator[], liar: string | undefined) => {
+        const lying = await withTimes(bundle, signers, (name) => (name === liar ? time : undefined))
+        return verifyBundle(opensslSuite, lying, options)
+      }
+      const needed = counts ? 'ok' : 'bad-time'
+      assert.equal(codeOf(await judge([ada, bob, cyd], bob.name)), needed, `${time}`)
+      assert.equal(codeOf(await judge([ada, bob, cyd], undefined)), needed, `${time}`)
+      const spare = await judge(VALIDATORS, bob.name)
+      assert.ok(spare.ok)
+      const { cosigners, misdated } = spare.proves
+      assert.deepEqual([cosigners.length, misdated.map(({ name }) => name)], counts ? [4, []] : [3, ['bob']])
+    }
+  })
+
   it('asks none for the time who cannot count towards the quorum', async () => {
     const outside = { ...policyOf(2, [ada, bob, cyd]), quorum: 'validators' }
     const witnesses = [...outside.witnesses, ...policyOf(1, [dee]).witnesses]
     const policy = utf8(printPolicy({ ...outside, witnesses }))
-    const lying = await withTimes(bundle, VALIDATORS, (name) => (name === dee.name ? 2 ** 53 - 1 : undefined))
+    const lying = await withTimes(bundle, VALIDATORS, (name) => (name === dee.name ? TIME + 1e6 : undefined))
     const verdict = await verifyBundle(opensslSuite, { ...lying, policy })
     assert.ok(verdict.ok)
     assert.equal(verdict.proves.recordedBy, TIME + 2)
@@ -130,10 +159,10 @@ describe('the light client', () => {
   it('names the step that fails', async () => {
     const proof = fromUtf8(bundle.proof)
     const cases: [Partial<Bundle>, string][] = [
-      [{ entry: utf8('another entry') }, 'bad-inclusion'],
+      [{ entry: (await entryOf({ id: 'another' })).bytes }, 'bad-inclusion'],
       [{ entry: new Uint8Array(65_536) }, 'too-large'],
       [{ proof: new Uint8Array(262_145) }, 'too-large'],
-      [{ proof: new Uint8Array(0) }, 'bad-proof'],
+      [{ proof: new Uint8Array(0) }, 'truncated'],
       [{ proof: Uint8Array.of(0xff) }, 'bad-utf8'],
       [{ proof: utf8(proof.replace('index 5', 'index 4')) }, 'bad-inclusion'],
       [{ proof: utf8(proof.replace('index 5', 'index 11')) }, 'out-of-range'],
@@ -142,10 +171,34 @@ describe('the light client', () => {
       [{ proof: utf8(proof.replace(`\u2014 ${ORIGIN} `, '\u2014 elsewhere ')) }, 'no-log-signature'],
       [{ policy: utf8(printPolicy(policyOf(4))) }, 'quorum-not-met'],
       [{ policy: utf8(printPolicy(policyOf(1, [dee]))) }, 'no-log-signature'],
-      [{ policy: new Uint8Array(0) }, 'bad-policy'],
+      [{ policy: new Uint8Array(0) }, 'truncated'],
+      [{ policy: utf8('quorum none') }, 'bad-policy'],
     ]
     for (const [changed, code] of cases) {
       assert.equal(codeOf(await verifyBundle(opensslSuite, { ...bundle, ...changed })), code)
+    }
+  })
+
+  it('names the file that is not in its format, and only then', async () => {
+    const add = (part: 'entry' | 'proof' | 'policy') => ({ [part]: utf8(`${fromUtf8(bundle[part])}\n x`) })
+    const crlf = (part: 'proof' | 'policy') => ({
+      [part]: utf8(fromUtf8(bundle[part]).replaceAll('\n', '\r\n')),
+    })
+    const cases: [Partial<Bundle>, string | undefined, string][] = [
+      [add('entry'), 'entry', 'json-syntax'],
+      [{ entry: utf8(`${fromUtf8(bundle.entry)}\n`) }, 'entry', 'json-not-canonical'],
+      [{ entry: new Uint8Array(65_536) }, 'entry', 'too-large'],
+      [add('proof'), 'proof', 'bad-note'],
+      [add('policy'), 'policy', 'bad-policy'],
+      [crlf('proof'), 'proof', 'bad-line-end'],
+      [crlf('policy'), 'policy', 'bad-line-end'],
+      [{ updates: utf8('x') }, 'updates', 'truncated'],
+      [{ policy: utf8(printPolicy(policyOf(4))) }, undefined, 'quorum-not-met'],
+    ]
+    for (const [changed, part, code] of cases) {
+      const verdict = await verifyBundle(opensslSuite, { ...bundle, ...changed })
+      assert.ok(!verdict.ok)
+      assert.deepEqual([verdict.part, verdict.code], [part, code])
     }
   })
 

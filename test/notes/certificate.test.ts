@@ -111,7 +111,7 @@ describe('certificates', () => {
           { name: 'bob', timestamp: TIME + 2 },
           { name: 'cyd', timestamp: TIME + 3 },
         ],
-        logTimestamp: TIME,
+        logTimes: [TIME],
       })
     }
   })
@@ -203,7 +203,7 @@ describe('certificates', () => {
     const ed25519 = { name: ORIGIN, keyId: key.id, signature: new Uint8Array(64) }
     const note = printNote({ text, signatures: [ed25519, ...signatures] })
     const mixed = { ...policy, logs: [{ key }, ...policy.logs] }
-    assert.equal((await verifyCertificate(opensslSuite, mixed, note)).logTimestamp, TIME)
+    assert.equal((await verifyCertificate(opensslSuite, mixed, note)).logTimes[0], TIME)
     const only = { ...policy, logs: [{ key }] }
     await assert.rejects(verifyCertificate(opensslSuite, only, note), { code: 'no-log-signature' })
   })

@@ -125,7 +125,8 @@ describe('the methods', () => {
   })
 
   it('hands on the plain questions', async () => {
-    assert.deepEqual((await ask('entry.prove', { id: HASH })).asked, ['bundle', HASH])
+    assert.deepEqual((await ask('entry.prove', { id: HASH })).asked, ['bundle', HASH, undefined])
+    assert.deepEqual((await ask('entry.prove', { id: HASH, since: 3 })).asked, ['bundle', HASH, 3])
     const block = await ask('block.get', { height: 2 })
     assert.deepEqual([block.asked, block.result], [['block', 2], BLOCK])
     assert.deepEqual((await ask('checkpoint.get', {})).result, CHECKPOINT)

@@ -3,7 +3,7 @@
  * there is one certificate a size and a quorum's disks stand behind it; nobody cosigns two histories.
  */
 import { decodeFacts } from '../../node/store/block-facts.ts'
-import { blockKey, boundaryKey, factsKey, META } from '../../node/store/keys.ts'
+import { blockKey, certificateKey, factsKey, META } from '../../node/store/keys.ts'
 import type { KvWrite } from '../../node/store/kv.ts'
 import { equalBytes, fromU64, fromUtf8, toHex } from '../../src/bytes.ts'
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
@@ -94,8 +94,7 @@ export class LedgerJudge {
       else if (key[0] === FACTS && value !== undefined) this.#facts(node, fromU64(key, 1), value, committed)
       else if (equalBytes(key, META.certificate) && value !== undefined)
         this.#certificate(node, fromUtf8(value))
-      else if (key[0] === BOUNDARY && value !== undefined)
-        this.#boundary(node, fromU64(key, 1), fromUtf8(value))
+      else if (key[0] === KEPT && value !== undefined) this.#kept(node, fromU64(key, 1), fromUtf8(value))
     }
   }
 
@@ -105,10 +104,10 @@ export class LedgerJudge {
     this.#cosigned.delete(name)
   }
 
-  /** What is kept for a boundary is the certificate of that very size. */
-  #boundary(node: Judged, size: number, note: string): void {
+  /** What is kept for a size is a certificate of that very size. */
+  #kept(node: Judged, size: number, note: string): void {
     const checkpoint = parseCheckpoint(parseNote(note).text)
-    if (checkpoint.size !== size) this.#fail(`${node.name} keeps another certificate for boundary ${size}`)
+    if (checkpoint.size !== size) this.#fail(`${node.name} keeps another certificate for size ${size}`)
   }
 
   /** The size of the tree that a node has applied. */
@@ -262,7 +261,7 @@ export class LedgerJudge {
     this.#vouched.set(applied.hash, vouched.add(name))
     // The way from policy to policy has no gap.
     for (const boundary of this.#rules.members.boundaries(applied.hash)) {
-      if (boundary < size && disk.durable(boundaryKey(boundary)) === undefined) {
+      if (boundary < size && disk.durable(certificateKey(boundary)) === undefined) {
         this.#fail(`${name} cosigns size ${size} without a certificate of boundary ${boundary}`)
       }
     }
@@ -290,4 +289,4 @@ export class LedgerJudge {
 
 const BLOCK = blockKey(0)[0]
 const FACTS = factsKey(0)[0]
-const BOUNDARY = boundaryKey(0)[0]
+const KEPT = certificateKey(0)[0]

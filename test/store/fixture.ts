@@ -29,8 +29,16 @@ export interface Chain {
   readonly blocks: readonly AppliedBlock[]
 }
 
-/** `changeAt`: the height of a block that also admits another submitter. */
-export async function makeChain(blocks: number, entriesEach = 2, changeAt = 0): Promise<Chain> {
+/**
+ * `changeAt`: the height of a block that also admits another submitter.
+ * @param secondsAt when each block is sealed, in seconds after genesis; by default each a second after the one before
+ */
+export async function makeChain(
+  blocks: number,
+  entriesEach = 2,
+  changeAt = 0,
+  secondsAt?: readonly number[],
+): Promise<Chain> {
   const genesis = await exampleGenesis()
   const made: AppliedBlock[] = []
   let state = genesisState(genesis)
@@ -42,7 +50,9 @@ export async function makeChain(blocks: number, entriesEach = 2, changeAt = 0): 
       }),
     )
     if (height === changeAt) entries.push(await admission(genesis))
-    const block = await blockOn(state, entries, {}, node)
+    const seconds = secondsAt?.[height - 1]
+    const time = seconds === undefined ? {} : { time: TIME + 1_000 * seconds }
+    const block = await blockOn(state, entries, time, node)
     made.push({ block, entries })
     state = extend(state, block, entries)
   }
@@ -85,11 +95,9 @@ export async function fillStore(kv: Kv, chain: Chain, applied = chain.blocks.len
 }
 
 /** The certificate of the example ledger's one validator. */
-export async function certify(size: number, root: Uint8Array): Promise<string> {
+export async function certify(size: number, root: Uint8Array, time = TIME / 1_000 + 60): Promise<string> {
   const checkpoint = { origin: LEDGER, size, root }
   const names = [LEDGER, cosignerName(LEDGER, 'ada')]
-  const lines = await Promise.all(
-    names.map((name) => signCosignature(cosigner, name, checkpoint, TIME / 1_000 + 60)),
-  )
+  const lines = await Promise.all(names.map((name) => signCosignature(cosigner, name, checkpoint, time)))
   return assembleCertificate(checkpoint, lines)
 }

@@ -6,13 +6,21 @@ import { opensslSuite } from '../../node/crypto/openssl.ts'
 import { sealValue } from '../../node/store/checked-kv.ts'
 import { Findings } from '../../node/store/finding.ts'
 import { checkStore } from '../../node/store/fsck.ts'
-import { blockKey, eventKey, indexKey, leafKey, META, tileKey } from '../../node/store/keys.ts'
+import {
+  blockKey,
+  certificateKey,
+  eventKey,
+  indexKey,
+  leafKey,
+  META,
+  tileKey,
+} from '../../node/store/keys.ts'
 import { LedgerStore } from '../../node/store/ledger-store.ts'
 import { repairStore } from '../../node/store/repair.ts'
 import { equalBytes, fromHex, toHex, u64, utf8 } from '../../src/bytes.ts'
 import { EVENT, entryOf, refused } from '../ledger/fixture.ts'
 import { type MemoryKv, memoryKv } from '../support/memory-kv.ts'
-import { type Chain, fillStore, makeChain } from './fixture.ts'
+import { type Chain, certify, fillStore, makeChain } from './fixture.ts'
 
 const APPLIED = 4
 const ENTRIES = 2
@@ -165,6 +173,27 @@ describe('fsck', function () {
       assert.equal(findings.count('derived'), 1, toHex(key))
       const { fresh } = await repair(raw)
       assert.deepEqual(differences(fresh.map, [META.recovering]), [], toHex(key))
+    }
+  })
+
+  it('judges every certificate that is kept, and keeps those that hold', async () => {
+    const { size, root } = (await peer.facts(1))!
+    const note = utf8(await certify(size, root))
+    const forged = utf8(await certify(size, new Uint8Array(32).fill(7)))
+    const [right, wrong] = [certificateKey(size), certificateKey(size + 1)]
+    const cases: [Uint8Array, Uint8Array, boolean, RegExp | undefined][] = [
+      [right, note, true, undefined],
+      [right, forged, false, /kept at size \d+ vouches for another tree/],
+      [wrong, note, false, /kept at size \d+ is of another size/],
+      [right, utf8('no note'), false, /kept at size \d+ is (no signed note|of another size)/],
+    ]
+    for (const [key, value, holds, sentence] of cases) {
+      const raw = damagedStore(({ map }) => map.set(toHex(key), sealValue(key, value)))
+      const { findings, texts } = await check(raw)
+      assert.equal(findings.damage, !holds)
+      if (sentence) assert.match(texts.join('\n'), sentence)
+      const { fresh } = await repair(raw)
+      assert.equal(fresh.map.has(toHex(key)), holds)
     }
   })
 

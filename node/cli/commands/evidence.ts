@@ -2,7 +2,6 @@
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { fromUtf8 } from '../../../src/bytes.ts'
 import { errorCode, errorMessage } from '../../../src/errors.ts'
 import { type Json, type JsonObject, parseJson } from '../../../src/json.ts'
 import {
@@ -21,6 +20,7 @@ import { BUNDLE_FILES } from '../../../src/light/bundle.ts'
 import { decodePolicyUpdates, followMemberships } from '../../../src/light/updates.ts'
 import { BLOCK_BYTES_MAX, POLICY_BYTES_MAX, POLICY_UPDATES_BYTES_MAX } from '../../../src/limits.ts'
 import { parsePolicy } from '../../../src/notes/policy.ts'
+import { textOfFile } from '../../../src/notes/text-file.ts'
 import { opensslSuite } from '../../crypto/openssl.ts'
 import { readEvidenceFolder } from '../../evidence-folder.ts'
 import { FILES } from '../../folder.ts'
@@ -132,7 +132,7 @@ async function readReference({ policy, genesis, updates }: VerifyOptions): Promi
   const files = []
   if (policy !== undefined) {
     const bytes = await readInput(policy, POLICY_BYTES_MAX)
-    known.policy = inFile(policy, () => parsePolicy(fromUtf8(bytes)))
+    known.policy = inFile(policy, () => parsePolicy(textOfFile(bytes)))
     files.push({ path: policy, ledgers: known.policy.logs.map(({ key }) => key.name) })
   }
   if (genesis !== undefined) {

@@ -1,10 +1,14 @@
 /** `qat prove`: the evidence for one entry, checked before it is handed over. */
 import type { Command } from 'commander'
 import { utf8 } from '../../../src/bytes.ts'
-import { BUNDLE_FILES, type Bundle } from '../../../src/light/bundle.ts'
+import { BUNDLE_FILES, type Bundle, bundleFromTexts } from '../../../src/light/bundle.ts'
+import { policySequence } from '../../../src/light/next-policy.ts'
 import { encodePolicyUpdates } from '../../../src/light/updates.ts'
 import { type Proven, verifyBundle } from '../../../src/light/verify.ts'
+import { parseCheckpoint } from '../../../src/notes/checkpoint.ts'
+import { parseNote } from '../../../src/notes/note.ts'
 import { printPolicy } from '../../../src/notes/policy.ts'
+import { parseTlogProof } from '../../../src/notes/tlog-proof.ts'
 import { opensslSuite } from '../../crypto/openssl.ts'
 import { filesOf, refuseFilled, writeBundleFolder } from '../bundle-folder.ts'
 import { CliError } from '../exit.ts'
@@ -27,9 +31,9 @@ Examples:
   qat prove 42 --out evidence --policy policy
   qat verify evidence --policy policy
 
-Writes ${BUNDLE_FILES.entry}, ${BUNDLE_FILES.proof} and ${BUNDLE_FILES.policy}. They verify offline, for ever. If members have
-changed since the verifier's policy was written, give that policy by --policy: ${BUNDLE_FILES.updates} then holds what
-leads from it to the policy of the proof.
+Writes ${BUNDLE_FILES.entry}, ${BUNDLE_FILES.proof}, ${BUNDLE_FILES.records} (when it was recorded, and who sent it)
+and ${BUNDLE_FILES.policy}. They verify offline, for ever. If members have changed since the verifier's policy was
+written, give that policy by --policy: ${BUNDLE_FILES.updates} then holds what leads from it to the policy of the proof.
 `
 
 export function addProveCommand(program: Command): void {
@@ -51,13 +55,14 @@ async function prove(spelled: string, options: Options): Promise<void> {
   const trusted = options.policy === undefined ? undefined : await readFollowingPolicy(options.policy)
   const { id } = readReply(await ask(options, 'entry.get', name), entryView)
   await untilFinal(id, options)
-  const { entry, proof, policy } = readReply(await ask(options, 'entry.prove', { id }), bundleTexts)
-  // Asked for after the proof, so that no change is missing. Later ones than the proof's do not count for it.
-  const { updates } = trusted ? await walkPolicy(options, trusted) : { updates: [] }
+  const since = trusted && policySequence(trusted)
+  const asked = { id, ...(since !== undefined && { since }) }
+  const files = readReply(await ask(options, 'entry.prove', asked), bundleTexts)
+  // Asked for after the proof, so that no change is missing.
+  const walk = trusted && (await walkPolicy(options, trusted))
+  const updates = walk?.updates.filter(({ size }) => size < treeOf(files.proof)) ?? []
   const bundle = {
-    entry: utf8(entry),
-    proof: utf8(proof),
-    policy: utf8(policy),
+    ...bundleFromTexts(files),
     ...(updates.length > 0 && { updates: encodePolicyUpdates(updates) }),
   }
   let proven: Proven | undefined
@@ -70,14 +75,31 @@ async function prove(spelled: string, options: Options): Promise<void> {
   } else {
     const files = filesOf(bundle).join(', ')
     const sheet = factSheet([
+      ['Ledger', proven?.origin],
       ['Entry', id],
       ['Index', proven?.index],
       ['Proof', `${options.out} (${files})`],
     ])
-    printText(
-      `${sheet}\n\nIt was verified as written. To verify it again, offline: qat verify ${options.out}`,
-    )
+    printText(`${sheet}\n\n${nextStep(options)}`)
   }
+}
+
+/** How many leaves the tree of a proof has. What cannot be read is refused when it is verified. */
+function treeOf(proof: string): number {
+  try {
+    return parseCheckpoint(parseNote(parseTlogProof(proof).checkpoint).text).size
+  } catch {
+    return 0
+  }
+}
+
+/** The policy that the node sent along says what the node says: whoever verifies the proof needs another one. */
+function nextStep({ out, policy }: Options): string {
+  if (policy !== undefined) {
+    return `It was verified as written, by ${policy}. To verify it again, offline: qat verify ${out} --policy ${policy}`
+  }
+  return `The files agree with each other. Only a policy that you have from somebody you trust shows that they are this ledger's;
+the one beside the proof vouches for nothing. To verify it, offline: qat verify ${out} --policy FILE`
 }
 
 async function untilFinal(id: string, options: Options): Promise<void> {
@@ -89,7 +111,7 @@ async function untilFinal(id: string, options: Options): Promise<void> {
 }
 
 async function check(id: string, bundle: Bundle): Promise<Proven> {
-  const verdict = await verifyBundle(opensslSuite, bundle)
+  const verdict = await verifyBundle(opensslSuite, bundle, { now: Date.now() })
   const why = verdict.ok ? 'It proves another entry.' : verdict.reason
   if (verdict.ok && verdict.proves.leafHash === id) return verdict.proves
   throw new CliError('verification-failed', `The node's proof does not verify: ${why}`, { id })

@@ -1,7 +1,8 @@
 // Command interop is an outside judge of proof bundles: it reads them with the Go libraries of the
 // transparency.dev project alone and shares no code with this repository.
 //
-// Usage: interop DIR..., where each DIR holds entry.dsse.json, entry.tlog-proof and policy.
+// Usage: interop DIR..., where each DIR holds entry.dsse.json, entry.tlog-proof and policy, and entry.records.json if
+// the ledger's own records came with the proof.
 // It prints one line of JSON for each DIR.
 package main
 
@@ -26,14 +27,15 @@ import (
 )
 
 type verdict struct {
-	Error    string  `json:"error,omitempty"`
-	Origin   string  `json:"origin,omitempty"`
-	Size     uint64  `json:"size"`
-	Index    uint64  `json:"index"`
-	Root     string  `json:"root,omitempty"`
-	LeafHash string  `json:"leafHash,omitempty"`
-	Lines    []*line `json:"lines,omitempty"`
-	Unknown  int     `json:"unknown"`
+	Error    string    `json:"error,omitempty"`
+	Origin   string    `json:"origin,omitempty"`
+	Size     uint64    `json:"size"`
+	Index    uint64    `json:"index"`
+	Root     string    `json:"root,omitempty"`
+	LeafHash string    `json:"leafHash,omitempty"`
+	Lines    []*line   `json:"lines,omitempty"`
+	Unknown  int       `json:"unknown"`
+	Recorded *recorded `json:"recorded,omitempty"`
 }
 
 // line is a signature line that verified under a key of the policy.
@@ -114,6 +116,16 @@ func judge(dir string) (*verdict, error) {
 			return nil, fmt.Errorf("timestamp of %s: %w", sig.Name, err)
 		}
 		v.Lines = append(v.Lines, &line{sig.Name, fmt.Sprintf("%08x", sig.Hash), at.Unix()})
+	}
+	file, err := os.ReadFile(filepath.Join(dir, "entry.records.json"))
+	if errors.Is(err, os.ErrNotExist) {
+		return v, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if v.Recorded, err = judgeRecords(file, entry, p.Index, checkpoint); err != nil {
+		return nil, fmt.Errorf("records: %w", err)
 	}
 	return v, nil
 }
