@@ -276,7 +276,7 @@ describe('qat evidence', function () {
     assert.match((await qat(['evidence', 'list', '--dir', path('clean')])).stdout, /keeps no evidence/)
     for (const dir of [path('nowhere'), path('.')]) {
       const { code, stderr } = await qat(['evidence', 'list', '--dir', dir])
-      assert.equal(code, 1)
+      assert.equal(code, 5)
       assert.match(stderr, /is not the folder of a node: it has no node\.json/)
     }
   })

@@ -171,7 +171,7 @@ describe('qat log', () => {
     ] as const) {
       await writeFile(path(name), Buffer.from(text, 'utf16le'))
       const { code, stderr } = await qat([...args, path(name)])
-      assert.equal(code, 1)
+      assert.equal(code, 5)
       assert.match(stderr, /json is not usable: It is in UTF-16\. Save it as UTF-8\./)
     }
   })
@@ -209,7 +209,7 @@ describe('qat log', () => {
     ]
     for (const [stdin, sentence] of cases) {
       const { code, stderr } = await qat(args, { stdin })
-      assert.equal(code, 1)
+      assert.equal(code, 5)
       assert.match(stderr, sentence)
     }
   })
