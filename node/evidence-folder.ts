@@ -25,6 +25,8 @@ export interface EvidenceFile {
   readonly path: string
   /** Undefined if the file cannot be read as evidence. */
   readonly evidence: Evidence | undefined
+  /** By the file's name: as the node calls the accused. Votes and acknowledgements do not say whose they are. */
+  readonly accused: string | undefined
 }
 
 /** The evidence in a node's folder, by file name. None if there is no such folder. */
@@ -36,9 +38,15 @@ export async function readEvidenceFolder(dir: string): Promise<EvidenceFile[]> {
   const files: EvidenceFile[] = []
   for (const name of names.filter(isEvidenceName).sort()) {
     const path = join(dir, name)
-    files.push({ path, evidence: await readEvidence(path).catch(() => undefined) })
+    const evidence = await readEvidence(path).catch(() => undefined)
+    files.push({ path, evidence, accused: evidence && accusedIn(name, evidence) })
   }
   return files
+}
+
+function accusedIn(name: string, { kind }: Evidence): string | undefined {
+  const rest = name.startsWith(`${kind}-`) ? name.slice(kind.length + 1) : ''
+  return /^(.+)-[0-9a-f]+\.json$/.exec(rest)?.[1]
 }
 
 /** Puts a piece on the disk; returns its path. */

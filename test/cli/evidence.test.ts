@@ -88,6 +88,7 @@ describe('qat evidence', function () {
     await writeFile(path('node', 'evidence', 'two-seals-ada-1.json'), encodeEvidence(seals))
     await writeFile(path('node', 'evidence', 'two-cosignatures-ada-2.json'), files['forged.json']!)
     await writeFile(path('node', 'evidence', 'broken-candidacy-ada-4.json'), files[FILE.candidacy]!)
+    await writeFile(path('node', 'evidence', 'two-votes-ada-5.json'), encodeEvidence(await exampleTwoVotes()))
     await writeFile(path('node', 'evidence', 'stopped-3.json'), '{}')
   })
 
@@ -269,6 +270,7 @@ describe('qat evidence', function () {
         [join(path('node', 'evidence'), 'broken-candidacy-ada-4.json'), true, 'ada'],
         [join(path('node', 'evidence'), 'two-cosignatures-ada-2.json'), false, '-'],
         [join(path('node', 'evidence'), 'two-seals-ada-1.json'), true, 'ada'],
+        [join(path('node', 'evidence'), 'two-votes-ada-5.json'), true, 'ada'],
       ],
     )
     await mkdir(path('clean'))

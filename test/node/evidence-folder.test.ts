@@ -28,7 +28,7 @@ describe('the evidence folder', () => {
     await writeFile(path, 'changed by hand')
     assert.equal(await keepEvidence(dir, accusation), path)
     assert.equal(await readFile(path, 'utf8'), 'changed by hand')
-    assert.deepEqual(await readEvidenceFolder(dir), [{ path, evidence: undefined }])
+    assert.deepEqual(await readEvidenceFolder(dir), [{ path, evidence: undefined, accused: undefined }])
     assert.equal((await readdir(dir)).length, 1)
   })
 
@@ -36,7 +36,7 @@ describe('the evidence folder', () => {
     const evidence = await exampleTwoSeals()
     const path = await keepEvidence(dir, { evidence, accused: '../../x y', hash: evidenceHash(evidence) })
     assert.equal(join(path, '..'), dir)
-    assert.deepEqual(await readEvidenceFolder(dir), [{ path, evidence }])
+    assert.deepEqual(await readEvidenceFolder(dir), [{ path, evidence, accused: '------x-y' }])
   })
 
   it('says why the node stopped, once for each reason', async () => {

@@ -220,9 +220,12 @@ async function list({ dir, json }: ListOptions): Promise<void> {
     throw new CliError('file', `${dir} is not the folder of a node: ${why}.`, { dir }, { cause })
   })
   const rows: string[][] = []
-  for (const { path, evidence } of await readEvidenceFolder(join(dir, FILES.evidence))) {
+  for (const { path, evidence, accused } of await readEvidenceFolder(join(dir, FILES.evidence))) {
     const found = evidence && (await verifyEvidence(opensslSuite, evidence).catch(() => undefined))
-    const facts = { kind: found?.kind ?? 'does not hold', accused: found ? claimedName(found) : '-' }
+    const facts = {
+      kind: found?.kind ?? 'does not hold',
+      accused: found ? (accused ?? claimedName(found)) : '-',
+    }
     if (json) printJson({ path, ok: found !== undefined, ...facts })
     rows.push([facts.kind, facts.accused, path])
   }
