@@ -1,6 +1,6 @@
 /** Entries in words: what an envelope says happened, for tables, fact sheets and JSON output. */
-import { fromUtf8 } from '../../src/bytes.ts'
-import { type Json, type JsonObject, parseJson } from '../../src/json.ts'
+import { parseExactJson } from '../../src/exact-json.ts'
+import type { Json, JsonObject } from '../../src/json.ts'
 import { envelopeFromJson } from '../../src/ledger/dsse.ts'
 import { type Claim, readClaims } from '../../src/ledger/event.ts'
 import { SUBMITTED } from '../../src/ledger/payload-types.ts'
@@ -28,7 +28,7 @@ export function summarizeJson(json: JsonObject): EntrySummary {
     payloadType,
     keyids: signatures.map(({ keyid }) => keyid),
     claims: SUBMITTED.includes(payloadType) ? readClaims(payloadType, payload) : [],
-    payload: parseJson(fromUtf8(payload), ENTRY_BYTES_MAX),
+    payload: parseExactJson(payload, ENTRY_BYTES_MAX),
     ...(record && { record }),
   }
 }

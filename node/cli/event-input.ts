@@ -1,10 +1,13 @@
 /** From options and files to events in CloudEvents 1.0 JSON, ready to be sent or signed. */
 import { randomUUID } from 'node:crypto'
-import { array, type Json, type JsonObject, object, parseJson } from '../../src/json.ts'
-import { readEvent } from '../../src/ledger/event.ts'
-import { BATCH_EVENTS_MAX, ENTRY_BYTES_MAX } from '../../src/limits.ts'
+import { utf8 } from '../../src/bytes.ts'
+import { errorCode, errorMessage } from '../../src/errors.ts'
+import { parseExactJson } from '../../src/exact-json.ts'
+import { array, type Json, type JsonObject, object } from '../../src/json.ts'
+import { readEvent, withoutUnset } from '../../src/ledger/event.ts'
+import { BATCH_EVENTS_MAX, ENTRY_BYTES_MAX, INDEX_MAX } from '../../src/limits.ts'
 import { CliError } from './exit.ts'
-import { inFile, readJsonInput, readTextInput } from './files.ts'
+import { inFile, readTextInput } from './files.ts'
 
 export interface EventOptions {
   readonly type?: string
@@ -17,61 +20,115 @@ export interface EventOptions {
   readonly batch?: string
 }
 
+export interface EventInput {
+  /** The events of each entry. The same input makes the same entries, so that all of it can be sent again. */
+  readonly entries: readonly JsonObject[][]
+  /** Ids that were made here, for events without one. */
+  readonly made: readonly string[]
+}
+
+/** What is read of a batch: some thousand entries. */
+const BATCH_BYTES_MAX = 67_108_864
+/** Signatures by the largest keys, and base64, take the rest of an entry. */
+const ENTRY_PAYLOAD_BYTES = 44_000
+/** What is filled in beside an event: the ledger, the time, and who sent it. */
+const FILLED_IN_BYTES = 500
+
 /** One event by the options; with `batch`, the events of that file, in which the options fill what is missing. */
-export async function readEvents(options: EventOptions): Promise<JsonObject[]> {
-  if (options.batch !== undefined) return readBatch(options.batch, options)
+export async function readEvents(options: EventOptions): Promise<EventInput> {
+  const made: string[] = []
+  const makeId = () => {
+    made.push(randomUUID())
+    return made.at(-1)!
+  }
+  if (options.batch !== undefined) return { entries: await readBatch(options.batch, options, makeId), made }
   for (const name of ['type', 'source', 'subject'] as const) {
     if (options[name] === undefined) {
       throw new CliError('usage', `--${name} is needed (or --batch or --in-toto, which bring their own).`)
     }
   }
   const data = options.data === undefined ? undefined : await readData(options.data)
-  const event = complete({}, options, data)
-  readEvent(event)
-  return [event]
+  const event = complete({}, options, data, makeId)
+  check(event)
+  return { entries: [[event]], made }
 }
 
-async function readBatch(path: string, options: EventOptions): Promise<JsonObject[]> {
+async function readBatch(path: string, options: EventOptions, makeId: () => string): Promise<JsonObject[][]> {
   if (options.id !== undefined || options.data !== undefined) {
     throw new CliError('usage', '--id and --data belong to one event: they cannot stand beside --batch.')
   }
-  const text = await readTextInput(path, ENTRY_BYTES_MAX)
+  const text = await readTextInput(path, BATCH_BYTES_MAX)
   return inFile(path, () =>
-    array(parseBatch(text), 'The batch', 1, BATCH_EVENTS_MAX).map((item) => {
-      const event = complete(object(item, 'An event of the batch'), options, undefined)
-      readEvent(event)
-      return event
-    }),
+    split(
+      array(parseBatch(text), 'The batch', 1, INDEX_MAX).map((item) => {
+        const event = complete(object(item, 'An event of the batch'), options, undefined, makeId)
+        check(event)
+        return event
+      }),
+    ),
   )
+}
+
+/** Fills one entry after the other, in order. An event that fits into none is an entry of its own, to be refused. */
+function split(events: readonly JsonObject[]): JsonObject[][] {
+  const entries: JsonObject[][] = []
+  let bytes = Number.POSITIVE_INFINITY
+  for (const event of events) {
+    const more = utf8(JSON.stringify(event)).length + FILLED_IN_BYTES
+    bytes += more
+    if (bytes > ENTRY_PAYLOAD_BYTES || entries.at(-1)!.length === BATCH_EVENTS_MAX) {
+      entries.push([])
+      bytes = more
+    }
+    entries.at(-1)!.push(event)
+  }
+  return entries
 }
 
 /** A JSON array, or one JSON object a line. */
 function parseBatch(text: string): Json {
-  if (text.trimStart().startsWith('[')) return parseJson(text, ENTRY_BYTES_MAX)
+  if (text.trimStart().startsWith('[')) return parseExactJson(text, BATCH_BYTES_MAX)
   const lines = text.split('\n').filter((line) => line.trim() !== '')
-  return lines.map((line) => parseJson(line, ENTRY_BYTES_MAX))
+  return lines.map((line) => parseExactJson(line, ENTRY_BYTES_MAX))
 }
 
 async function readData(spec: string): Promise<Json> {
-  if (spec === '-') return readJsonInput('-', ENTRY_BYTES_MAX)
-  if (spec.startsWith('@')) return readJsonInput(spec.slice(1), ENTRY_BYTES_MAX)
+  if (spec === '-' || spec.startsWith('@')) {
+    const path = spec === '-' ? spec : spec.slice(1)
+    const text = await readTextInput(path, ENTRY_BYTES_MAX)
+    return inFile(path, () => parseExactJson(text, ENTRY_BYTES_MAX))
+  }
   try {
-    return parseJson(spec, ENTRY_BYTES_MAX)
+    return parseExactJson(spec, ENTRY_BYTES_MAX)
   } catch (cause) {
+    if (errorCode(cause) !== 'json-syntax') {
+      throw new CliError('usage', `--data is not usable: ${errorMessage(cause)}`, {}, { cause })
+    }
     const message = '--data takes JSON, @FILE, or - for standard input; text is JSON in quotes: \'"text"\'.'
     throw new CliError('usage', message, {}, { cause })
   }
 }
 
-/** The identity of an event is made here, once: whatever is sent again later is the same event. */
-function complete(event: JsonObject, options: EventOptions, data: Json | undefined): JsonObject {
+/** Throws FormatError for what no node would take. A time is filled in where the event is signed. */
+function check(event: JsonObject): void {
+  readEvent({ time: '1970-01-01T00:00:00Z', ...event })
+}
+
+/** The id of an event is made here, once: what is sent again later is the same event. */
+function complete(
+  sent: JsonObject,
+  options: EventOptions,
+  data: Json | undefined,
+  makeId: () => string,
+): JsonObject {
+  const event = withoutUnset(sent)
   return {
     specversion: '1.0',
-    id: options.id ?? randomUUID(),
+    id: event.id ?? options.id ?? makeId(),
     ...(options.source !== undefined && { source: options.source }),
     ...(options.type !== undefined && { type: options.type }),
     ...(options.subject !== undefined && { subject: options.subject }),
-    time: options.time ?? new Date().toISOString(),
+    ...(options.time !== undefined && { time: options.time }),
     datacontenttype: 'application/json',
     ...(data !== undefined && { data }),
     ...event,

@@ -32,6 +32,14 @@ export class CliError extends QatError<keyof typeof EXIT_OF> {
   }
 }
 
+/**
+ * A command ended before it was answered, so that what it asked for may have been done all the same; the message says
+ * how to ask again. `code` is that of the failure behind it.
+ */
+export class UnansweredError extends QatError {
+  readonly exit = EXIT.unreachable
+}
+
 export const EXIT_HELP = `
 Exit codes:
   0   done

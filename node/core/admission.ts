@@ -3,12 +3,13 @@
  * by JSON-RPC and for those that another node forwards.
  */
 
-import { equalBytes } from '../../src/bytes.ts'
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
 import { type QatError, RefusedError } from '../../src/errors.ts'
-import { canonicalJson, parseJson } from '../../src/json.ts'
+import { parseExactJson, sameJson } from '../../src/exact-json.ts'
+import type { JsonObject } from '../../src/json.ts'
 import { changeIn, checkEntry } from '../../src/ledger/chain.ts'
 import { decodeEntry, type Entry, verifyAll } from '../../src/ledger/entry.ts'
+import { asGiven } from '../../src/ledger/filled-in.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import { ENTRY_BYTES_MAX } from '../../src/limits.ts'
 import { type Bringer, ServiceError } from '../service.ts'
@@ -140,27 +141,44 @@ export async function readLeaf(store: LedgerStore, index: number): Promise<Uint8
 }
 
 /**
- * Retries of one submission differ in their signatures only; anything else is a conflict, whose facts name the entry
- * in the way, and its leaf index if that is known.
+ * A retry says again what its producer gave: `recorded` has each event of `entry`, perhaps with another time, token or
+ * node filled in. Anything else is a conflict, whose facts name the entry in the way, its leaf index if that is known,
+ * and the event.
  */
 export function sameEvents(
   entry: Entry,
   recorded: Entry,
   index?: number,
 ): Admitted & { outcome: 'duplicate' } {
-  const same =
-    entry.envelope.payloadType === recorded.envelope.payloadType &&
-    equalBytes(canonicalPayload(entry), canonicalPayload(recorded))
-  if (same) return { outcome: 'duplicate', id: recorded.id }
+  const facts = { id: recorded.id, ...(index === undefined ? {} : { index }) }
+  const there = eventsOf(recorded)
+  let missing = 0
+  for (const [name, event] of eventsOf(entry)) {
+    const other = there.get(name)
+    if (other === undefined) missing++
+    else if (!sameJson(asGiven(event), asGiven(other))) {
+      const { source, id } = event
+      throw new RefusedError(
+        'event-conflict',
+        `Entry ${recorded.id} has event ${JSON.stringify(id)} of ${JSON.stringify(source)} with other content. ` +
+          'Give each event an id of its own.',
+        { ...facts, event: { source, id } },
+      )
+    }
+  }
+  if (missing === 0) return { outcome: 'duplicate', id: recorded.id }
   throw new RefusedError(
     'event-conflict',
-    `Entry ${recorded.id} has an event with this source and id, and other content. Give each event an id of its own.`,
-    { id: recorded.id, ...(index === undefined ? {} : { index }) },
+    `Entry ${recorded.id} has some of these events, and ${missing} of them not. Send only what is not recorded yet.`,
+    facts,
   )
 }
 
-function canonicalPayload(entry: Entry): Uint8Array {
-  return canonicalJson(parseJson(entry.envelope.payload, ENTRY_BYTES_MAX))
+/** The events of an entry by source and id. */
+function eventsOf({ envelope }: Entry): Map<string, JsonObject> {
+  const payload = parseExactJson(envelope.payload, ENTRY_BYTES_MAX)
+  const events = (Array.isArray(payload) ? payload : [payload]) as JsonObject[]
+  return new Map(events.map((event) => [JSON.stringify([event.source, event.id]), event]))
 }
 
 export function overloaded(): QatError {

@@ -22,6 +22,8 @@ export interface Method<P extends TObject = TObject, R extends TSchema = TSchema
   readonly socketOnly?: true
   /** Takes something in, waits and says little: in a batch such calls wait together, not for one another. */
   readonly submits?: true
+  /** A parameter whose numbers come as SpelledNumber where a double would change them. Needs a bearer token. */
+  readonly asSpelled?: string
   handle(service: LedgerService, params: Static<P>, context: CallContext): s.Result<R> | Promise<s.Result<R>>
 }
 
@@ -48,6 +50,7 @@ export const METHODS: readonly Method[] = [
     result: s.Submission,
     errors: ['unauthorized', ...SUBMISSION_ERRORS],
     submits: true,
+    asSpelled: 'event',
     handle: (service, { event, wait = 'ordered', timeoutMs = WAIT_MS_DEFAULT }, context) =>
       service.submitEvents(Array.isArray(event) ? event : [event], context.principal(), wait, timeoutMs),
   }),

@@ -56,12 +56,19 @@ export function readClaims(payloadType: string, payload: Uint8Array): readonly C
   }
 }
 
+/** The event without attributes that are null, which the JSON format of CloudEvents takes for unset; `data` may be null. */
+export function withoutUnset(event: JsonObject): JsonObject {
+  return Object.fromEntries(
+    Object.entries(event).filter(([name, value]) => value !== null || name === 'data'),
+  )
+}
+
 /**
  * A CloudEvents 1.0 event. Beyond the specification's required attributes we ask for `subject`, `time` and
  * `datacontenttype`: an audit record without them cannot be found or read years later.
  */
 export function readEvent(value: Json): Claim {
-  const event = object(value, 'The event')
+  const event = withoutUnset(object(value, 'The event'))
   for (const name of REQUIRED) {
     if (!Object.hasOwn(event, name))
       throw new FormatError('missing-field', `The event lacks "${name}".`, { name })

@@ -46,7 +46,8 @@ describe('a CloudEvents event', () => {
   it('has every attribute that an audit record needs', () => {
     for (const name of ['specversion', 'id', 'source', 'type', 'subject', 'time', 'datacontenttype']) {
       refuse('missing-field', { [name]: undefined })
-      for (const value of ['', null, 7, true, [], {}]) {
+      refuse('missing-field', { [name]: null })
+      for (const value of ['', 7, true, [], {}]) {
         assert.throws(
           () => readEvent(eventWith({ [name]: value })),
           { name: 'FormatError' },
@@ -60,7 +61,8 @@ describe('a CloudEvents event', () => {
   it('has attribute names and values of the kinds that CloudEvents knows', () => {
     for (const value of ['x', true, false, 0, -0, 2 ** 31 - 1, -(2 ** 31)])
       assert.ok(readEvent(eventWith({ ext1: value })))
-    for (const value of [null, 0.5, 2 ** 31, -(2 ** 31) - 1, [], {}, '', 'a\nb', 'a\u0085', '\uffff'])
+    assert.ok(readEvent(eventWith({ ext1: null, dataschema: null, ledger: null })))
+    for (const value of [0.5, 2 ** 31, -(2 ** 31) - 1, [], {}, '', 'a\nb', 'a\u0085', '\uffff'])
       refuse('bad-field', { ext: value })
     for (const name of ['Ext', 'my-ext', 'my_ext', '', 'é', '__proto__x', 'a'.repeat(65)])
       refuse('unknown-field', { [name]: 'x' })
