@@ -81,7 +81,7 @@ export async function startKme({
     const kv = givenKv ?? (await openLevel(join(config.store, 'pool')))
     if (!givenKv) closers.push(() => kv.close())
     const tls = await readTls(config)
-    const runner = new BlockRunner()
+    const runner = new BlockRunner(clock)
     closers.push(() => runner.close())
 
     const links = new Map<string, FibreLink>()
