@@ -4,7 +4,7 @@ import { utf8 } from '../../src/bytes.ts'
 import { errorCode, errorMessage } from '../../src/errors.ts'
 import { parseExactJson } from '../../src/exact-json.ts'
 import { array, type Json, type JsonObject, object } from '../../src/json.ts'
-import { readEvent, withoutUnset } from '../../src/ledger/event.ts'
+import { defaultContentType, readEvent, withoutUnset } from '../../src/ledger/event.ts'
 import { BATCH_EVENTS_MAX, ENTRY_BYTES_MAX, INDEX_MAX } from '../../src/limits.ts'
 import { CliError } from './exit.ts'
 import { inFile, readTextInput } from './files.ts'
@@ -129,7 +129,7 @@ function complete(
     ...(options.type !== undefined && { type: options.type }),
     ...(options.subject !== undefined && { subject: options.subject }),
     ...(options.time !== undefined && { time: options.time }),
-    datacontenttype: 'application/json',
+    datacontenttype: defaultContentType(event),
     ...(data !== undefined && { data }),
     ...event,
   }

@@ -17,6 +17,9 @@ import type { LedgerStore } from '../store/ledger-store.ts'
 import type { Pool } from './pool.ts'
 import { VerifyTurns } from './verify-turns.ts'
 
+/** Producers mistake local time for UTC, by 14 hours at most. */
+const EVENT_AHEAD_MS_MAX = 86_400_000
+
 /** When the pool is full: about the time in which a loaded cluster orders a good part of it. */
 export const RETRY_AFTER_MS = 500
 
@@ -33,6 +36,7 @@ export class Admission {
   readonly #pool: Pool
   readonly #suite: SignatureSuite
   readonly #mayPromote: (learner: string) => boolean
+  readonly #now: () => number
   readonly #turns = new VerifyTurns(overloaded)
 
   constructor(
@@ -40,11 +44,13 @@ export class Admission {
     pool: Pool,
     suite: SignatureSuite,
     mayPromote: (learner: string) => boolean,
+    now: () => number,
   ) {
     this.#store = store
     this.#pool = pool
     this.#suite = suite
     this.#mayPromote = mayPromote
+    this.#now = now
   }
 
   /**
@@ -61,6 +67,7 @@ export class Admission {
     const { state } = this.#store
     const checks = checkEntry(state, entry)
     this.#checkPromotion(entry)
+    if (!accepted) this.#checkTimes(entry)
     const before = await this.#earlier(entry)
     if (before) return before
     const known = bringer?.known ? bringer.name : undefined
@@ -101,6 +108,19 @@ export class Admission {
     )
   }
 
+  /** A time from far ahead is a mistake, which nobody could take back. This node's own clock may be slow. */
+  #checkTimes(entry: Entry): void {
+    const latest = Math.max(this.#now(), this.#store.state.time) + EVENT_AHEAD_MS_MAX
+    for (const { time } of entry.claims) {
+      if (time === undefined || timestampMs(time) <= latest) continue
+      throw new RefusedError(
+        'bad-time',
+        `The event's time, ${time}, is more than a day ahead. Correct it, or leave it out: it is then filled in.`,
+        { time },
+      )
+    }
+  }
+
   /** Whether another entry with one of the same CloudEvents is on its way into a block. */
   hasRival(entry: Entry): boolean {
     const rival = this.#inPool(entry)
@@ -131,6 +151,17 @@ export class Admission {
     }
     return undefined
   }
+}
+
+/** Milliseconds since 1970 of a time that has been checked; finer fractions are cut off. */
+function timestampMs(text: string): number {
+  // Engines agree on three digits and capital letters.
+  return Date.parse(
+    text
+      .toUpperCase()
+      .replace(/(\.\d{3})\d+/, '$1')
+      .replace(/-00:00$/, 'Z'),
+  )
 }
 
 /** The bytes of an applied leaf. */

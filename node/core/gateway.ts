@@ -8,7 +8,7 @@ import type { Signer } from '../../src/crypto/suite.ts'
 import { FormatError, RefusedError } from '../../src/errors.ts'
 import { formatInstant, type JsonObject } from '../../src/json.ts'
 import { type Entry, signEntry } from '../../src/ledger/entry.ts'
-import { readEvent, withoutUnset } from '../../src/ledger/event.ts'
+import { defaultContentType, readEvent, withoutUnset } from '../../src/ledger/event.ts'
 import { fillIn } from '../../src/ledger/filled-in.ts'
 import { matches } from '../../src/ledger/pattern.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
@@ -46,7 +46,7 @@ function stamp(sent: JsonObject, principal: Principal, ledger: string, now: numb
     }
   }
   const complete = fillIn(
-    { specversion: '1.0', id: randomUUID(), datacontenttype: 'application/json', ...event },
+    { specversion: '1.0', id: randomUUID(), datacontenttype: defaultContentType(event), ...event },
     { time: formatInstant(now), authtype: 'api_key', authid: principal.name, ledger },
   )
   const { source, type } = readEvent(complete)

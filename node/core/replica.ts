@@ -181,7 +181,13 @@ export class Replica {
       },
       onFatal,
     })
-    this.#admission = new Admission(store, pool, suites.ordinary, (learner) => this.#mayPromote(learner))
+    this.#admission = new Admission(
+      store,
+      pool,
+      suites.ordinary,
+      (learner) => this.#mayPromote(learner),
+      () => clock.now(),
+    )
     this.#forwarding = new Forwarding(pool, network, clock)
     this.#patience = new Patience({
       pool,

@@ -6,8 +6,10 @@ import { fromBase64 } from '../bytes.ts'
 import { FormatError, RefusedError } from '../errors.ts'
 import { array, type Json, type JsonObject, object, parseJson, text } from '../json.ts'
 import { ATTRIBUTE_BYTES_MAX, BATCH_EVENTS_MAX, ENTRY_BYTES_MAX } from '../limits.ts'
+import { isJsonType, isMediaType } from './media-type.ts'
 import { PAYLOAD_TYPES, SUBMITTED } from './payload-types.ts'
 import { isTimestamp } from './timestamp.ts'
+import { isUri, isUriReference } from './uri.ts'
 
 /** One thing that an entry claims. The ledger proves that it was claimed, by whom and when; not that it is true. */
 export interface Claim {
@@ -21,6 +23,8 @@ export interface Claim {
   /** The ledger's origin, if the producer bound the event to one (extension attribute `ledger`). */
   readonly ledger?: string
 }
+
+const ENCODE = 'Percent-encode what may not stand in one, such as spaces and ü.'
 
 /** In-toto statements name no source; permissions and queries see them under this one. */
 export const IN_TOTO_SOURCE = 'in-toto'
@@ -78,11 +82,18 @@ export function readEvent(value: Json): Claim {
   if (Object.hasOwn(event, 'data') && Object.hasOwn(event, 'data_base64')) {
     throw new FormatError('bad-event', 'An event has "data" or "data_base64", not both.')
   }
-  attributeText(event, 'datacontenttype')
-  if (event.dataschema !== undefined) attributeText(event, 'dataschema')
+  checkContent(event)
+  if (event.dataschema !== undefined && !isUri(attributeText(event, 'dataschema'))) {
+    throw new FormatError('bad-event', `"dataschema" must be a URI (RFC 3986) with its scheme. ${ENCODE}`)
+  }
+  const source = attributeText(event, 'source')
+  if (!isUriReference(source)) {
+    const such = 'such as https://ci.example/build or /ci/build'
+    throw new FormatError('bad-event', `"source" must be a URI reference (RFC 3986), ${such}. ${ENCODE}`)
+  }
   return {
     id: attributeText(event, 'id'),
-    source: attributeText(event, 'source'),
+    source,
     type: attributeText(event, 'type'),
     subject: attributeText(event, 'subject'),
     time: timestamp(event.time),
@@ -123,6 +134,27 @@ function readStatement(value: Json): Claim[] {
   })
 }
 
+function checkContent(event: JsonObject): void {
+  const type = attributeText(event, 'datacontenttype')
+  if (!isMediaType(type)) {
+    throw new FormatError(
+      'bad-event',
+      '"datacontenttype" must be a media type such as application/json or text/plain.',
+    )
+  }
+  const { data } = event
+  if (data === undefined || data === null || typeof data === 'string' || isJsonType(type)) return
+  throw new FormatError(
+    'bad-event',
+    `"data" of the type ${type} must be a text. Give "datacontenttype" a JSON type, or the bytes as "data_base64".`,
+  )
+}
+
+/** What stands for a content type that nobody gave: JSON is what "data" holds, and nothing is known of bytes. */
+export function defaultContentType(event: JsonObject): string {
+  return Object.hasOwn(event, 'data_base64') ? 'application/octet-stream' : 'application/json'
+}
+
 function checkAttribute(name: string, value: Json): void {
   if (name === 'data') return
   if (name === 'data_base64') {
@@ -140,6 +172,10 @@ function checkAttribute(name: string, value: Json): void {
   // CloudEvents 1.0 Integer: signed 32 bits.
   if (typeof value === 'number' && value === Math.trunc(value) && value >= -(2 ** 31) && value < 2 ** 31)
     return
+  if (typeof value !== 'string') {
+    const kinds = 'a text, true, false, or an integer from -2^31 to 2^31 - 1 in digits only'
+    throw new FormatError('bad-field', `The attribute "${name}" must be ${kinds}.`)
+  }
   text(value, `"${name}"`, ATTRIBUTE_BYTES_MAX)
 }
 
