@@ -11,7 +11,7 @@ const KEYS_MAX = 1_000
 export async function readKeys(path: string): Promise<readonly PublicKey[]> {
   const text = await readTextInput(path, KEYS_BYTES_MAX)
   return inFile(path, () =>
-    text.startsWith('-----') ? [publicKeyFromPem(text)] : jwks(text).map(publicKeyFromJwk),
+    text.includes('-----BEGIN ') ? [publicKeyFromPem(text)] : jwks(text).map(publicKeyFromJwk),
   )
 }
 

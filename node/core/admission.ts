@@ -3,13 +3,18 @@
  * by JSON-RPC and for those that another node forwards.
  */
 
-import type { SignatureSuite } from '../../src/crypto/suite.ts'
+import { keyId } from '../../src/crypto/keys.ts'
+import { ML_DSA, type PublicKey, type SignatureSuite } from '../../src/crypto/suite.ts'
 import { type QatError, RefusedError } from '../../src/errors.ts'
 import { parseExactJson, sameJson } from '../../src/exact-json.ts'
-import type { JsonObject } from '../../src/json.ts'
+import { type JsonObject, text } from '../../src/json.ts'
 import { changeIn, checkEntry } from '../../src/ledger/chain.ts'
+import { pae } from '../../src/ledger/dsse.ts'
 import { decodeEntry, type Entry, verifyAll } from '../../src/ledger/entry.ts'
+import { readClaims } from '../../src/ledger/event.ts'
 import { asGiven } from '../../src/ledger/filled-in.ts'
+import type { ForeignEnvelope } from '../../src/ledger/foreign-envelope.ts'
+import { maySpeak } from '../../src/ledger/pattern.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import { ENTRY_BYTES_MAX } from '../../src/limits.ts'
 import { type Bringer, ServiceError } from '../service.ts'
@@ -19,6 +24,9 @@ import { VerifyTurns } from './verify-turns.ts'
 
 /** Producers mistake local time for UTC, by 14 hours at most. */
 const EVENT_AHEAD_MS_MAX = 86_400_000
+
+/** Keys that are tried for one signature that names none: anyone may send such, and each costs a verification. */
+const KEYS_TRIED_MAX = 16
 
 /** When the pool is full: about the time in which a loaded cluster orders a good part of it. */
 export const RETRY_AFTER_MS = 500
@@ -88,6 +96,41 @@ export class Admission {
     if (!hasRoom()) throw overloaded()
     this.#pool.add(entry, known)
     return { outcome: 'admitted' }
+  }
+
+  /**
+   * The key ids of an envelope's signatures, where some name no key: those of the members that may have made them are
+   * tried. Throws FormatError, RefusedError, or ServiceError overloaded.
+   */
+  async signers(envelope: ForeignEnvelope, bringer?: Bringer): Promise<string[]> {
+    const { payload, signatures } = envelope
+    const payloadType = text(envelope.payloadType, '"payloadType"', 128)
+    const message = pae(payloadType, payload)
+    const candidates = this.#candidates(payloadType, payload)
+    const source = bringer ? { ...bringer, part: bringer.connection } : { name: 'self', known: true }
+    const find = async (sig: Uint8Array): Promise<string> => {
+      const keys = candidates.filter(({ alg }) => ML_DSA[alg].signature === sig.length)
+      if (keys.length > KEYS_TRIED_MAX) {
+        const why = `${keys.length} members may have signed, and a signature does not name its key`
+        throw new RefusedError('unknown-key', `${why}. Give its "keyid": the RFC 7638 thumbprint of the key.`)
+      }
+      for (const key of keys) {
+        const check = () => this.#suite.verify(key, message, sig)
+        if (await this.#turns.run(source, message.length + sig.length, check)) return keyId(key)
+      }
+      throw new RefusedError('unknown-key', 'No member that may submit this has made the signature.')
+    }
+    return Promise.all(signatures.map(({ keyid, sig }) => keyid ?? find(sig)))
+  }
+
+  /** Keys of those who may submit it. */
+  #candidates(payloadType: string, payload: Uint8Array): PublicKey[] {
+    const { admins, submitters } = this.#store.state.membership
+    if (payloadType === PAYLOAD_TYPES.change) return admins.map(({ key }) => key)
+    const claims = readClaims(payloadType, payload)
+    return submitters
+      .filter((submitter) => claims.every((claim) => maySpeak(submitter, claim)))
+      .map(({ key }) => key)
   }
 
   /** The learner that an entry would make a validator, if it would. */

@@ -10,7 +10,7 @@ import { formatInstant, type JsonObject } from '../../src/json.ts'
 import { type Entry, signEntry } from '../../src/ledger/entry.ts'
 import { defaultContentType, readEvent, withoutUnset } from '../../src/ledger/event.ts'
 import { fillIn } from '../../src/ledger/filled-in.ts'
-import { matches } from '../../src/ledger/pattern.ts'
+import { maySpeak } from '../../src/ledger/pattern.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import type { Principal } from '../service.ts'
 
@@ -49,11 +49,9 @@ function stamp(sent: JsonObject, principal: Principal, ledger: string, now: numb
     { specversion: '1.0', id: randomUUID(), datacontenttype: defaultContentType(event), ...event },
     { time: formatInstant(now), authtype: 'api_key', authid: principal.name, ledger },
   )
-  const { source, type } = readEvent(complete)
-  const may =
-    principal.sources.some((pattern) => matches(pattern, source)) &&
-    principal.types.some((pattern) => matches(pattern, type))
-  if (!may) {
+  const claim = readEvent(complete)
+  if (!maySpeak(principal, claim)) {
+    const { source, type } = claim
     const facts = { principal: principal.name, source, type }
     throw new RefusedError('not-permitted', `This token may not log type ${type} from ${source}.`, facts)
   }

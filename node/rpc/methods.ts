@@ -2,6 +2,7 @@
 import { type Static, type TObject, type TSchema, Type } from 'typebox'
 import { toBase64 } from '../../src/bytes.ts'
 import { entryFromJson } from '../../src/ledger/entry.ts'
+import { namesItsKeys, readForeignEnvelope, withKeyIds } from '../../src/ledger/foreign-envelope.ts'
 import { matches } from '../../src/ledger/pattern.ts'
 import type { LedgerService, LinkChange } from '../service.ts'
 import type { CallContext } from './context.ts'
@@ -40,8 +41,13 @@ export const METHODS: readonly Method[] = [
     result: s.Submission,
     errors: SUBMISSION_ERRORS,
     submits: true,
-    handle: (service, { entry, wait = 'ordered', timeoutMs = WAIT_MS_DEFAULT }, { bringer }) =>
-      service.submit(entryFromJson(entry), wait, timeoutMs, bringer),
+    async handle(service, { entry, wait = 'ordered', timeoutMs = WAIT_MS_DEFAULT }, { bringer }) {
+      const given = readForeignEnvelope(entry)
+      const named = namesItsKeys(given)
+        ? given.json
+        : withKeyIds(given, await service.signers(given, bringer))
+      return service.submit(entryFromJson(named), wait, timeoutMs, bringer)
+    },
   }),
   method({
     name: 'event.submit',

@@ -12,7 +12,7 @@ import type { Envelope } from './dsse.ts'
 import { decodeEntry, type Entry, type SignatureCheck, signatureCheck } from './entry.ts'
 import type { Genesis, GenesisParameters } from './genesis.ts'
 import type { Membership } from './membership.ts'
-import { matches } from './pattern.ts'
+import { maySpeak } from './pattern.ts'
 import { PAYLOAD_TYPES } from './payload-types.ts'
 
 /** All that checking the next block needs to know of the chain so far. */
@@ -158,14 +158,12 @@ export function checkEntry(
   if (!submitter) {
     throw new RefusedError('unknown-key', `No submitter of this ledger has the key ${keyid}.`, { keyid })
   }
-  for (const { source, type, ledger } of claims) {
+  for (const claim of claims) {
+    const { source, type, ledger } = claim
     if (ledger !== undefined && ledger !== state.parameters.ledger) {
       throw new RefusedError('wrong-ledger', `The event was signed for ledger ${ledger}.`, { ledger })
     }
-    const may =
-      submitter.sources.some((pattern) => matches(pattern, source)) &&
-      submitter.types.some((pattern) => matches(pattern, type))
-    if (!may) {
+    if (!maySpeak(submitter, claim)) {
       const facts = { submitter: submitter.name, source, type }
       throw new RefusedError(
         'not-permitted',

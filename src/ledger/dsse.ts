@@ -28,6 +28,10 @@ export interface Envelope {
 const KEY_ID = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/
 const SIGNATURE_SIZES = new Set(Object.values(ML_DSA).map((sizes) => sizes.signature))
 
+export function isKeyId(text: string): boolean {
+  return KEY_ID.test(text)
+}
+
 /** Pre-authentication encoding: what is signed. `DSSEv1 SP len(type) SP type SP len(body) SP body`. */
 export function pae(payloadType: string, payload: Uint8Array): Uint8Array {
   const typeBytes = utf8(payloadType).length
@@ -164,7 +168,7 @@ export function envelopeFromJson(value: Json | undefined): Envelope {
 
 function signatureFromJson(value: Json): EnvelopeSignature {
   const { keyid, sig } = fields(value, 'A signature', ['keyid', 'sig'])
-  if (typeof keyid !== 'string' || !KEY_ID.test(keyid)) {
+  if (typeof keyid !== 'string' || !isKeyId(keyid)) {
     throw new FormatError('bad-field', '"keyid" must be an RFC 7638 thumbprint: 43 characters of base64url.')
   }
   if (typeof sig !== 'string') throw new FormatError('bad-field', '"sig" must be a base64 text.')

@@ -63,6 +63,15 @@ describe('the methods', () => {
     const { result, asked } = await ask('entry.submit', { entry: { signatures, payloadType, payload } })
     assert.equal(result.id, ENTRY.id)
     assert.deepEqual(asked.slice(2, 4), ['ordered', 30_000])
+    const [{ sig }] = signatures as [{ sig: string }]
+    const foreign = {
+      payload,
+      payloadType,
+      extra: 1,
+      signatures: [{ sig: sig.replaceAll('+', '-').replaceAll('/', '_') }],
+    }
+    const unnamed = await ask('entry.submit', { entry: foreign })
+    assert.equal(unnamed.result.id, ENTRY.id)
     const known = await ask('entry.submit', { entry: ENVELOPE }, AUTHORIZED)
     assert.deepEqual(
       { ...(known.asked[4] as Bringer), connection: '' },
