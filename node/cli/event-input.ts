@@ -1,13 +1,14 @@
 /** From options and files to events in CloudEvents 1.0 JSON, ready to be sent or signed. */
 import { randomUUID } from 'node:crypto'
-import { utf8 } from '../../src/bytes.ts'
+import { toHex, utf8 } from '../../src/bytes.ts'
+import { sha256 } from '../../src/crypto/hash.ts'
 import { errorCode, errorMessage } from '../../src/errors.ts'
 import { parseExactJson } from '../../src/exact-json.ts'
 import { array, type Json, type JsonObject, object } from '../../src/json.ts'
 import { defaultContentType, readEvent, withoutUnset } from '../../src/ledger/event.ts'
 import { BATCH_EVENTS_MAX, ENTRY_BYTES_MAX, INDEX_MAX } from '../../src/limits.ts'
 import { CliError } from './exit.ts'
-import { inFile, readTextInput } from './files.ts'
+import { inFile, readInput, readTextInput } from './files.ts'
 
 export interface EventOptions {
   readonly type?: string
@@ -63,13 +64,14 @@ async function readBatch(path: string, options: EventOptions, makeId: () => stri
       array(parseBatch(text), 'The batch', 1, INDEX_MAX).map((item) => {
         const event = complete(object(item, 'An event of the batch'), options, undefined, makeId)
         check(event)
+        checkSize(event)
         return event
       }),
     ),
   )
 }
 
-/** Fills one entry after the other, in order. An event that fits into none is an entry of its own, to be refused. */
+/** Fills one entry after the other, in order. */
 function split(events: readonly JsonObject[]): JsonObject[][] {
   const entries: JsonObject[][] = []
   let bytes = Number.POSITIVE_INFINITY
@@ -92,12 +94,30 @@ function parseBatch(text: string): Json {
   return lines.map((line) => parseExactJson(line, ENTRY_BYTES_MAX))
 }
 
+/** A file for one entry. Throws CliError `file`. */
+export async function readEvidence(path: string): Promise<Uint8Array> {
+  const bytes = await readInput(path, BATCH_BYTES_MAX)
+  if (bytes.length <= ENTRY_BYTES_MAX) return bytes
+  throw new CliError('file', insteadOf(path === '-' ? 'Standard input' : path, bytes), {
+    path,
+    bytes: bytes.length,
+  })
+}
+
+/** What can be logged in place of what is too large. */
+function insteadOf(what: string, bytes: Uint8Array): string {
+  const digest = `--data '{"sha256":"${toHex(sha256(bytes))}"}'`
+  return `${what} has ${bytes.length} bytes, and an entry holds about 45,000. Keep it, and log its digest as an event: ${digest}`
+}
+
 async function readData(spec: string): Promise<Json> {
   if (spec === '-' || spec.startsWith('@')) {
     const path = spec === '-' ? spec : spec.slice(1)
-    const text = await readTextInput(path, ENTRY_BYTES_MAX)
-    return inFile(path, () => parseExactJson(text, ENTRY_BYTES_MAX))
+    const bytes = await readEvidence(path)
+    return inFile(path, () => parseExactJson(bytes, ENTRY_BYTES_MAX))
   }
+  const bytes = utf8(spec)
+  if (bytes.length > ENTRY_BYTES_MAX) throw new CliError('usage', insteadOf('--data', bytes))
   try {
     return parseExactJson(spec, ENTRY_BYTES_MAX)
   } catch (cause) {
@@ -112,6 +132,15 @@ async function readData(spec: string): Promise<Json> {
 /** Throws FormatError for what no node would take. A time is filled in where the event is signed. */
 function check(event: JsonObject): void {
   readEvent({ time: '1970-01-01T00:00:00Z', ...event })
+}
+
+/** What can be in no entry is said before any of the batch is recorded. */
+function checkSize(event: JsonObject): void {
+  const bytes = utf8(JSON.stringify(event)).length
+  if (bytes <= ENTRY_PAYLOAD_BYTES - FILLED_IN_BYTES) return
+  const what = `Event ${JSON.stringify(event.id)} has ${bytes} bytes, and one of a batch at most`
+  const most = ENTRY_PAYLOAD_BYTES - FILLED_IN_BYTES
+  throw new CliError('file', `${what} ${most}. Log large evidence by its SHA-256.`, { bytes })
 }
 
 /** The id of an event is made here, once: what is sent again later is the same event. */

@@ -1,8 +1,9 @@
 /** How to say again what was sent, where its answer is not known: by the ids that the events were sent with. */
 import { errorMessage, QatError } from '../../src/errors.ts'
 import type { Json, JsonObject } from '../../src/json.ts'
-import { UnansweredError } from './exit.ts'
+import { EXIT, UnansweredError } from './exit.ts'
 import { failureOf, report } from './failure.ts'
+import { counted } from './output.ts'
 
 /** What names an event: its producer and the id. */
 export interface EventName {
@@ -23,17 +24,26 @@ export function namesOf(events: readonly JsonObject[]): EventName[] {
 }
 
 /** The failure, and how to ask again without recording anything twice. */
-export function unanswered(error: QatError, sent: Sent): UnansweredError {
+export function unanswered(failure: QatError, exit: number, sent: Sent): UnansweredError {
   const { entry, events } = sent
-  const facts = { ...error.facts, ...(entry !== undefined && { entry }), events }
-  return new UnansweredError(error.code, `${errorMessage(error)} ${advice(sent)}`, facts, { cause: error })
+  const facts = { ...(entry !== undefined && { entry }), events }
+  const signed = entry === undefined ? '' : ` as entry ${entry}`
+  const message = `${errorMessage(failure)} It may have been recorded all the same${signed}. ${advice(sent)}`
+  return new UnansweredError(failure, exit, message, facts)
+}
+
+/** The failure of one entry of a batch, of which others are recorded. */
+export function brokenOff(failure: QatError, exit: number, sent: Sent, recorded: number): UnansweredError {
+  const before = `${counted(recorded, 'entry', 'entries')} of the batch before it ${recorded === 1 ? 'is' : 'are'} recorded.`
+  const message = `${errorMessage(failure)} ${before} ${advice(sent)}`
+  return new UnansweredError(failure, exit, message, { events: sent.events })
 }
 
 /** On Ctrl-C and SIGTERM, says so and ends by that signal. Returns what takes this back. */
 export function tellOnSignal(sent: () => Sent, json: boolean): () => void {
   const tell = (signal: NodeJS.Signals) => {
     takeBack()
-    const error = unanswered(new QatError('interrupted', 'Interrupted.'), sent())
+    const error = unanswered(new QatError('interrupted', 'Interrupted.'), EXIT.unreachable, sent())
     report(failureOf(error), error, json)
     process.kill(process.pid, signal)
   }
@@ -45,12 +55,8 @@ export function tellOnSignal(sent: () => Sent, json: boolean): () => void {
 }
 
 function advice({ events, made, entry }: Sent): string {
-  const signed = entry === undefined ? '' : ` as entry ${entry}`
-  const maybe = `It may have been recorded all the same${signed}.`
-  if (events.length === 0) return `${maybe} "qat get" says whether it is.`
-  if (made.length === 0) return `${maybe} Run the command again: what has an id is recorded once.`
-  if (made.length === 1) {
-    return `${maybe} Run the command again with its id, and it is recorded once: --id ${made[0]}`
-  }
-  return `${maybe} Events without an id were sent with these, in their order: ${made.join(' ')}`
+  if (events.length === 0) return `Ask for it: qat get ${entry}`
+  if (made.length === 0) return 'Run the command again: what has an id is recorded once.'
+  if (made.length === 1) return `Run the command again with its id, and it is recorded once: --id ${made[0]}`
+  return `Events without an id were sent with these, in their order: ${made.join(' ')}`
 }

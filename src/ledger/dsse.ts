@@ -11,6 +11,7 @@ import { ML_DSA } from '../crypto/suite.ts'
 import { FormatError } from '../errors.ts'
 import { array, fields, type Json, parseJson, text } from '../json.ts'
 import { ENTRY_BYTES_MAX, ENVELOPE_SIGNATURES_MAX } from '../limits.ts'
+import { tooLarge } from './payload-types.ts'
 
 export interface EnvelopeSignature {
   /** RFC 7638 thumbprint of the signer's AKP key: 43 characters of base64url. */
@@ -190,11 +191,7 @@ function spell(
   const list = signatures.map(({ keyid, sig }) => `{"keyid":"${keyid}","sig":"${sig}"}`).join(',')
   const spelled = utf8(`{"payload":"${payload}","payloadType":"${payloadType}","signatures":[${list}]}`)
   if (spelled.length > ENTRY_BYTES_MAX) {
-    throw new FormatError(
-      'too-large',
-      `The entry would be ${spelled.length} bytes; ${ENTRY_BYTES_MAX} is the most. Log large evidence by its SHA-256.`,
-      { bytes: spelled.length },
-    )
+    throw tooLarge('The signed entry', payloadType, spelled.length)
   }
   return spelled
 }

@@ -7,7 +7,7 @@ import { FormatError, RefusedError } from '../errors.ts'
 import { array, type Json, type JsonObject, object, parseJson, text } from '../json.ts'
 import { ATTRIBUTE_BYTES_MAX, BATCH_EVENTS_MAX, ENTRY_BYTES_MAX } from '../limits.ts'
 import { isJsonType, isMediaType } from './media-type.ts'
-import { PAYLOAD_TYPES, SUBMITTED } from './payload-types.ts'
+import { PAYLOAD_TYPES, SUBMITTED, tooLarge } from './payload-types.ts'
 import { isTimestamp } from './timestamp.ts'
 import { isUri, isUriReference } from './uri.ts'
 
@@ -26,6 +26,8 @@ export interface Claim {
 
 const ENCODE = 'Percent-encode what may not stand in one, such as spaces and ü.'
 
+const STATEMENT_TYPE = 'https://in-toto.io/Statement/v1'
+
 /** In-toto statements name no source; permissions and queries see them under this one. */
 export const IN_TOTO_SOURCE = 'in-toto'
 
@@ -42,6 +44,7 @@ const RESERVED: readonly string[] = Object.values(PAYLOAD_TYPES).filter((type) =
  * reserved-payload-type for what only the ledger itself may write.
  */
 export function readClaims(payloadType: string, payload: Uint8Array): readonly Claim[] {
+  if (payload.length > ENTRY_BYTES_MAX) throw tooLarge('The payload', payloadType, payload.length)
   switch (payloadType) {
     case PAYLOAD_TYPES.event:
       return [readEvent(parseJson(payload, ENTRY_BYTES_MAX))]
@@ -115,10 +118,26 @@ function readBatch(value: Json): Claim[] {
  */
 function readStatement(value: Json): Claim[] {
   const statement = object(value, 'The statement')
-  if (statement._type !== 'https://in-toto.io/Statement/v1') {
-    throw new FormatError('bad-event', '"_type" must be "https://in-toto.io/Statement/v1".')
+  if (statement._type !== STATEMENT_TYPE) {
+    const older = statement._type === 'https://in-toto.io/Statement/v0.1'
+    const why = older
+      ? 'This is a statement of version 0.1; entries hold version 1'
+      : 'This is no in-toto statement'
+    throw new FormatError(
+      'bad-event',
+      `${why}: its "_type" must be "${STATEMENT_TYPE}". Have its producer write that, or log it as the data of an event.`,
+    )
   }
   const type = attributeText(statement, 'predicateType')
+  const subjects = Array.isArray(statement.subject) ? statement.subject.length : 0
+  if (subjects > BATCH_EVENTS_MAX) {
+    throw new FormatError(
+      'bad-field',
+      `The statement names ${subjects} subjects, and an entry at most ${BATCH_EVENTS_MAX}. Sign several statements, ` +
+        'or log it by its SHA-256 as the data of an event.',
+      { subjects },
+    )
+  }
   return array(statement.subject, '"subject"', 1, BATCH_EVENTS_MAX).map((item) => {
     const subject = object(item, 'A subject')
     const digests = Object.entries(object(subject.digest, 'A subject\'s "digest"'))

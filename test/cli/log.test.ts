@@ -1,6 +1,7 @@
 /** `qat log` against a real JSON-RPC server with a ledger behind it that only remembers what it was asked. */
 import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
@@ -245,6 +246,70 @@ describe('qat log', () => {
     assert.equal(fromUtf8(envelope.payload), statement)
   })
 
+  it('says what to do with what is too large, or of another version, before it speaks to anyone', async () => {
+    const statement = (subjects: number, padding = '', version = 'v1') =>
+      JSON.stringify({
+        _type: `https://in-toto.io/Statement/${version}`,
+        predicateType: 'https://slsa.dev/provenance/v1',
+        subject: Array.from({ length: subjects }, (_, i) => ({ name: `s${i}`, digest: { sha256: 'ab' } })),
+        predicate: { padding },
+      })
+    const large = statement(1, 'x'.repeat(70_000))
+    const digest = createHash('sha256').update(large).digest('hex')
+    const inToto = ['--in-toto', '-', '--key', path('team.key')]
+    const batch = ['--source', '//ci', '--type', 't', '--batch', '-', '--token', TOKEN]
+    const cases: [string[], string, RegExp][] = [
+      [inToto, large, new RegExp(`an entry holds about 45,000. Keep it, .*"sha256":"${digest}"`)],
+      [[...WHAT, '--data', '-', '--token', TOKEN], large, new RegExp(`"sha256":"${digest}"`)],
+      [
+        inToto,
+        statement(1, 'x'.repeat(50_000)),
+        /The signed entry has \d+ bytes.*Log large evidence by its SHA-256/,
+      ],
+      [inToto, statement(600), /names 600 subjects, and an entry at most 512\. Sign several statements/],
+      [
+        inToto,
+        statement(1, '', 'v0.1'),
+        /version 0\.1; entries hold version 1: .*log it as the data of an event/,
+      ],
+      [batch, `{"subject":"a","id":"big","data":"${'x'.repeat(50_000)}"}`, /Event "big" has 50\d+ bytes/],
+    ]
+    const all = cases.map(async ([args, stdin, sentence]) => {
+      const { code, stderr } = await qat(['log', ...args, '--rpc', 'http://127.0.0.1:1'], { stdin })
+      assert.match(stderr, sentence)
+      assert.equal(code, 1)
+    })
+    await Promise.all(all)
+  })
+
+  it('says what is recorded of a batch that breaks off, and with which ids', async () => {
+    let calls = 0
+    const submitEvents = async (): Promise<Submission> => {
+      if (++calls === 3) throw new RefusedError('not-permitted', 'This token may not.')
+      return { id: HASH, status: 'ordered' }
+    }
+    const server = await serve({ submitEvents })
+    const batch = Array.from({ length: 4 }, () => ({ subject: 's', data: 'x'.repeat(30_000) }))
+    const args = [
+      'log',
+      '--source',
+      '//ci',
+      '--type',
+      't',
+      '--batch',
+      '-',
+      '--token',
+      TOKEN,
+      '--rpc',
+      server.url,
+    ]
+    const { code, stderr } = await qat(args, { stdin: JSON.stringify(batch) })
+    assert.equal(code, 1)
+    const sent = server.service.asked.map(([, events]) => String((events as JsonObject[])[0]?.id))
+    assert.match(stderr, /This token may not\. 2 entries of the batch before it are recorded\./)
+    assert.match(stderr, new RegExp(`sent with these, in their order: ${sent.join(' ')} [0-9a-f-]{36}\n`))
+  })
+
   it('tells refusals apart from what may work later', async () => {
     const refused = () => {
       throw new RefusedError('not-permitted', 'The key may not speak for //ci.', { source: '//ci' })
@@ -326,7 +391,11 @@ describe('qat log', () => {
       [['--data', '@/nowhere.json'], /\/nowhere\.json could not be read: there is no such file/, 1],
       [['--data', '-'], /standard input is not usable: [^\n]*stands twice/, 1],
       [['--key', '/nowhere.key'], /\/nowhere\.key could not be read/, 1],
-      [['--data', `"${'x'.repeat(70_000)}"`], /65535 bytes|--data takes JSON/, 2],
+      [
+        ['--data', `"${'x'.repeat(70_000)}"`],
+        /--data has 70002 bytes[^\n]*log its digest as an event: --data '\{"sha256":"[0-9a-f]{64}"\}'/,
+        2,
+      ],
     ]
     const all = cases.map(async ([args, sentence, exit]) => {
       const { code, stderr } = await qat(['log', ...WHAT, '--token', 't', ...args], {

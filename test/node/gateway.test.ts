@@ -43,6 +43,18 @@ describe('the gateway', () => {
   })
 })
 
+describe('events that are too large for the gateway to sign', () => {
+  it('are refused with what to do', async () => {
+    const large = { ...EVENT, data: 'x'.repeat(70_000) }
+    const advice =
+      /at most 65535 with its signature: about 45,000 of payload\. Log large evidence by its SHA-256/
+    for (const data of [large.data, 'x'.repeat(50_000)])
+      await assert.rejects(gateway([{ ...large, data }]), { code: 'too-large', message: advice })
+    const many = Array.from({ length: 200 }, (_, i) => ({ ...EVENT, id: `${i}` }))
+    await assert.rejects(gateway(many), { code: 'too-large', message: /Send fewer events at once/ })
+  })
+})
+
 describe('an event that comes again', () => {
   const same = (again: Entry, recorded: Entry) =>
     assert.deepEqual(sameEvents(again, recorded), { outcome: 'duplicate', id: recorded.id })

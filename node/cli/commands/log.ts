@@ -3,15 +3,13 @@ import type { Command } from 'commander'
 import { QatError } from '../../../src/errors.ts'
 import type { Json, JsonObject } from '../../../src/json.ts'
 import type { Entry } from '../../../src/ledger/entry.ts'
-import { ENTRY_BYTES_MAX } from '../../../src/limits.ts'
 import type { Stage, Submission } from '../../service.ts'
-import { type EventOptions, readEvents } from '../event-input.ts'
+import { type EventOptions, readEvents, readEvidence } from '../event-input.ts'
 import { CliError, EXIT } from '../exit.ts'
 import { failureOf } from '../failure.ts'
-import { readInput } from '../files.ts'
 import { type RpcOptions, rfc3339, rpcOption, timeoutOption, tokenOption, waitOption } from '../options.ts'
 import { counted, factSheet, printJson, printText } from '../output.ts'
-import { namesOf, type Sent, tellOnSignal, unanswered } from '../repeat.ts'
+import { brokenOff, namesOf, type Sent, tellOnSignal, unanswered } from '../repeat.ts'
 import { ledgerOf, readReply, submission } from '../replies.ts'
 import { askUntil, follow, reached, type Target } from '../rpc.ts'
 import { envelopeJson, openSigner, signEvents, signStatement } from '../sign-input.ts'
@@ -63,7 +61,7 @@ export function addLogCommand(program: Command): void {
 async function log(options: Options): Promise<void> {
   const endMs = performance.now() + 1_000 * options.timeout
   const leftMs = () => Math.max(1, endMs - performance.now())
-  for (const call of await prepare(options, leftMs)) {
+  for (const [recorded, call] of (await prepare(options, leftMs)).entries()) {
     const { target, method, params, sent } = call
     const waiting = (timeoutMs: number) => ({ ...params, wait: options.wait, timeoutMs })
     let latest = sent
@@ -79,10 +77,10 @@ async function log(options: Options): Promise<void> {
       if (options.json) printJson({ ...result, ...(sent.events.length > 0 && { events: sent.events }) })
       else printText(submissionSheet(result, sent))
     } catch (error) {
-      if (error instanceof QatError && failureOf(error).exit === EXIT.unreachable) {
-        throw unanswered(error, latest)
-      }
-      throw error
+      if (!(error instanceof QatError)) throw error
+      const { exit } = failureOf(error)
+      if (exit === EXIT.unreachable) throw unanswered(error, exit, latest)
+      throw recorded > 0 ? brokenOff(error, exit, sent, recorded) : error
     } finally {
       takeBack()
     }
@@ -138,7 +136,7 @@ async function signedStatement(path: string, options: Options): Promise<Entry> {
       throw new CliError('usage', `--${name} cannot stand beside --in-toto: the statement says it all.`)
     }
   }
-  const statement = await readInput(path, ENTRY_BYTES_MAX)
+  const statement = await readEvidence(path)
   return signStatement(statement, await openSigner(key))
 }
 
