@@ -35,8 +35,11 @@ export function summarizeJson(json: JsonObject): EntrySummary {
 
 /** What happened, one line for each event; several events are counted and the first ones shown. */
 export function claimLines({ claims }: Pick<EntrySummary, 'claims'>, shown = 5): string[] {
-  const lines = claims.slice(0, shown).map(({ source, type, subject, id, time }) => {
-    const when = time === undefined ? '' : `, at ${time} by its source's clock`
+  const lines = claims.slice(0, shown).map(({ source, type, subject, id, time, timeFilledIn }) => {
+    const when =
+      time === undefined
+        ? ''
+        : `, at ${time} by the clock of ${timeFilledIn ? 'who signed it' : 'its source'}`
     return `${type} on ${subject}, from ${source}${id === undefined ? '' : ` (id ${id})`}${when}`
   })
   return claims.length > shown ? [...lines, `and ${counted(claims.length - shown, 'further event')}`] : lines

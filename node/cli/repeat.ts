@@ -23,19 +23,25 @@ export function namesOf(events: readonly JsonObject[]): EventName[] {
   return events.map(({ source, id }) => ({ source: source!, id: id! }))
 }
 
+function sentence(failure: QatError): string {
+  return errorMessage(failure)
+    .trim()
+    .replace(/[^.!?]$/, '$&.')
+}
+
 /** The failure, and how to ask again without recording anything twice. */
 export function unanswered(failure: QatError, exit: number, sent: Sent): UnansweredError {
   const { entry, events } = sent
   const facts = { ...(entry !== undefined && { entry }), events }
   const signed = entry === undefined ? '' : ` as entry ${entry}`
-  const message = `${errorMessage(failure)} It may have been recorded all the same${signed}. ${advice(sent)}`
+  const message = `${sentence(failure)} It may have been recorded all the same${signed}. ${advice(sent)}`
   return new UnansweredError(failure, exit, message, facts)
 }
 
 /** The failure of one entry of a batch, of which others are recorded. */
 export function brokenOff(failure: QatError, exit: number, sent: Sent, recorded: number): UnansweredError {
   const before = `${counted(recorded, 'entry', 'entries')} of the batch before it ${recorded === 1 ? 'is' : 'are'} recorded.`
-  const message = `${errorMessage(failure)} ${before} ${advice(sent)}`
+  const message = `${sentence(failure)} ${before} ${advice(sent)}`
   return new UnansweredError(failure, exit, message, { events: sent.events })
 }
 

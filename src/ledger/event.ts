@@ -6,6 +6,7 @@ import { fromBase64 } from '../bytes.ts'
 import { FormatError, RefusedError } from '../errors.ts'
 import { array, type Json, type JsonObject, object, parseJson, text } from '../json.ts'
 import { ATTRIBUTE_BYTES_MAX, BATCH_EVENTS_MAX, ENTRY_BYTES_MAX } from '../limits.ts'
+import { filledIn } from './filled-in.ts'
 import { isJsonType, isMediaType } from './media-type.ts'
 import { PAYLOAD_TYPES, SUBMITTED, tooLarge } from './payload-types.ts'
 import { isTimestamp } from './timestamp.ts'
@@ -20,6 +21,8 @@ export interface Claim {
   readonly id?: string
   /** When the producer says it happened, as it was spelled. */
   readonly time?: string
+  /** The producer gave no time: this is when `qat log` or a gateway signed the event. */
+  readonly timeFilledIn?: true
   /** The ledger's origin, if the producer bound the event to one (extension attribute `ledger`). */
   readonly ledger?: string
 }
@@ -100,6 +103,7 @@ export function readEvent(value: Json): Claim {
     type: attributeText(event, 'type'),
     subject: attributeText(event, 'subject'),
     time: timestamp(event.time),
+    ...(filledIn(event).includes('time') && { timeFilledIn: true as const }),
     ...(event.ledger === undefined ? {} : { ledger: attributeText(event, 'ledger') }),
   }
 }

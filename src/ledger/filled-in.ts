@@ -18,14 +18,21 @@ export function fillIn(event: JsonObject, attributes: JsonObject): JsonObject {
     })
   }
   const names = Object.keys(attributes).filter((name) => !Object.hasOwn(event, name))
-  return names.length === 0 ? event : { ...attributes, ...event, [FILLED_IN]: names.join(' ') }
+  if (names.length === 0) return event
+  const filled = Object.fromEntries(names.map((name) => [name, attributes[name]!]))
+  return { ...event, ...filled, [FILLED_IN]: names.join(' ') }
+}
+
+/** What of the event its producer did not give. */
+export function filledIn(event: JsonObject): readonly string[] {
+  const list = event[FILLED_IN]
+  return typeof list === 'string' ? list.split(' ').filter((name) => FILLABLE.includes(name)) : []
 }
 
 /** The event as its producer gave it. */
 export function asGiven(event: JsonObject): JsonObject {
-  const list = event[FILLED_IN]
-  if (typeof list !== 'string') return event
-  const names = list.split(' ').filter((name) => FILLABLE.includes(name))
+  const names = filledIn(event)
+  if (names.length === 0) return event
   return Object.fromEntries(
     Object.entries(event).filter(([name]) => name !== FILLED_IN && !names.includes(name)),
   )

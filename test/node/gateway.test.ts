@@ -30,6 +30,8 @@ describe('the gateway', () => {
       filledin: 'time authtype authid ledger',
     }
     assert.deepEqual(filled, { ...BARE, ...added })
+    assert.equal((await gateway([BARE])).claims[0]?.timeFilledIn, true)
+    assert.equal((await gateway([EVENT])).claims[0]?.timeFilledIn, undefined)
     assert.equal(eventOf(await gateway([EVENT])).filledin, 'authtype authid ledger')
     for (const name of ['filledin', 'authid', 'ledger']) {
       await assert.rejects(gateway([{ ...EVENT, [name]: 'x' }]), refused('bad-event'))
