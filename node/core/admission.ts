@@ -3,6 +3,7 @@
  * by JSON-RPC and for those that another node forwards.
  */
 
+import { fromBase64 } from '../../src/bytes.ts'
 import { keyId } from '../../src/crypto/keys.ts'
 import { ML_DSA, type PublicKey, type SignatureSuite } from '../../src/crypto/suite.ts'
 import { type QatError, RefusedError } from '../../src/errors.ts'
@@ -103,7 +104,8 @@ export class Admission {
    * tried. Throws FormatError, RefusedError, or ServiceError overloaded.
    */
   async signers(envelope: ForeignEnvelope, bringer?: Bringer): Promise<string[]> {
-    const { payload, signatures } = envelope
+    const { signatures } = envelope
+    const payload = fromBase64(envelope.payload)
     const payloadType = text(envelope.payloadType, '"payloadType"', 128)
     const message = pae(payloadType, payload)
     const candidates = this.#candidates(payloadType, payload)
@@ -120,7 +122,7 @@ export class Admission {
       }
       throw new RefusedError('unknown-key', 'No member that may submit this has made the signature.')
     }
-    return Promise.all(signatures.map(({ keyid, sig }) => keyid ?? find(sig)))
+    return Promise.all(signatures.map(({ keyid, sig }) => keyid ?? find(fromBase64(sig))))
   }
 
   /** Keys of those who may submit it. */

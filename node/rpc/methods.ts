@@ -2,7 +2,7 @@
 import { type Static, type TObject, type TSchema, Type } from 'typebox'
 import { toBase64 } from '../../src/bytes.ts'
 import { entryFromJson } from '../../src/ledger/entry.ts'
-import { namesItsKeys, readForeignEnvelope, withKeyIds } from '../../src/ledger/foreign-envelope.ts'
+import { keyIdsOf, readForeignEnvelope, withKeyIds } from '../../src/ledger/foreign-envelope.ts'
 import { matches } from '../../src/ledger/pattern.ts'
 import type { LedgerService, LinkChange } from '../service.ts'
 import type { CallContext } from './context.ts'
@@ -43,10 +43,8 @@ export const METHODS: readonly Method[] = [
     submits: true,
     async handle(service, { entry, wait = 'ordered', timeoutMs = WAIT_MS_DEFAULT }, { bringer }) {
       const given = readForeignEnvelope(entry)
-      const named = namesItsKeys(given)
-        ? given.json
-        : withKeyIds(given, await service.signers(given, bringer))
-      return service.submit(entryFromJson(named), wait, timeoutMs, bringer)
+      const keyids = keyIdsOf(given) ?? (await service.signers(given, bringer))
+      return service.submit(entryFromJson(withKeyIds(given, keyids)), wait, timeoutMs, bringer)
     },
   }),
   method({
