@@ -6,6 +6,7 @@ import { QatError } from '../src/errors.ts'
 import type { Json, JsonObject } from '../src/json.ts'
 import type { Entry } from '../src/ledger/entry.ts'
 import type { EvidenceKind } from '../src/ledger/evidence.ts'
+import type { ForeignEnvelope } from '../src/ledger/foreign-envelope.ts'
 import type { NodeMember } from '../src/ledger/member.ts'
 
 /** received / committed by Raft and applied here / covered by a certificate. */
@@ -225,6 +226,11 @@ export interface LinkService {
 export interface LedgerService {
   /** Admits a signed entry and waits until it is at `stage` or `timeoutMs` has passed; answers how far it is. */
   submit(entry: Entry, stage: Stage, timeoutMs: number, bringer?: Bringer): Promise<Submission>
+  /**
+   * The key ids of signatures that do not name their key, found by trying the members that may have made them. Throws
+   * FormatError, RefusedError unknown-key, or ServiceError overloaded.
+   */
+  signers(envelope: ForeignEnvelope, bringer?: Bringer): Promise<string[]>
   /** The gateway signs events for a sender known by its token: one event, or several as one batch entry. */
   submitEvents(
     events: readonly JsonObject[],

@@ -12,13 +12,21 @@ export type JsonObject = { [key: string]: Json }
  * numbers beyond IEEE double, nesting deeper than JSON_DEPTH_MAX, invalid UTF-8 and input over `bytesMax`.
  */
 export function parseJson(input: Uint8Array | string, bytesMax: number): Json {
+  return parseNoting(input, bytesMax).value
+}
+
+/** As `parseJson`; says as well whether each number is spelled as `JSON.stringify` would spell it. */
+export function parseNoting(
+  input: Uint8Array | string,
+  bytesMax: number,
+): { readonly text: string; readonly value: Json; readonly isExact: boolean } {
   if (typeof input === 'string' ? exceedsUtf8(input, bytesMax) : input.length > bytesMax) {
     throw new FormatError('too-large', `The JSON text exceeds ${bytesMax} bytes.`, { length: input.length })
   }
   const text = typeof input === 'string' ? input : fromUtf8(input)
-  scan(text)
+  const isExact = scan(text)
   try {
-    return JSON.parse(text)
+    return { text, value: JSON.parse(text), isExact }
   } catch (cause) {
     throw new FormatError('json-syntax', 'The text is not valid JSON.', {}, { cause })
   }
@@ -45,8 +53,12 @@ export function parseCanonicalJson(bytes: Uint8Array, bytesMax: number): Json {
   return value
 }
 
-/** One pass over the tokens for what JSON.parse does not report. Syntax itself is left to JSON.parse. */
-function scan(text: string): void {
+/**
+ * One pass over the tokens for what JSON.parse does not report. Syntax itself is left to JSON.parse. Answers whether
+ * each number is spelled as JSON.stringify would.
+ */
+function scan(text: string): boolean {
+  let isExact = true
   const names: (Set<string> | undefined)[] = []
   let nameExpected = false
   for (let i = 0; i < text.length; i++) {
@@ -80,9 +92,15 @@ function scan(text: string): void {
     } else if (code === 0x2c) {
       nameExpected = names.at(-1) !== undefined
     } else if (code === 0x2d || (code >= 0x30 && code <= 0x39)) {
-      i = numberEnd(text, i)
+      const end = numberEnd(text, i)
+      const spelled = text.slice(i, end + 1)
+      const value = Number(spelled)
+      if (!Number.isFinite(value)) throw badNumber(text, i, spelled)
+      isExact &&= String(value) === spelled
+      i = end
     }
   }
+  return isExact
 }
 
 function stringEnd(text: string, start: number): number {
@@ -106,16 +124,33 @@ function unescapeString(token: string): string {
 function numberEnd(text: string, start: number): number {
   let end = start
   while (end + 1 < text.length && /[-+.0-9eE]/.test(text[end + 1]!)) end++
-  if (!Number.isFinite(Number(text.slice(start, end + 1)))) {
-    throw new FormatError('bad-field', 'A number is malformed or outside the range of IEEE doubles.')
-  }
   return end
+}
+
+function badNumber(text: string, start: number, spelled: string): FormatError {
+  const before = text.slice(0, start)
+  const line = before.split('\n').length
+  const column = start - before.lastIndexOf('\n')
+  const number = spelled.length > 40 ? `${spelled.slice(0, 40)}…` : spelled
+  return new FormatError(
+    'bad-field',
+    `The number ${number} (line ${line}, column ${column}) is malformed or outside the range of IEEE doubles. ` +
+      'Send it as a text, in quotes.',
+    { number, line, column },
+  )
 }
 
 // ---- typed access: `what` names the thing in the error message
 
+/** A JSON object: no list, no null, and nothing that stands for a number. */
+export function isObject(value: unknown): value is JsonObject {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
+}
+
 export function object(value: Json | undefined, what: string): JsonObject {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+  if (!isObject(value)) {
     throw new FormatError('bad-field', `${what} must be a JSON object.`)
   }
   return value

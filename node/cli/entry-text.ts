@@ -1,6 +1,6 @@
 /** Entries in words: what an envelope says happened, for tables, fact sheets and JSON output. */
-import { fromUtf8 } from '../../src/bytes.ts'
-import { type Json, type JsonObject, parseJson } from '../../src/json.ts'
+import { parseExactJson } from '../../src/exact-json.ts'
+import type { Json, JsonObject } from '../../src/json.ts'
 import { envelopeFromJson } from '../../src/ledger/dsse.ts'
 import { type Claim, readClaims } from '../../src/ledger/event.ts'
 import { SUBMITTED } from '../../src/ledger/payload-types.ts'
@@ -28,21 +28,9 @@ export function summarizeJson(json: JsonObject): EntrySummary {
     payloadType,
     keyids: signatures.map(({ keyid }) => keyid),
     claims: SUBMITTED.includes(payloadType) ? readClaims(payloadType, payload) : [],
-    payload: exactJson(payload),
+    payload: parseExactJson(payload, ENTRY_BYTES_MAX),
     ...(record && { record }),
   }
-}
-
-/**
- * The payload as JSON.stringify prints it with each number as its producer wrote it: what was signed is
- * 12345678901234567890 and 1.10, whatever a double would make of it. Throws FormatError.
- */
-export function exactJson(payload: Uint8Array): Json {
-  parseJson(payload, ENTRY_BYTES_MAX)
-  const { rawJSON } = JSON as unknown as { rawJSON: (text: string) => unknown }
-  const exact = (_: string, value: unknown, context?: { readonly source?: string }) =>
-    typeof value === 'number' && context?.source !== undefined ? rawJSON(context.source) : value
-  return JSON.parse(fromUtf8(payload), exact) as Json
 }
 
 /** Bytes of a payload that people are shown; programs get all of it. */
@@ -89,8 +77,11 @@ export function senderLines(payload: Json, shown = 5): string[] {
 
 /** What happened, one line for each event; several events are counted and the first ones shown. */
 export function claimLines({ claims }: Pick<EntrySummary, 'claims'>, shown = 5): string[] {
-  const lines = claims.slice(0, shown).map(({ source, type, subject, id, time }) => {
-    const when = time === undefined ? '' : `, at ${time} by its source's clock`
+  const lines = claims.slice(0, shown).map(({ source, type, subject, id, time, timeFilledIn }) => {
+    const when =
+      time === undefined
+        ? ''
+        : `, at ${time} by the clock of ${timeFilledIn ? 'who signed it' : 'its source'}`
     return `${type} on ${subject}, from ${source}${id === undefined ? '' : ` (id ${id})`}${when}`
   })
   return claims.length > shown ? [...lines, `and ${counted(claims.length - shown, 'further event')}`] : lines

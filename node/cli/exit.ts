@@ -38,6 +38,19 @@ export class CliError extends QatError<keyof typeof EXIT_OF> {
   }
 }
 
+/**
+ * A command ended before all of it was answered, so that what it asked for may have been done all the same; the message
+ * says how to ask again. `code` is that of the failure behind it.
+ */
+export class UnansweredError extends QatError {
+  readonly exit: number
+
+  constructor(failure: QatError, exit: number, message: string, facts: Record<string, unknown>) {
+    super(failure.code, message, { ...failure.facts, ...facts }, { cause: failure })
+    this.exit = exit
+  }
+}
+
 export const EXIT_HELP = `
 Exit codes:
   0   done

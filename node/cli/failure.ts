@@ -5,7 +5,7 @@ import { KeyFileError } from '../crypto/keyfile.ts'
 import { FolderError } from '../folder.ts'
 import { ClientError, RpcError } from '../rpc/client.ts'
 import { StoreError } from '../store/store-error.ts'
-import { CliError, EXIT } from './exit.ts'
+import { CliError, EXIT, UnansweredError } from './exit.ts'
 import { printable, printJson } from './output.ts'
 
 export interface Failure {
@@ -57,7 +57,7 @@ export function report(failure: Failure, error: unknown, json: boolean): void {
 }
 
 function exitOf(error: QatError): number {
-  if (error instanceof CliError) return error.exit
+  if (error instanceof CliError || error instanceof UnansweredError) return error.exit
   if (isAboutFile(error)) return EXIT.file
   if (error instanceof InvariantError) return EXIT.internal
   if (error instanceof ClientError) return EXIT.unreachable

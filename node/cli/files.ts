@@ -47,10 +47,10 @@ export async function readTextInput(path: string, bytesMax: number): Promise<str
   })
 }
 
-/** As `parseJson`; what is no JSON is refused with the place of the fault. */
-export function parseJsonText(text: string, bytesMax: number): Json {
+/** As `parse`; what is no JSON is refused with the place of the fault. */
+export function parseJsonText(text: string, bytesMax: number, parse = parseJson): Json {
   try {
-    return parseJson(text, bytesMax)
+    return parse(text, bytesMax)
   } catch (cause) {
     const fault = errorCode(cause) === 'too-large' ? undefined : jsonFault(text)
     if (fault === undefined) throw cause

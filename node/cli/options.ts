@@ -45,11 +45,11 @@ export function tokenOption(): Option {
 export const QKD_MODES = [...LINK_POLICIES, 'off'] as const
 export type QkdMode = (typeof QKD_MODES)[number]
 
-/** How a new ledger's nodes key their links. */
-export function qkdOption(): Option {
+/** How a new ledger's nodes key their links. A simulation protects nothing, so real clusters do without unless asked. */
+export function qkdOption(mode: QkdMode): Option {
   const what =
     'links keyed by a simulated KME in each node: never without QKD keys, if there are any, or not at all'
-  return new Option('--qkd <mode>', what).choices(QKD_MODES).default('prefer')
+  return new Option('--qkd <mode>', what).choices(QKD_MODES).default(mode)
 }
 
 export function timeoutOption(seconds: number): Option {

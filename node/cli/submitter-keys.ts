@@ -14,7 +14,7 @@ const KEYS_MAX = 1_000
  */
 export async function readKeys(path: string): Promise<readonly PublicKey[]> {
   const text = await readTextInput(path, KEYS_BYTES_MAX)
-  return inFile(path, () => (text.startsWith('-----') ? [publicKeyFromPem(text)] : keysIn(text)))
+  return inFile(path, () => (text.includes('-----BEGIN ') ? [publicKeyFromPem(text)] : keysIn(text)))
 }
 
 function keysIn(text: string): PublicKey[] {

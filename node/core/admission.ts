@@ -3,18 +3,31 @@
  * by JSON-RPC and for those that another node forwards.
  */
 
-import { equalBytes } from '../../src/bytes.ts'
-import type { SignatureSuite } from '../../src/crypto/suite.ts'
+import { fromBase64 } from '../../src/bytes.ts'
+import { keyId } from '../../src/crypto/keys.ts'
+import { ML_DSA, type PublicKey, type SignatureSuite } from '../../src/crypto/suite.ts'
 import { type QatError, RefusedError } from '../../src/errors.ts'
-import { canonicalJson, parseJson } from '../../src/json.ts'
+import { parseExactJson, sameJson } from '../../src/exact-json.ts'
+import { type JsonObject, text } from '../../src/json.ts'
 import { checkEntry, learnerPromotedBy } from '../../src/ledger/chain.ts'
+import { pae } from '../../src/ledger/dsse.ts'
 import { decodeEntry, type Entry, verifyAll } from '../../src/ledger/entry.ts'
+import { readClaims } from '../../src/ledger/event.ts'
+import { asGiven } from '../../src/ledger/filled-in.ts'
+import type { ForeignEnvelope } from '../../src/ledger/foreign-envelope.ts'
+import { maySpeak } from '../../src/ledger/pattern.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import { ENTRY_BYTES_MAX } from '../../src/limits.ts'
 import { type Bringer, ServiceError } from '../service.ts'
 import type { LedgerStore } from '../store/ledger-store.ts'
 import type { Pool } from './pool.ts'
 import { VerifyTurns } from './verify-turns.ts'
+
+/** Producers mistake local time for UTC, by 14 hours at most. */
+const EVENT_AHEAD_MS_MAX = 86_400_000
+
+/** Keys that are tried for one signature that names none: anyone may send such, and each costs a verification. */
+const KEYS_TRIED_MAX = 16
 
 /** When the pool is full: about the time in which a loaded cluster orders a good part of it. */
 export const RETRY_AFTER_MS = 500
@@ -32,6 +45,7 @@ export class Admission {
   readonly #pool: Pool
   readonly #suite: SignatureSuite
   readonly #mayPromote: (learner: string) => boolean
+  readonly #now: () => number
   readonly #turns = new VerifyTurns(overloaded)
 
   constructor(
@@ -39,11 +53,13 @@ export class Admission {
     pool: Pool,
     suite: SignatureSuite,
     mayPromote: (learner: string) => boolean,
+    now: () => number,
   ) {
     this.#store = store
     this.#pool = pool
     this.#suite = suite
     this.#mayPromote = mayPromote
+    this.#now = now
   }
 
   /**
@@ -60,6 +76,7 @@ export class Admission {
     const { state } = this.#store
     const checks = checkEntry(state, entry)
     this.#checkPromotion(entry)
+    if (!accepted) this.#checkTimes(entry)
     const before = await this.#earlier(entry)
     if (before) return before
     const known = bringer?.known ? bringer.name : undefined
@@ -82,6 +99,42 @@ export class Admission {
     return { outcome: 'admitted' }
   }
 
+  /**
+   * The key ids of an envelope's signatures, where some name no key: those of the members that may have made them are
+   * tried. Throws FormatError, RefusedError, or ServiceError overloaded.
+   */
+  async signers(envelope: ForeignEnvelope, bringer?: Bringer): Promise<string[]> {
+    const { signatures } = envelope
+    const payload = fromBase64(envelope.payload)
+    const payloadType = text(envelope.payloadType, '"payloadType"', 128)
+    const message = pae(payloadType, payload)
+    const candidates = this.#candidates(payloadType, payload)
+    const source = bringer ? { ...bringer, part: bringer.connection } : { name: 'self', known: true }
+    const find = async (sig: Uint8Array): Promise<string> => {
+      const keys = candidates.filter(({ alg }) => ML_DSA[alg].signature === sig.length)
+      if (keys.length > KEYS_TRIED_MAX) {
+        const why = `${keys.length} members may have signed, and a signature does not name its key`
+        throw new RefusedError('unknown-key', `${why}. Give its "keyid": the RFC 7638 thumbprint of the key.`)
+      }
+      for (const key of keys) {
+        const check = () => this.#suite.verify(key, message, sig)
+        if (await this.#turns.run(source, message.length + sig.length, check)) return keyId(key)
+      }
+      throw new RefusedError('unknown-key', 'No member that may submit this has made the signature.')
+    }
+    return Promise.all(signatures.map(({ keyid, sig }) => keyid ?? find(fromBase64(sig))))
+  }
+
+  /** Keys of those who may submit it. */
+  #candidates(payloadType: string, payload: Uint8Array): PublicKey[] {
+    const { admins, submitters } = this.#store.state.membership
+    if (payloadType === PAYLOAD_TYPES.change) return admins.map(({ key }) => key)
+    const claims = readClaims(payloadType, payload)
+    return submitters
+      .filter((submitter) => claims.every((claim) => maySpeak(submitter, claim)))
+      .map(({ key }) => key)
+  }
+
   #checkPromotion(entry: Entry): void {
     const name = learnerPromotedBy(entry, this.#store.state.membership)
     if (name === undefined || this.#mayPromote(name)) return
@@ -90,6 +143,19 @@ export class Admission {
       `${name} has not caught up yet. Try again when it holds the blocks that the others have.`,
       { name },
     )
+  }
+
+  /** A time from far ahead is a mistake, which nobody could take back. This node's own clock may be slow. */
+  #checkTimes(entry: Entry): void {
+    const latest = Math.max(this.#now(), this.#store.state.time) + EVENT_AHEAD_MS_MAX
+    for (const { time } of entry.claims) {
+      if (time === undefined || timestampMs(time) <= latest) continue
+      throw new RefusedError(
+        'bad-time',
+        `The event's time, ${time}, is more than a day ahead. Correct it, or leave it out: it is then filled in.`,
+        { time },
+      )
+    }
   }
 
   /** Whether another entry with one of the same CloudEvents is on its way into a block. */
@@ -124,6 +190,17 @@ export class Admission {
   }
 }
 
+/** Milliseconds since 1970 of a time that has been checked; finer fractions are cut off. */
+function timestampMs(text: string): number {
+  // Engines agree on three digits and capital letters.
+  return Date.parse(
+    text
+      .toUpperCase()
+      .replace(/(\.\d{3})\d+/, '$1')
+      .replace(/-00:00$/, 'Z'),
+  )
+}
+
 /** The bytes of an applied leaf. */
 export async function readLeaf(store: LedgerStore, index: number): Promise<Uint8Array> {
   const leaf = await store.leaf(index)
@@ -132,27 +209,44 @@ export async function readLeaf(store: LedgerStore, index: number): Promise<Uint8
 }
 
 /**
- * Retries of one submission differ in their signatures only; anything else is a conflict, whose facts name the entry
- * in the way, and its leaf index if that is known.
+ * A retry says again what its producer gave: `recorded` has each event of `entry`, perhaps with another time, token or
+ * node filled in. Anything else is a conflict, whose facts name the entry in the way, its leaf index if that is known,
+ * and the event.
  */
 export function sameEvents(
   entry: Entry,
   recorded: Entry,
   index?: number,
 ): Admitted & { outcome: 'duplicate' } {
-  const same =
-    entry.envelope.payloadType === recorded.envelope.payloadType &&
-    equalBytes(canonicalPayload(entry), canonicalPayload(recorded))
-  if (same) return { outcome: 'duplicate', id: recorded.id }
+  const facts = { id: recorded.id, ...(index === undefined ? {} : { index }) }
+  const there = eventsOf(recorded)
+  let missing = 0
+  for (const [name, event] of eventsOf(entry)) {
+    const other = there.get(name)
+    if (other === undefined) missing++
+    else if (!sameJson(asGiven(event), asGiven(other))) {
+      const { source, id } = event
+      throw new RefusedError(
+        'event-conflict',
+        `Entry ${recorded.id} has event ${JSON.stringify(id)} of ${JSON.stringify(source)} with other content. ` +
+          'Give each event an id of its own.',
+        { ...facts, event: { source, id } },
+      )
+    }
+  }
+  if (missing === 0) return { outcome: 'duplicate', id: recorded.id }
   throw new RefusedError(
     'event-conflict',
-    `Entry ${recorded.id} has an event with this source and id, and other content. Give each event an id of its own.`,
-    { id: recorded.id, ...(index === undefined ? {} : { index }) },
+    `Entry ${recorded.id} has some of these events, and ${missing} of them not. Send only what is not recorded yet.`,
+    facts,
   )
 }
 
-function canonicalPayload(entry: Entry): Uint8Array {
-  return canonicalJson(parseJson(entry.envelope.payload, ENTRY_BYTES_MAX))
+/** The events of an entry by source and id. */
+function eventsOf({ envelope }: Entry): Map<string, JsonObject> {
+  const payload = parseExactJson(envelope.payload, ENTRY_BYTES_MAX)
+  const events = (Array.isArray(payload) ? payload : [payload]) as JsonObject[]
+  return new Map(events.map((event) => [JSON.stringify([event.source, event.id]), event]))
 }
 
 export function overloaded(): QatError {

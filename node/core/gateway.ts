@@ -8,13 +8,14 @@ import type { Signer } from '../../src/crypto/suite.ts'
 import { FormatError, RefusedError } from '../../src/errors.ts'
 import { formatInstant, type JsonObject } from '../../src/json.ts'
 import { type Entry, signEntry } from '../../src/ledger/entry.ts'
-import { readEvent } from '../../src/ledger/event.ts'
-import { matches } from '../../src/ledger/pattern.ts'
+import { defaultContentType, readEvent, withoutUnset } from '../../src/ledger/event.ts'
+import { fillIn } from '../../src/ledger/filled-in.ts'
+import { maySpeak } from '../../src/ledger/pattern.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import type { Principal } from '../service.ts'
 
 /** The CloudEvents "Auth Context" extension, and our own binding to one ledger: set by the gateway alone. */
-const RESERVED = ['authtype', 'authid', 'authclaims', 'ledger']
+const RESERVED = ['authtype', 'authid', 'authclaims', 'ledger', 'filledin']
 
 /** The submitter whose key the gateway of a node signs with. */
 export function gatewayName(node: string): string {
@@ -37,27 +38,20 @@ export async function signForPrincipal(
     : signEntry(PAYLOAD_TYPES.batch, utf8(JSON.stringify(stamped)), signer)
 }
 
-function stamp(event: JsonObject, principal: Principal, ledger: string, now: number): JsonObject {
+function stamp(sent: JsonObject, principal: Principal, ledger: string, now: number): JsonObject {
+  const event = withoutUnset(sent)
   for (const name of RESERVED) {
     if (Object.hasOwn(event, name)) {
       throw new FormatError('bad-event', `"${name}" is set by the gateway; leave it out.`, { name })
     }
   }
-  const complete: JsonObject = {
-    specversion: '1.0',
-    id: randomUUID(),
-    time: formatInstant(now),
-    datacontenttype: 'application/json',
-    ...event,
-    authtype: 'api_key',
-    authid: principal.name,
-    ledger,
-  }
-  const { source, type } = readEvent(complete)
-  const may =
-    principal.sources.some((pattern) => matches(pattern, source)) &&
-    principal.types.some((pattern) => matches(pattern, type))
-  if (!may) {
+  const complete = fillIn(
+    { specversion: '1.0', id: randomUUID(), datacontenttype: defaultContentType(event), ...event },
+    { time: formatInstant(now), authtype: 'api_key', authid: principal.name, ledger },
+  )
+  const claim = readEvent(complete)
+  if (!maySpeak(principal, claim)) {
+    const { source, type } = claim
     const facts = { principal: principal.name, source, type }
     throw new RefusedError('not-permitted', `This token may not log type ${type} from ${source}.`, facts)
   }

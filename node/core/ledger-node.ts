@@ -3,6 +3,7 @@ import { toBase64 } from '../../src/bytes.ts'
 import type { Signer } from '../../src/crypto/suite.ts'
 import type { JsonObject } from '../../src/json.ts'
 import type { Entry } from '../../src/ledger/entry.ts'
+import type { ForeignEnvelope } from '../../src/ledger/foreign-envelope.ts'
 import { memberToJson, type NodeMember } from '../../src/ledger/member.ts'
 import type { Membership } from '../../src/ledger/membership.ts'
 import { boundedLog } from '../bounded-log.ts'
@@ -242,6 +243,10 @@ export class LedgerNode implements LedgerService {
 
   submit(entry: Entry, stage: Stage, timeoutMs: number, bringer?: Bringer): Promise<Submission> {
     return this.#submissions.submit(entry, stage, timeoutMs, bringer)
+  }
+
+  signers(envelope: ForeignEnvelope, bringer?: Bringer): Promise<string[]> {
+    return this.replica.signers(envelope, bringer)
   }
 
   async submitEvents(

@@ -17,6 +17,7 @@ import { keyId } from '../../src/crypto/keys.ts'
 import type { PublicKey, Signer } from '../../src/crypto/suite.ts'
 import { errorCode, FormatError, invariant, type QatError } from '../../src/errors.ts'
 import type { Entry } from '../../src/ledger/entry.ts'
+import type { ForeignEnvelope } from '../../src/ledger/foreign-envelope.ts'
 import type { Membership } from '../../src/ledger/membership.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
 import { decodeEntryBundle, encodeEntryBundle } from '../../src/merkle/tiles.ts'
@@ -180,7 +181,13 @@ export class Replica {
       },
       onFatal,
     })
-    this.#admission = new Admission(store, pool, suites.ordinary, (learner) => this.#mayPromote(learner))
+    this.#admission = new Admission(
+      store,
+      pool,
+      suites.ordinary,
+      (learner) => this.#mayPromote(learner),
+      () => clock.now(),
+    )
     this.#forwarding = new Forwarding(pool, network, clock)
     this.#patience = new Patience({
       pool,
@@ -454,6 +461,10 @@ export class Replica {
   }
 
   /** Admits an entry and sends it on its way; `spool` puts it on disk first, for an answer that says `pending`. */
+  signers(envelope: ForeignEnvelope, bringer?: Bringer): Promise<string[]> {
+    return this.#admission.signers(envelope, bringer)
+  }
+
   async submit(entry: Entry, spool: boolean, bringer?: Bringer): Promise<Admitted> {
     const admitted = await this.#admission.admit(entry, false, bringer)
     if (spool) await this.#pending.keep(entry.id)

@@ -2,7 +2,11 @@
 import { Worker } from 'node:worker_threads'
 import { errorMessage, QatError } from '../../src/errors.ts'
 import type { Block } from '../../src/qkd/protocol.ts'
+import type { Clock } from '../clock.ts'
 import type { BlockJob, FromThread, ToThread } from './block-thread.ts'
+
+/** A thread takes some 40 MB. Links that rest have no use for it, and to start it anew takes 0.1 s. */
+const IDLE_MS = 60_000
 
 /** `auth-failed`: its messages were changed; `block-failed`: it did not come to an end. */
 export class BlockFailed extends QatError<'auth-failed' | 'block-failed'> {}
@@ -32,8 +36,14 @@ interface Waiting {
 export class BlockRunner {
   #worker: Worker | undefined
   readonly #waiting = new Map<number, Waiting>()
+  readonly #clock: Pick<Clock, 'after'>
+  #cancelEnd = () => {}
   #number = 0
   #closed = false
+
+  constructor(clock: Pick<Clock, 'after'>) {
+    this.#clock = clock
+  }
 
   /**
    * @param say a message for the other side
@@ -45,6 +55,7 @@ export class BlockRunner {
     clicks: (bits: Uint8Array) => void = () => {},
   ): RunningBlock {
     const number = this.#number++
+    this.#cancelEnd()
     const made = new Promise<MadeBlock>((resolve, reject) => {
       this.#waiting.set(number, { say, clicks, resolve, reject })
     })
@@ -59,6 +70,7 @@ export class BlockRunner {
 
   async close(): Promise<void> {
     this.#closed = true
+    this.#cancelEnd()
     await this.#worker?.terminate()
     this.#failAll('The KME stops.')
   }
@@ -77,13 +89,20 @@ export class BlockRunner {
     })
     worker.on('message', (message: FromThread) => this.#hear(message))
     const died = (why: unknown) => {
-      if (this.#worker === worker) this.#worker = undefined
+      if (this.#worker !== worker) return
+      this.#worker = undefined
       this.#failAll(`The thread of the links failed: ${typeof why === 'number' ? why : errorMessage(why)}.`)
     }
     worker.on('error', died)
     worker.on('exit', died)
     worker.unref()
     return worker
+  }
+
+  #end(): void {
+    const worker = this.#worker
+    this.#worker = undefined
+    void worker?.terminate()
   }
 
   #hear(message: FromThread): void {
@@ -102,6 +121,9 @@ export class BlockRunner {
   #settle(number: number, end: MadeBlock | BlockFailed): void {
     const waiting = this.#waiting.get(number)
     this.#waiting.delete(number)
+    this.#cancelEnd()
+    if (this.#worker && !this.#closed && this.#waiting.size === 0)
+      this.#cancelEnd = this.#clock.after(IDLE_MS, () => this.#end())
     if (end instanceof BlockFailed) waiting?.reject(end)
     else waiting?.resolve(end)
   }

@@ -78,6 +78,8 @@ export interface FibreStatus {
 const BASES_MARGIN = 1.1
 /** Beyond what a block takes on a fibre that nobody touches; then it has too little light. */
 const PULSES_MARGIN = 2
+/** A link that rests makes keys again when so much of its pool is used up. */
+const WAKE_SHARE = 0.25
 /** For the conversation of one block, on a busy machine. */
 const BLOCK_TIMEOUT_MS = 60_000
 
@@ -97,6 +99,8 @@ export class FibreLink {
     | { readonly number: number; bases: Uint8Array; room: number; run?: RunningBlock; cancel: () => void }
     | undefined
   #cancelNext = () => {}
+  /** The pool has been full, and not yet used up so far that blocks are worth what they cost. */
+  #resting = false
   #finished = Promise.resolve()
   #startedMs: number | undefined
   #seen: Partial<Record<BlockResult, number>> = {}
@@ -289,6 +293,11 @@ export class FibreLink {
   async #begin(): Promise<void> {
     if (!this.#joined || this.#current) return
     this.#startedMs = this.#options.clock.elapsed()
+    this.#resting &&= !this.#mustWake()
+    if (this.#resting) {
+      this.#schedule()
+      return
+    }
     const number = ++this.#block
     const { room } = this.pool()
     // Before its number is used: it must not be used again.
@@ -296,6 +305,13 @@ export class FibreLink {
     if (!this.#joined) return
     this.#enter(number, room)
     this.#tell({ kind: 'begin', block: number, room })
+  }
+
+  /** A block would show what the last one did, unless somebody touches the fibre; and there is no room for its keys. */
+  #mustWake(): boolean {
+    const { eavesdropped, extraLossDb, cut } = this.#channel
+    const touched = cut || eavesdropped > 0 || extraLossDb > 0
+    return touched || this.#health.health !== 'OK' || this.pool().room >= WAKE_SHARE * this.#options.keysMax
   }
 
   /** Bob's part: bases for more detections than there will be. */
@@ -366,6 +382,7 @@ export class FibreLink {
       this.#options.logger.error({ error: errorMessage(error) }, 'keys of a block could not be kept')
     }
     if (this.#current === current) this.#current = undefined
+    this.#resting = made !== undefined && current.room <= made.keys.length
     this.#report(made, failure)
     if (made) {
       if (this.#isAlice && this.#joined) this.#schedule()

@@ -89,7 +89,7 @@ export async function startKme({
     const files = await openTls(config, clock, logger)
     closers.push(() => files.close())
     const tls = files.identity
-    const runner = new BlockRunner()
+    const runner = new BlockRunner(clock)
     closers.push(() => runner.close())
 
     const links = new Map<string, FibreLink>()

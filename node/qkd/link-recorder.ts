@@ -1,6 +1,6 @@
 /**
- * Writes to the ledger what happens to the links that are keyed by QKD: their states, new keys, and alarms. As events
- * that this node's gateway key signs; never key material, and never the name of a key.
+ * Writes to the ledger how the links that are keyed by QKD change: their states, and alarms. That keys are renewed is
+ * for metrics: an idle ledger must not grow by it. As events that this node's gateway key signs; never key material.
  */
 import { randomUUID } from 'node:crypto'
 import { utf8 } from '../../src/bytes.ts'
@@ -16,7 +16,6 @@ import type { LedgerService } from '../service.ts'
 
 export const LINK_EVENT_TYPES = {
   state: 'qkd.link.state',
-  rekeyed: 'qkd.link.rekeyed',
   qber: 'qkd.link.qber',
 } as const
 

@@ -4,6 +4,7 @@
  */
 import { resolve } from 'node:path'
 import { errorMessage } from '../../src/errors.ts'
+import type { JsonObject } from '../../src/json.ts'
 import { boundedLog } from '../bounded-log.ts'
 import type { Clock } from '../clock.ts'
 import { readKmeConfig } from '../kme/config.ts'
@@ -12,7 +13,13 @@ import { TlsFiles } from '../kme/tls-files.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import type { LinkPolicy } from '../net/qkd-noise/messages.ts'
-import { type LinkEvent, type LinkSession, REKEY_LIMITS, type RekeyLimits } from '../net/qkd-noise/session.ts'
+import {
+  type LinkEvent,
+  type LinkSession,
+  type LinkState,
+  REKEY_LIMITS,
+  type RekeyLimits,
+} from '../net/qkd-noise/session.ts'
 import { type LinkChange, type LinkService, type LinkView, ServiceError } from '../service.ts'
 import { createClient014 } from './client-014.ts'
 import { credentialPaths, MAX_AGED_SECONDS, type QkdConfig, readCredentials } from './config.ts'
@@ -70,6 +77,13 @@ export async function openNodeQkd(options: NodeQkdOptions): Promise<NodeQkd> {
       if (method === 'dec_keys') metrics.qkdDecKeys.inc({ code: String(status) })
     },
   }
+  /** As recorded last, by peer: a connection that is made anew in the same state has changed nothing. */
+  const states = new Map<string, LinkState>()
+  const became = (peer: string, to: LinkState, facts: JsonObject) => {
+    if (recorder === undefined || states.get(peer) === to) return
+    states.set(peer, to)
+    recorder.record('state', linkOf(peer), { peer, to, ...facts })
+  }
   let kme: Kme | undefined
   let files: TlsFiles | undefined
   if (config?.kme !== undefined) {
@@ -108,7 +122,6 @@ export async function openNodeQkd(options: NodeQkdOptions): Promise<NodeQkd> {
       },
       onEvent(event) {
         const { peer, dialled } = event
-        const subject = linkOf(peer)
         if (event.kind === 'refused') {
           metrics.qkdRefusals.inc({ code: event.code })
           logger.warn({ peer, code: event.code }, 'a link to a peer was refused or given up')
@@ -119,12 +132,8 @@ export async function openNodeQkd(options: NodeQkdOptions): Promise<NodeQkd> {
           logger.warn({ peer, from: event.from, to: event.to }, 'a link has changed its state')
         // Both ends see the same; who dialled records it.
         if (!dialled) return
-        if (event.kind === 'rekeyed') recorder?.record('rekeyed', subject, { peer, qkd: event.qkd })
-        if (event.kind === 'opened')
-          recorder?.record('state', subject, { peer, to: event.state, reason: 'opened' })
-        if (event.kind === 'state') {
-          recorder?.record('state', subject, { peer, from: event.from, to: event.to, reason: event.reason })
-        }
+        if (event.kind === 'opened') became(peer, event.state, { reason: 'opened' })
+        if (event.kind === 'state') became(peer, event.to, { from: event.from, reason: event.reason })
       },
       links: views,
       disturb(link, change) {

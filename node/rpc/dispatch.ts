@@ -1,6 +1,7 @@
 /** JSON-RPC 2.0 (https://www.jsonrpc.org/specification): text in, text out, whatever the transport. */
 import { errorCode, errorMessage } from '../../src/errors.ts'
-import { fields, type Json, type JsonObject, parseJson } from '../../src/json.ts'
+import { type ParsedTwice, parseTwice } from '../../src/exact-json.ts'
+import { fields, isObject, type Json, type JsonObject } from '../../src/json.ts'
 import type { LedgerService, LinkService } from '../service.ts'
 import { forEachBounded } from './bounded.ts'
 import type { Caller } from './context.ts'
@@ -42,17 +43,22 @@ export function createDispatch({
   for (const method of METHODS) table.set(method.name, { ...method, check: compileParams(method.params) })
 
   return async (text, context) => {
-    let message: Json
+    let message: ParsedTwice
     try {
-      message = parseJson(text, limits.bodyBytesMax)
+      message = parseTwice(text, limits.bodyBytesMax)
     } catch (error) {
       return failure(rpcError('parse-error', errorMessage(error), { code: errorCode(error) }))
     }
-    if (Array.isArray(message)) return answerBatch(message, context)
-    return answer(message, context, () => context.admit(1))
+    const { value, exact } = message
+    if (Array.isArray(value)) return answerBatch(value, () => exact() as Json[], context)
+    return answer(value, exact, context, () => context.admit(1))
   }
 
-  async function answerBatch(calls: readonly Json[], context: Caller): Promise<string | undefined> {
+  async function answerBatch(
+    calls: readonly Json[],
+    exact: () => Json[],
+    context: Caller,
+  ): Promise<string | undefined> {
     if (calls.length === 0 || calls.length > limits.batchCallsMax) {
       return failure(rpcError('invalid-request', `A batch holds 1 to ${limits.batchCallsMax} calls.`))
     }
@@ -66,11 +72,12 @@ export function createDispatch({
     let chars = 0
     await Promise.all([
       ...(places.get(true) ?? []).map(async (place) => {
-        answers[place] = await answer(calls[place]!, context)
+        answers[place] = await answer(calls[place]!, () => exact()[place]!, context)
       }),
       forEachBounded(places.get(false) ?? [], limits.batchConcurrency, async (place) => {
         const call = calls[place]!
-        const text = chars > limits.batchAnswerCharsMax ? refuse(call) : await answer(call, context)
+        const isFull = chars > limits.batchAnswerCharsMax
+        const text = isFull ? refuse(call) : await answer(call, () => exact()[place]!, context)
         chars += text?.length ?? 0
         answers[place] = text
       }),
@@ -90,6 +97,7 @@ export function createDispatch({
 
   async function answer(
     value: Json,
+    exact: () => Json,
     context: Caller,
     admit?: () => Promise<void>,
   ): Promise<string | undefined> {
@@ -103,7 +111,7 @@ export function createDispatch({
     const name = method?.name ?? 'none'
     try {
       await admit?.()
-      const result = await run(method, call, context)
+      const result = await run(method, call, exact, context)
       // Spelled here, so that a result without JSON form is an internal error of this call alone.
       const text = JSON.stringify({ jsonrpc: '2.0', result, id: call.id })
       onCall(name, 'ok')
@@ -118,6 +126,7 @@ export function createDispatch({
   async function run(
     method: (Method & { check: ParamsCheck }) | undefined,
     call: Call,
+    exact: () => Json,
     caller: Caller,
   ): Promise<unknown> {
     if (method === undefined) {
@@ -127,7 +136,13 @@ export function createDispatch({
     if (method.socketOnly && caller.subscriptions === undefined) {
       throw rpcError('method-not-found', `${method.name} works on a WebSocket: connect to /ws.`)
     }
-    return method.handle(service, method.check(call.params), { ...caller, links })
+    const params = method.check(call.params)
+    if (method.asSpelled === undefined) return method.handle(service, params, { ...caller, links })
+    // It takes longer than parsing, so it is not done for who has no token.
+    caller.principal()
+    const { params: spelled } = exact() as { params: JsonObject }
+    const name = method.asSpelled
+    return method.handle(service, { ...params, [name]: spelled[name] }, { ...caller, links })
   }
 
   function failure(error: RpcError, id: CallId = null): string {
@@ -170,8 +185,4 @@ function callId(value: Json): CallId {
 
 function isNotification(value: Json): boolean {
   return isObject(value) && !Object.hasOwn(value, 'id')
-}
-
-function isObject(value: Json): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -2,6 +2,7 @@
 import { type Static, type TObject, type TSchema, Type } from 'typebox'
 import { toBase64 } from '../../src/bytes.ts'
 import { entryFromJson } from '../../src/ledger/entry.ts'
+import { keyIdsOf, readForeignEnvelope, withKeyIds } from '../../src/ledger/foreign-envelope.ts'
 import { matches } from '../../src/ledger/pattern.ts'
 import type { LedgerService, LinkChange } from '../service.ts'
 import type { CallContext } from './context.ts'
@@ -22,6 +23,8 @@ export interface Method<P extends TObject = TObject, R extends TSchema = TSchema
   readonly socketOnly?: true
   /** Takes something in, waits and says little: in a batch such calls wait together, not for one another. */
   readonly submits?: true
+  /** A parameter whose numbers come as SpelledNumber where a double would change them. Needs a bearer token. */
+  readonly asSpelled?: string
   handle(service: LedgerService, params: Static<P>, context: CallContext): s.Result<R> | Promise<s.Result<R>>
 }
 
@@ -38,8 +41,11 @@ export const METHODS: readonly Method[] = [
     result: s.Submission,
     errors: SUBMISSION_ERRORS,
     submits: true,
-    handle: (service, { entry, wait = 'ordered', timeoutMs = WAIT_MS_DEFAULT }, { bringer }) =>
-      service.submit(entryFromJson(entry), wait, timeoutMs, bringer),
+    async handle(service, { entry, wait = 'ordered', timeoutMs = WAIT_MS_DEFAULT }, { bringer }) {
+      const given = readForeignEnvelope(entry)
+      const keyids = keyIdsOf(given) ?? (await service.signers(given, bringer))
+      return service.submit(entryFromJson(withKeyIds(given, keyids)), wait, timeoutMs, bringer)
+    },
   }),
   method({
     name: 'event.submit',
@@ -48,6 +54,7 @@ export const METHODS: readonly Method[] = [
     result: s.Submission,
     errors: ['unauthorized', ...SUBMISSION_ERRORS],
     submits: true,
+    asSpelled: 'event',
     handle: (service, { event, wait = 'ordered', timeoutMs = WAIT_MS_DEFAULT }, context) =>
       service.submitEvents(Array.isArray(event) ? event : [event], context.principal(), wait, timeoutMs),
   }),

@@ -27,7 +27,9 @@ const Stage = Type.Enum([...STAGES], {
 /** What is inside is read, and refused with narrower errors, by src/ledger. */
 export const Envelope = Type.Unsafe<JsonObject>({
   type: 'object',
-  description: 'DSSE v1 envelope {payload, payloadType, signatures: [{keyid, sig}]} with ML-DSA signatures',
+  description:
+    'DSSE v1 envelope {payload, payloadType, signatures: [{keyid, sig}]} with ML-DSA signatures. Either base64 ' +
+    'alphabet is taken; keyid is the RFC 7638 thumbprint, and may be left out where few members could have signed',
 })
 
 export const Events = Type.Unsafe<JsonObject | JsonObject[]>({

@@ -1,4 +1,7 @@
-/** JSON Web Keys of type AKP, "Algorithm Key Pair" (RFC 9964 section 3): the members and their strict reading. */
+/**
+ * JSON Web Keys of type AKP, "Algorithm Key Pair" (RFC 9964 section 3). Members that we do not know are ignored, as RFC
+ * 7517 section 4 demands: WebCrypto writes `key_ops` and `ext`, others `kid`, `use` or `x5t`. A key's name here is `keyId`.
+ */
 import { fromBase64Url } from '../bytes.ts'
 import { FormatError } from '../errors.ts'
 import { ML_DSA, type MlDsaAlg, type PublicKey, SEED_BYTES } from './suite.ts'
@@ -8,8 +11,6 @@ export interface PublicJwk {
   readonly alg: MlDsaAlg
   /** base64url of FIPS 204 pkEncode. */
   readonly pub: string
-  /** A name of the holder's choice. We read and ignore it: a key's name here is `keyId`. */
-  readonly kid?: string
 }
 
 export interface PrivateJwk extends PublicJwk {
@@ -17,31 +18,20 @@ export interface PrivateJwk extends PublicJwk {
   readonly priv: string
 }
 
-const MEMBERS = new Set(['kty', 'alg', 'pub', 'priv', 'kid'])
-const KID_CHARS_MAX = 256
-
 /**
- * Checks every member of a parsed JSON value and decodes them; `priv` only by its length. Throws FormatError:
- * `unknown-field`, `missing-field`, `bad-field`, `bad-base64`, or `bad-key` for a value of the wrong size.
+ * Checks the members of a parsed JSON value and decodes them; `priv` only by its length. Throws FormatError:
+ * `missing-field`, `bad-field`, `bad-base64`, or `bad-key` for a value of the wrong size.
  */
 export function parseJwk(value: unknown): { publicKey: PublicKey; seed: Uint8Array | undefined } {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new FormatError('bad-key', 'Expected a JWK, a JSON object.')
   }
   const members = new Map<string, unknown>(Object.entries(value))
-  for (const name of members.keys()) {
-    if (!MEMBERS.has(name)) {
-      throw new FormatError('unknown-field', 'The JWK has a member besides kty, alg, pub, priv and kid.', {
-        name: name.slice(0, 64),
-      })
-    }
-  }
   if (text(members, 'kty') !== 'AKP') throw new FormatError('bad-field', 'The JWK member kty must be "AKP".')
   const alg = text(members, 'alg')
   if (!isMlDsaAlg(alg)) {
     throw new FormatError('bad-field', 'The JWK member alg must be ML-DSA-44, ML-DSA-65 or ML-DSA-87.')
   }
-  if (members.has('kid')) text(members, 'kid', KID_CHARS_MAX)
   return {
     publicKey: { alg, bytes: octets(members, 'pub', ML_DSA[alg].publicKey) },
     seed: members.has('priv') ? octets(members, 'priv', SEED_BYTES) : undefined,

@@ -58,7 +58,7 @@ export function publicKeyToPem(key: PublicKey): string {
   return toPem('PUBLIC KEY', der(TAG.sequence, algorithmIdentifier(key.alg), bits))
 }
 
-/** Reads what `publicKeyToPem` writes and nothing else. Throws FormatError. */
+/** Reads what `publicKeyToPem` writes, in PEM as `fromPem` takes it. Throws FormatError. */
 export function publicKeyFromPem(pem: string): PublicKey {
   const outer = new DerReader(fromPem('PUBLIC KEY', pem))
   const spki = outer.sequence()

@@ -14,7 +14,7 @@ import type { Claim } from './event.ts'
 import type { Genesis, GenesisParameters } from './genesis.ts'
 import type { Submitter } from './member.ts'
 import type { Membership } from './membership.ts'
-import { matches } from './pattern.ts'
+import { maySpeak } from './pattern.ts'
 import { PAYLOAD_TYPES } from './payload-types.ts'
 
 /** All that checking the next block needs to know of the chain so far. */
@@ -174,14 +174,12 @@ export function checkEntry(
 
 /** Whether a submitter may log what an entry claims, on the ledger of this origin. Throws RefusedError. */
 export function checkPermission(submitter: Submitter, claims: readonly Claim[], origin: string): void {
-  for (const { source, type, ledger } of claims) {
+  for (const claim of claims) {
+    const { source, type, ledger } = claim
     if (ledger !== undefined && ledger !== origin) {
       throw new RefusedError('wrong-ledger', `The event was signed for ledger ${ledger}.`, { ledger })
     }
-    const may =
-      submitter.sources.some((pattern) => matches(pattern, source)) &&
-      submitter.types.some((pattern) => matches(pattern, type))
-    if (!may) {
+    if (!maySpeak(submitter, claim)) {
       const facts = { submitter: submitter.name, source, type }
       throw new RefusedError(
         'not-permitted',

@@ -11,6 +11,7 @@ import { ML_DSA } from '../crypto/suite.ts'
 import { FormatError } from '../errors.ts'
 import { array, fields, type Json, parseJson, text } from '../json.ts'
 import { ENTRY_BYTES_MAX, ENVELOPE_SIGNATURES_MAX } from '../limits.ts'
+import { tooLarge } from './payload-types.ts'
 
 export interface EnvelopeSignature {
   /** RFC 7638 thumbprint of the signer's AKP key: 43 characters of base64url. */
@@ -27,6 +28,10 @@ export interface Envelope {
 // base64url of 32 bytes: the last of 43 characters carries four bits, and its two spare bits are zero.
 const KEY_ID = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/
 const SIGNATURE_SIZES = new Set(Object.values(ML_DSA).map((sizes) => sizes.signature))
+
+export function isKeyId(text: string): boolean {
+  return KEY_ID.test(text)
+}
 
 /** Pre-authentication encoding: what is signed. `DSSEv1 SP len(type) SP type SP len(body) SP body`. */
 export function pae(payloadType: string, payload: Uint8Array): Uint8Array {
@@ -170,7 +175,7 @@ export function envelopeFromJson(value: Json | undefined): Envelope {
 
 function signatureFromJson(value: Json): EnvelopeSignature {
   const { keyid, sig } = fields(value, 'A signature', ['keyid', 'sig'])
-  if (typeof keyid !== 'string' || !KEY_ID.test(keyid)) {
+  if (typeof keyid !== 'string' || !isKeyId(keyid)) {
     throw new FormatError('bad-field', '"keyid" must be an RFC 7638 thumbprint: 43 characters of base64url.')
   }
   if (typeof sig !== 'string') throw new FormatError('bad-field', '"sig" must be a base64 text.')
@@ -192,11 +197,7 @@ function spell(
   const list = signatures.map(({ keyid, sig }) => `{"keyid":"${keyid}","sig":"${sig}"}`).join(',')
   const spelled = utf8(`{"payload":"${payload}","payloadType":"${payloadType}","signatures":[${list}]}`)
   if (spelled.length > ENTRY_BYTES_MAX) {
-    throw new FormatError(
-      'too-large',
-      `The entry would be ${spelled.length} bytes; ${ENTRY_BYTES_MAX} is the most. Log large evidence by its SHA-256.`,
-      { bytes: spelled.length },
-    )
+    throw tooLarge('The signed entry', payloadType, spelled.length)
   }
   return spelled
 }

@@ -6,8 +6,11 @@ import { fromBase64 } from '../bytes.ts'
 import { FormatError, RefusedError } from '../errors.ts'
 import { array, type Json, type JsonObject, object, parseJson, text } from '../json.ts'
 import { ATTRIBUTE_BYTES_MAX, BATCH_EVENTS_MAX, ENTRY_BYTES_MAX } from '../limits.ts'
-import { PAYLOAD_TYPES, SUBMITTED } from './payload-types.ts'
+import { filledIn } from './filled-in.ts'
+import { isJsonType, isMediaType } from './media-type.ts'
+import { PAYLOAD_TYPES, SUBMITTED, tooLarge } from './payload-types.ts'
 import { isTimestamp } from './timestamp.ts'
+import { isUri, isUriReference } from './uri.ts'
 
 /** One thing that an entry claims. The ledger proves that it was claimed, by whom and when; not that it is true. */
 export interface Claim {
@@ -18,9 +21,15 @@ export interface Claim {
   readonly id?: string
   /** When the producer says it happened, as it was spelled. */
   readonly time?: string
+  /** The producer gave no time: this is when `qat log` or a gateway signed the event. */
+  readonly timeFilledIn?: true
   /** The ledger's origin, if the producer bound the event to one (extension attribute `ledger`). */
   readonly ledger?: string
 }
+
+const ENCODE = 'Percent-encode what may not stand in one, such as spaces and ü.'
+
+const STATEMENT_TYPE = 'https://in-toto.io/Statement/v1'
 
 /** In-toto statements name no source; permissions and queries see them under this one. */
 export const IN_TOTO_SOURCE = 'in-toto'
@@ -38,6 +47,7 @@ const RESERVED: readonly string[] = Object.values(PAYLOAD_TYPES).filter((type) =
  * reserved-payload-type for what only the ledger itself may write.
  */
 export function readClaims(payloadType: string, payload: Uint8Array): readonly Claim[] {
+  if (payload.length > ENTRY_BYTES_MAX) throw tooLarge('The payload', payloadType, payload.length)
   switch (payloadType) {
     case PAYLOAD_TYPES.event:
       return [readEvent(parseJson(payload, ENTRY_BYTES_MAX))]
@@ -56,12 +66,19 @@ export function readClaims(payloadType: string, payload: Uint8Array): readonly C
   }
 }
 
+/** The event without attributes that are null, which the JSON format of CloudEvents takes for unset; `data` may be null. */
+export function withoutUnset(event: JsonObject): JsonObject {
+  return Object.fromEntries(
+    Object.entries(event).filter(([name, value]) => value !== null || name === 'data'),
+  )
+}
+
 /**
  * A CloudEvents 1.0 event. Beyond the specification's required attributes we ask for `subject`, `time` and
  * `datacontenttype`: an audit record without them cannot be found or read years later.
  */
 export function readEvent(value: Json): Claim {
-  const event = object(value, 'The event')
+  const event = withoutUnset(object(value, 'The event'))
   for (const name of REQUIRED) {
     if (!Object.hasOwn(event, name))
       throw new FormatError('missing-field', `The event lacks "${name}".`, { name })
@@ -71,14 +88,22 @@ export function readEvent(value: Json): Claim {
   if (Object.hasOwn(event, 'data') && Object.hasOwn(event, 'data_base64')) {
     throw new FormatError('bad-event', 'An event has "data" or "data_base64", not both.')
   }
-  attributeText(event, 'datacontenttype')
-  if (event.dataschema !== undefined) attributeText(event, 'dataschema')
+  checkContent(event)
+  if (event.dataschema !== undefined && !isUri(attributeText(event, 'dataschema'))) {
+    throw new FormatError('bad-event', `"dataschema" must be a URI (RFC 3986) with its scheme. ${ENCODE}`)
+  }
+  const source = attributeText(event, 'source')
+  if (!isUriReference(source)) {
+    const such = 'such as https://ci.example/build or /ci/build'
+    throw new FormatError('bad-event', `"source" must be a URI reference (RFC 3986), ${such}. ${ENCODE}`)
+  }
   return {
     id: attributeText(event, 'id'),
-    source: attributeText(event, 'source'),
+    source,
     type: attributeText(event, 'type'),
     subject: attributeText(event, 'subject'),
     time: timestamp(event.time),
+    ...(filledIn(event).includes('time') && { timeFilledIn: true as const }),
     ...(event.ledger === undefined ? {} : { ledger: attributeText(event, 'ledger') }),
   }
 }
@@ -97,10 +122,26 @@ function readBatch(value: Json): Claim[] {
  */
 function readStatement(value: Json): Claim[] {
   const statement = object(value, 'The statement')
-  if (statement._type !== 'https://in-toto.io/Statement/v1') {
-    throw new FormatError('bad-event', '"_type" must be "https://in-toto.io/Statement/v1".')
+  if (statement._type !== STATEMENT_TYPE) {
+    const older = statement._type === 'https://in-toto.io/Statement/v0.1'
+    const why = older
+      ? 'This is a statement of version 0.1; entries hold version 1'
+      : 'This is no in-toto statement'
+    throw new FormatError(
+      'bad-event',
+      `${why}: its "_type" must be "${STATEMENT_TYPE}". Have its producer write that, or log it as the data of an event.`,
+    )
   }
   const type = attributeText(statement, 'predicateType')
+  const subjects = Array.isArray(statement.subject) ? statement.subject.length : 0
+  if (subjects > BATCH_EVENTS_MAX) {
+    throw new FormatError(
+      'bad-field',
+      `The statement names ${subjects} subjects, and an entry at most ${BATCH_EVENTS_MAX}. Sign several statements, ` +
+        'or log it by its SHA-256 as the data of an event.',
+      { subjects },
+    )
+  }
   return array(statement.subject, '"subject"', 1, BATCH_EVENTS_MAX).map((item) => {
     const subject = object(item, 'A subject')
     const digests = Object.entries(object(subject.digest, 'A subject\'s "digest"'))
@@ -114,6 +155,27 @@ function readStatement(value: Json): Claim[] {
     const name = subject.name === undefined ? `${algorithm}:${digest}` : attributeText(subject, 'name')
     return { source: IN_TOTO_SOURCE, type, subject: name }
   })
+}
+
+function checkContent(event: JsonObject): void {
+  const type = attributeText(event, 'datacontenttype')
+  if (!isMediaType(type)) {
+    throw new FormatError(
+      'bad-event',
+      '"datacontenttype" must be a media type such as application/json or text/plain.',
+    )
+  }
+  const { data } = event
+  if (data === undefined || data === null || typeof data === 'string' || isJsonType(type)) return
+  throw new FormatError(
+    'bad-event',
+    `"data" of the type ${type} must be a text. Give "datacontenttype" a JSON type, or the bytes as "data_base64".`,
+  )
+}
+
+/** What stands for a content type that nobody gave: JSON is what "data" holds, and nothing is known of bytes. */
+export function defaultContentType(event: JsonObject): string {
+  return Object.hasOwn(event, 'data_base64') ? 'application/octet-stream' : 'application/json'
 }
 
 function checkAttribute(name: string, value: Json): void {
@@ -133,6 +195,10 @@ function checkAttribute(name: string, value: Json): void {
   // CloudEvents 1.0 Integer: signed 32 bits.
   if (typeof value === 'number' && value === Math.trunc(value) && value >= -(2 ** 31) && value < 2 ** 31)
     return
+  if (typeof value !== 'string') {
+    const kinds = 'a text, true, false, or an integer from -2^31 to 2^31 - 1 in digits only'
+    throw new FormatError('bad-field', `The attribute "${name}" must be ${kinds}.`)
+  }
   text(value, `"${name}"`, ATTRIBUTE_BYTES_MAX)
 }
 

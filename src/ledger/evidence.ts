@@ -99,9 +99,12 @@ export function encodeEvidence(evidence: Evidence): Uint8Array {
 /** Reads what `encodeEvidence` writes and nothing else. Nothing is verified. Throws FormatError. */
 export function decodeEvidence(bytes: Uint8Array): Evidence {
   const evidence = evidenceFromJson(parseCanonicalJson(bytes, EVIDENCE_BYTES_MAX))
-  // A JWK with a `kid` or a checkpoint with further lines would be a second spelling of the same evidence.
+  // A JWK with further members or a checkpoint with further lines would be a second spelling of the same evidence.
   if (!equalBytes(encodeEvidence(evidence), bytes)) {
-    throw new FormatError('json-not-canonical', 'The evidence holds more than its fields, such as a "kid".')
+    throw new FormatError(
+      'json-not-canonical',
+      'The evidence holds more than its fields, such as a "kid" of a key.',
+    )
   }
   return evidence
 }

@@ -69,11 +69,11 @@ export function encodeMember(member: Member): Uint8Array {
 /** Reads what `encodeMember` writes and nothing else. Throws FormatError. */
 export function decodeMember(payload: Uint8Array): Member {
   const member = memberFromJson(parseJson(payload, ENTRY_BYTES_MAX))
-  // Besides other JSON for the same values: a JWK may carry a `kid`, which means nothing here.
+  // Besides other JSON for the same values: a JWK may carry members that mean nothing here.
   if (!equalBytes(encodeMember(member), payload)) {
     throw new FormatError(
       'json-not-canonical',
-      'The member record is not in canonical form (RFC 8785), or a key in it has a "kid".',
+      'The member record is not in canonical form (RFC 8785), or a key in it has more than kty, alg and pub.',
     )
   }
   return member

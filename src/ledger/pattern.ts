@@ -17,3 +17,13 @@ export function matches(pattern: string, text: string): boolean {
   }
   return true
 }
+
+/** Whether patterns of sources and of types let their holder speak for `source` and `type`. */
+export function maySpeak(
+  { sources, types }: { readonly sources: readonly string[]; readonly types: readonly string[] },
+  { source, type }: { readonly source: string; readonly type: string },
+): boolean {
+  return (
+    sources.some((pattern) => matches(pattern, source)) && types.some((pattern) => matches(pattern, type))
+  )
+}

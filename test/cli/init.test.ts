@@ -24,6 +24,9 @@ describe('qat init', function () {
     const args = ['--ledger', 'audit.example/x', '--nodes', '1', '--submitters', path('submitters.json')]
     const { code, stderr } = await qat(['init', '--dir', path('ledger'), ...args])
     assert.deepEqual([code, stderr], [0, ''])
+    // A simulated KME protects nothing: no real cluster gets one unasked.
+    await assert.rejects(readFile(path('ledger/qkd-ca.pem')), { code: 'ENOENT' })
+    assert.equal(JSON.parse(await readFile(path('ledger/alpha/node.json'), 'utf8')).qkd, undefined)
     const { membership } = readGenesis(new Uint8Array(await readFile(path('ledger/genesis.block'))))
     const found = membership.submitters.find(({ name }) => name === 'ci')!
     assert.deepEqual([found.team, found.sources, found.types], ['web', record.sources, record.types])

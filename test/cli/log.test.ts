@@ -1,9 +1,13 @@
 /** `qat log` against a real JSON-RPC server with a ledger behind it that only remembers what it was asked. */
 import assert from 'node:assert/strict'
+import type { ChildProcess } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { signForPrincipal } from '../../node/core/gateway.ts'
 import { writeKeyFile } from '../../node/crypto/keyfile.ts'
 import { opensslSuite } from '../../node/crypto/openssl.ts'
 import { type LedgerService, ServiceError, type Submission } from '../../node/service.ts'
@@ -46,12 +50,12 @@ describe('qat log', () => {
       env: { QAT_TOKEN: TOKEN },
     })
     assert.deepEqual([code, stderr], [0, ''])
-    assert.equal(stdout, `Entry   ${HASH}\nStatus  ordered\nIndex   7\nBlock   2\n`)
     const [event, ...others] = eventsOf(server)
     assert.equal(others.length, 0)
-    const { id, time, ...rest } = event!
+    // The node fills in the time: what nobody gave must not differ when the command is repeated.
+    const { id, ...rest } = event!
     assert.match(String(id), UUID)
-    assert.ok(Math.abs(Date.now() - Date.parse(String(time))) < 60_000)
+    assert.equal(stdout, `Entry   ${HASH}\nEvent   ${id}\nStatus  ordered\nIndex   7\nBlock   2\n`)
     assert.deepEqual(rest, {
       specversion: '1.0',
       source: '//ci',
@@ -75,13 +79,98 @@ describe('qat log', () => {
       const { json } = await qat(['log', ...WHAT, ...args, '--json', '--rpc', server.url], {
         stdin: '{"from":"stdin"}',
       })
-      assert.deepEqual(json(), [{ id: HASH, status: 'ordered', index: 7, height: 2 }])
+      const events = [{ source: '//ci', id: 'run-1' }]
+      assert.deepEqual(json(), [{ id: HASH, status: 'ordered', index: 7, height: 2, events }])
       const [event] = eventsOf(server)
       assert.deepEqual(
         [event?.id, event?.time, event?.data],
         ['run-1', '2026-01-01T00:00:00+01:00', expected],
       )
     }
+  })
+
+  it('sends and signs numbers as they are spelled, from wherever they come', async () => {
+    const data = '{"run":12345678901234567890,"z":-0,"p":1.10}'
+    await writeFile(path('numbers.json'), data)
+    const line = `{"subject":"a","data":${data}}\n`
+    const sources: string[][] = [
+      ['--subject', 'a', '--data', data],
+      ['--subject', 'a', '--data', `@${path('numbers.json')}`],
+      ['--batch', '-'],
+    ]
+    for (const source of sources) {
+      const server = await serve()
+      const args = ['log', ...WHAT.slice(0, 4), ...source, '--rpc', server.url]
+      assert.equal((await qat([...args, '--token', TOKEN], { stdin: line })).code, 0)
+      assert.equal(JSON.stringify(eventsOf(server)[0]?.data), data)
+      assert.equal((await qat([...args, '--key', path('team.key')], { stdin: line })).code, 0)
+      assert.ok(fromUtf8(entryOf(server).envelope.payload).includes(`"data":${data}`))
+    }
+    const { code, stderr } = await qat(['log', ...WHAT, '--token', TOKEN, '--data', '{"a":1e400}'])
+    assert.equal(code, 2)
+    assert.match(stderr, /--data is not usable: The number 1e400 \(line 1, column 6\)/)
+  })
+
+  it('says which id was sent where there is no answer, and on Ctrl-C', async () => {
+    const waits = async (): Promise<Submission> => new Promise(() => undefined)
+    const server = await serve({ submitEvents: waits, submit: waits })
+    const idOf = () => (eventsOf(server)?.[0] ?? payloadOf(entryOf(server))).id
+    for (const [options, given] of [
+      [['--token', TOKEN], false],
+      [['--token', TOKEN, '--id', 'run-1'], true],
+      [['--key', path('team.key')], false],
+    ] as const) {
+      server.service.asked.length = 0
+      const args = ['log', ...WHAT, '--rpc', server.url, ...options]
+      const interrupt = async (child: ChildProcess) => {
+        for (let i = 0; i < 200 && !server.service.asked.some(([name]) => name.startsWith('submit')); i++)
+          await sleep(50)
+        child.kill('SIGINT')
+      }
+      const ended = await qat(args, { during: (child) => void interrupt(child) })
+      assert.match(
+        ended.stderr,
+        given ? /^qat: Interrupted\. .*Run the command again: what has an id/ : /--id [0-9a-f-]{36}\n$/,
+      )
+      assert.deepEqual([ended.code, ended.signal], [null, 'SIGINT'])
+      if (!given) assert.ok(ended.stderr.includes(`--id ${idOf()}\n`))
+      if (options[0] === '--key') assert.ok(ended.stderr.includes(entryOf(server).id))
+    }
+    const pending = await serve({ submitEvents: async () => ({ id: HASH, status: 'pending' }) })
+    const late = ['log', ...WHAT, '--token', TOKEN, '--timeout', '0.3', '--rpc', pending.url]
+    const { code, stderr } = await qat(late)
+    assert.equal(code, 3)
+    assert.ok(stderr.endsWith(`--id ${eventsOf(pending)[0]?.id}\n`), stderr)
+    const [error] = (await qat([...late, '--json'])).json()
+    assert.equal((error as { error: { facts: { events: unknown[] } } }).error.facts.events.length, 1)
+  })
+
+  it('splits a batch that is larger than an entry, the same way each time', async () => {
+    const batch = Array.from({ length: 700 }, (_, i) => ({ id: `${i}`, subject: 's', data: 'x'.repeat(200) }))
+    const args = ['log', '--source', '//ci', '--type', 'ci.build', '--batch', '-', '--token', TOKEN, '--json']
+    const sizes: number[][] = []
+    for (let i = 0; i < 2; i++) {
+      const server = await serve()
+      const { code, json } = await qat([...args, '--rpc', server.url], { stdin: JSON.stringify(batch) })
+      assert.equal(code, 0)
+      const sent = server.service.asked.map(([, events]) => events as JsonObject[])
+      assert.deepEqual(
+        sent.flat().map(({ id }) => id),
+        batch.map(({ id }) => id),
+      )
+      assert.deepEqual(
+        json().flatMap(({ events }) => (events as JsonObject[]).map(({ id }) => id)),
+        batch.map(({ id }) => id),
+      )
+      sizes.push(sent.map(({ length }) => length))
+      for (const events of sent) {
+        const signer = opensslSuite.signer('ML-DSA-65', SEED)
+        const principal = { name: 'n'.repeat(64), sources: ['*'], types: ['*'] }
+        assert.ok(await signForPrincipal(events, principal, 'l'.repeat(191), Date.now(), signer))
+      }
+    }
+    assert.ok(sizes[0]!.length > 3)
+    assert.deepEqual(sizes[0], sizes[1])
   })
 
   it('signs here if given a key, and binds the event to the ledger', async () => {
@@ -226,6 +315,70 @@ describe('qat log', () => {
     assert.equal(fromUtf8(envelope.payload), statement)
   })
 
+  it('says what to do with what is too large, or of another version, before it speaks to anyone', async () => {
+    const statement = (subjects: number, padding = '', version = 'v1') =>
+      JSON.stringify({
+        _type: `https://in-toto.io/Statement/${version}`,
+        predicateType: 'https://slsa.dev/provenance/v1',
+        subject: Array.from({ length: subjects }, (_, i) => ({ name: `s${i}`, digest: { sha256: 'ab' } })),
+        predicate: { padding },
+      })
+    const large = statement(1, 'x'.repeat(70_000))
+    const digest = createHash('sha256').update(large).digest('hex')
+    const inToto = ['--in-toto', '-', '--key', path('team.key')]
+    const batch = ['--source', '//ci', '--type', 't', '--batch', '-', '--token', TOKEN]
+    const cases: [string[], string, RegExp][] = [
+      [inToto, large, new RegExp(`an entry holds about 45,000. Keep it, .*"sha256":"${digest}"`)],
+      [[...WHAT, '--data', '-', '--token', TOKEN], large, new RegExp(`"sha256":"${digest}"`)],
+      [
+        inToto,
+        statement(1, 'x'.repeat(50_000)),
+        /The signed entry has \d+ bytes.*Log large evidence by its SHA-256/,
+      ],
+      [inToto, statement(600), /names 600 subjects, and an entry at most 512\. Sign several statements/],
+      [
+        inToto,
+        statement(1, '', 'v0.1'),
+        /version 0\.1; entries hold version 1: .*log it as the data of an event/,
+      ],
+      [batch, `{"subject":"a","id":"big","data":"${'x'.repeat(50_000)}"}`, /Event "big" has 50\d+ bytes/],
+    ]
+    const all = cases.map(async ([args, stdin, sentence]) => {
+      const { code, stderr } = await qat(['log', ...args, '--rpc', 'http://127.0.0.1:1'], { stdin })
+      assert.match(stderr, sentence)
+      assert.equal(code, 1)
+    })
+    await Promise.all(all)
+  })
+
+  it('says what is recorded of a batch that breaks off, and with which ids', async () => {
+    let calls = 0
+    const submitEvents = async (): Promise<Submission> => {
+      if (++calls === 3) throw new RefusedError('not-permitted', 'This token may not.')
+      return { id: HASH, status: 'ordered' }
+    }
+    const server = await serve({ submitEvents })
+    const batch = Array.from({ length: 4 }, () => ({ subject: 's', data: 'x'.repeat(30_000) }))
+    const args = [
+      'log',
+      '--source',
+      '//ci',
+      '--type',
+      't',
+      '--batch',
+      '-',
+      '--token',
+      TOKEN,
+      '--rpc',
+      server.url,
+    ]
+    const { code, stderr } = await qat(args, { stdin: JSON.stringify(batch) })
+    assert.equal(code, 1)
+    const sent = server.service.asked.map(([, events]) => String((events as JsonObject[])[0]?.id))
+    assert.match(stderr, /This token may not\. 2 entries of the batch before it are recorded\./)
+    assert.match(stderr, new RegExp(`sent with these, in their order: ${sent.join(' ')} [0-9a-f-]{36}\n`))
+  })
+
   it('tells refusals apart from what may work later', async () => {
     const refused = () => {
       throw new RefusedError('not-permitted', 'The key may not speak for //ci.', { source: '//ci' })
@@ -307,7 +460,11 @@ describe('qat log', () => {
       [['--data', '@/nowhere.json'], /\/nowhere\.json could not be read: there is no such file/, 5],
       [['--data', '-'], /standard input is not usable: [^\n]*stands twice/, 5],
       [['--key', '/nowhere.key'], /\/nowhere\.key could not be read/, 5],
-      [['--data', `"${'x'.repeat(70_000)}"`], /65535 bytes|--data takes JSON/, 2],
+      [
+        ['--data', `"${'x'.repeat(70_000)}"`],
+        /--data has 70002 bytes[^\n]*log its digest as an event: --data '\{"sha256":"[0-9a-f]{64}"\}'/,
+        2,
+      ],
     ]
     const all = cases.map(async ([args, sentence, exit]) => {
       const { code, stderr } = await qat(['log', ...WHAT, '--token', 't', ...args], {

@@ -86,7 +86,7 @@ describe('readers of keys under fuzz', () => {
     )
   })
 
-  it('take PEM with damage, and accept only what they would write', () => {
+  it('take PEM with damage, and accept only what they would write, amid whatever stands around it', () => {
     const cases: [string, (pem: string) => string][] = [
       [publicKeyToPem(KEY), (pem) => publicKeyToPem(publicKeyFromPem(pem))],
       [
@@ -102,8 +102,8 @@ describe('readers of keys under fuzz', () => {
         fc.property(mutants(utf8(valid)), (bytes) => {
           accepts(() => {
             const text = fromUtf8(bytes)
-            const lineEnded = text.endsWith('\n') ? text : `${text}\n`
-            assert.equal(rewrite(text), lineEnded.replaceAll('\r\n', '\n'))
+            const bare = (pem: string) => pem.replace(/\s+/g, '')
+            assert.ok(bare(text).includes(bare(rewrite(text))))
           })
         }),
         { numRuns: 300 },

@@ -191,14 +191,72 @@ describe('key files', () => {
       await assert.rejects(readKeyFile(other, 'x'), failsWith('key-file-passphrase', /not encrypted/))
     })
 
+    it('reads what Node and OpenSSL encrypt with PBKDF2, and AES with keys of any length', async () => {
+      const key = createPrivateKey(seedToPem(ALG, SEED))
+      for (const cipher of ['aes-128-cbc', 'aes-192-cbc', 'aes-256-cbc']) {
+        await write(`${key.export({ format: 'pem', type: 'pkcs8', cipher, passphrase: PASSPHRASE })}`)
+        assert.deepEqual(await readKeyFile(path, PASSPHRASE), KEY)
+        await assert.rejects(readKeyFile(path, 'guess'), failsWith('key-file-passphrase', /does not open/))
+      }
+    })
+
     it('refuses what another tool encrypted in another way, and says how to convert it', async () => {
       const key = createPrivateKey(seedToPem(ALG, SEED))
-      await write(`${key.export({ format: 'pem', type: 'pkcs8', cipher: 'aes-256-cbc', passphrase: 'x' })}`)
+      await write(`${key.export({ format: 'pem', type: 'pkcs8', cipher: 'des-ede3-cbc', passphrase: 'x' })}`)
       await assert.rejects(
         readKeyFile(path, 'x'),
         failsWith('key-file-unreadable', /openssl pkcs8 -topk8 -scrypt/),
       )
     })
+  })
+})
+
+describe('PBES2 with PBKDF2', () => {
+  const OPENSSL = execFileSync('openssl', ['version'], { encoding: 'utf8' })
+
+  it(`opens what the openssl command writes with each hash (${OPENSSL.trim()})`, async () => {
+    const pkcs8 = fromHex(RFC_8410_KEY)
+    const der = [
+      '-topk8',
+      '-inform',
+      'DER',
+      '-outform',
+      'DER',
+      '-passout',
+      'pass:golden',
+      '-v2',
+      'aes-256-cbc',
+    ]
+    for (const prf of ['SHA1', 'SHA256', 'SHA384', 'SHA512']) {
+      const args = ['pkcs8', ...der, '-v2prf', `hmacWith${prf}`, '-iter', '4096']
+      const encrypted = new Uint8Array(execFileSync('openssl', args, { input: pkcs8 }))
+      assert.deepEqual(await decryptPkcs8(encrypted, 'golden'), pkcs8)
+      assert.equal(await decryptPkcs8(encrypted, 'Golden'), undefined)
+    }
+  })
+
+  it('refuses endless iterations before it begins', async () => {
+    const sequence = (...contents: Uint8Array[]) => der(TAG.sequence, ...contents)
+    const info = (iterations: number) =>
+      sequence(
+        sequence(
+          derOid('1.2.840.113549.1.5.13'),
+          sequence(
+            sequence(
+              derOid('1.2.840.113549.1.5.12'),
+              sequence(der(TAG.octetString, SEED.subarray(16)), derInteger(iterations)),
+            ),
+            sequence(derOid('2.16.840.1.101.3.4.1.42'), der(TAG.octetString, SEED.subarray(16))),
+          ),
+        ),
+        der(TAG.octetString, new Uint8Array(16)),
+      )
+    const started = performance.now()
+    for (const iterations of [0, 10_000_001, 2 ** 31 - 1]) {
+      await assert.rejects(decryptPkcs8(info(iterations), 'x'), FormatError)
+    }
+    assert.ok(performance.now() - started < 100)
+    assert.equal(await decryptPkcs8(info(1), 'x'), undefined)
   })
 })
 

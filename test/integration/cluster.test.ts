@@ -9,9 +9,10 @@ import { DEFAULT_LIMITS } from '../../consensus/config.ts'
 import { generateSeed } from '../../node/crypto/keyfile.ts'
 import { opensslSuite } from '../../node/crypto/openssl.ts'
 import type { BundleFiles, EntryView, NodeStatus, QueryPage, Submission } from '../../node/service.ts'
-import { fromHex } from '../../src/bytes.ts'
+import { fromBase64, fromHex, fromUtf8 } from '../../src/bytes.ts'
 import { publicKeyToJwk } from '../../src/crypto/keys.ts'
 import { nobleSuite } from '../../src/crypto/noble.ts'
+import { parseExactJson } from '../../src/exact-json.ts'
 import { bundleFromTexts } from '../../src/light/bundle.ts'
 import { verifyBundle } from '../../src/light/verify.ts'
 import { verifyConsistency, verifyInclusion } from '../../src/merkle/verify.ts'
@@ -98,13 +99,16 @@ describe('four nodes', function () {
   })
 
   it('answer a repeated event with the entry recorded, and other content under its id with a conflict', async () => {
-    const once = event({ id: 'retry-1' })
+    const data = '{"run":12345678901234567890,"z":-0,"p":1.10}'
+    const { time: _, ...once } = event({ id: 'retry-1', data: parseExactJson(data, 100) })
     const first = await cluster.call<Submission>('alpha', 'event.submit', { event: once, wait: 'final' })
     await cluster.settled()
     for (const name of ['alpha', 'charlie']) {
       const again = await cluster.call<Submission>(name, 'event.submit', { event: once, wait: 'final' })
       assert.deepEqual(again, { ...first, duplicate: true })
     }
+    const { entry } = await cluster.call<EntryView>('delta', 'entry.get', { id: first.id })
+    assert.ok(fromUtf8(fromBase64(entry.payload as string)).includes(`"data":${data}`))
     const other = { ...once, data: { ok: false } }
     await assert.rejects(
       cluster.call('delta', 'event.submit', { event: other }),

@@ -6,10 +6,16 @@ import type { LedgerStore } from '../../node/store/ledger-store.ts'
 import type { SignatureSuite } from '../../src/crypto/suite.ts'
 import { genesisState } from '../../src/ledger/chain.ts'
 import { applyChange } from '../../src/ledger/change.ts'
-import { entryOf, exampleGenesis } from '../ledger/fixture.ts'
+import { entryOf, exampleGenesis, TIME } from '../ledger/fixture.ts'
 
 function admissionOver(store: object, pool: Pool, suite: object): Admission {
-  return new Admission(store as LedgerStore, pool, suite as SignatureSuite, () => true)
+  return new Admission(
+    store as LedgerStore,
+    pool,
+    suite as SignatureSuite,
+    () => true,
+    () => TIME,
+  )
 }
 
 describe('an entry whose block is applied while its signature is verified', () => {
@@ -30,6 +36,27 @@ describe('an entry whose block is applied while its signature is verified', () =
     const admission = admissionOver(store, pool, suite)
     assert.deepEqual(await admission.admit(entry), { outcome: 'known' })
     assert.equal(pool.size, 0)
+  })
+})
+
+describe('an entry of the future', () => {
+  it('is refused where it comes in first, with a day for clocks and time zones', async () => {
+    const store = {
+      state: genesisState(await exampleGenesis()),
+      tip: { height: 0 },
+      recorded: async () => ({ leaf: undefined, event: undefined }),
+    }
+    const admission = admissionOver(store, new Pool(), { verify: async () => true })
+    for (const time of ['2999-01-01T00:00:00Z', '2026-02-01T12:00:00.001Z', '2026-02-01t12:00:01z'])
+      await assert.rejects(admission.admit(await entryOf({ time, id: time })), {
+        code: 'bad-time',
+        facts: { time },
+      })
+    for (const time of ['2026-02-01T12:00:00.0009Z', '2026-02-02T01:59:59+14:00', '1815-12-10T00:00:00Z'])
+      assert.deepEqual(await admission.admit(await entryOf({ time, id: time })), { outcome: 'admitted' })
+    // Another node has told its submitter that it will be recorded.
+    const late = await entryOf({ time: '2999-01-01T00:00:00Z', id: 'late' })
+    assert.deepEqual(await admission.admit(late, true), { outcome: 'admitted' })
   })
 })
 

@@ -99,6 +99,8 @@ export function fakeService(overrides: Partial<LedgerService> = {}): FakeService
   const ordered = (id: string): Submission => ({ id, status: 'ordered', index: 7, height: 2 })
   const service: LedgerService = {
     submit: async (entry) => ordered(entry.id),
+    signers: async ({ signatures }) =>
+      signatures.map(({ keyid }) => keyid ?? ENTRY.envelope.signatures[0]!.keyid),
     submitEvents: async () => ordered(HASH),
     async submission(id) {
       if (id !== HASH) throw new ServiceError('not-found', 'No such submission.', { id })

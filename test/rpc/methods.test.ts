@@ -14,6 +14,7 @@ import {
   HASH,
   type Harness,
   MEMBERSHIP,
+  post,
   startServer,
   TOKEN,
   VIEW,
@@ -63,6 +64,15 @@ describe('the methods', () => {
     const { result, asked } = await ask('entry.submit', { entry: { signatures, payloadType, payload } })
     assert.equal(result.id, ENTRY.id)
     assert.deepEqual(asked.slice(2, 4), ['ordered', 30_000])
+    const [{ sig }] = signatures as [{ sig: string }]
+    const foreign = {
+      payload,
+      payloadType,
+      extra: 1,
+      signatures: [{ sig: sig.replaceAll('+', '-').replaceAll('/', '_') }],
+    }
+    const unnamed = await ask('entry.submit', { entry: foreign })
+    assert.equal(unnamed.result.id, ENTRY.id)
     const known = await ask('entry.submit', { entry: ENVELOPE }, AUTHORIZED)
     assert.deepEqual(
       { ...(known.asked[4] as Bringer), connection: '' },
@@ -79,6 +89,27 @@ describe('the methods', () => {
       AUTHORIZED,
     )
     assert.deepEqual(two.asked, ['submitEvents', [EVENT, EVENT], CI, 'pending', 0])
+  })
+
+  it('event.submit keeps the numbers of events as they were spelled, also in a batch of calls', async () => {
+    const data = '{"run":12345678901234567890,"z":-0,"p":1.10,"k":1}'
+    const text = JSON.stringify(EVENT).replace('{"ok":true}', data)
+    const params = `{"event":[${text}],"timeoutMs":1.0e3}`
+    const submit = `{"jsonrpc":"2.0","id":1.0,"method":"event.submit","params":${params}}`
+    const other = '{"jsonrpc":"2.0","id":2,"method":"entry.query","params":{"limit":3.0}}'
+    for (const body of [submit, `[${other},${submit}]`]) {
+      server.service.asked.length = 0
+      const { json } = await post(server.url, body, AUTHORIZED)
+      assert.ok(
+        [json].flat().every(({ result }) => result !== undefined),
+        JSON.stringify(json),
+      )
+      const [, events, , , timeoutMs] = server.service.asked.find(([name]) => name === 'submitEvents')!
+      assert.equal(JSON.stringify(events), `[${text}]`)
+      assert.equal(timeoutMs, 1_000)
+    }
+    const stranger = await post(server.url, submit)
+    assert.equal(stranger.json.error.data.code, 'unauthorized')
   })
 
   it('submission.status does not wait unless asked', async () => {

@@ -116,8 +116,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     why: 'does not ask whether a submitter may log what it logs',
     file: 'src/ledger/chain.ts',
-    find: 'if (!may) {',
-    replace: 'if (!may && source === type) {',
+    find: 'if (!maySpeak(submitter, claim)) {',
+    replace: 'if (!maySpeak(submitter, claim) && source === type) {',
     flags: ['--liars', '1'],
   },
   {

@@ -49,7 +49,7 @@ export function addDevnetCommand(program: Command): void {
       wholeNumber(1, 64_535),
     )
     .option('--ledger <origin>', 'name of the ledger', ledgerOrigin)
-    .addOption(qkdOption())
+    .addOption(qkdOption('prefer'))
     .option('--restart', 'start a node again if it ends by itself')
     .addOption(new Option('--log-level <level>', 'of the nodes').default('info'))
     .addOption(timeoutOption(60))

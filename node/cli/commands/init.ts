@@ -81,7 +81,7 @@ export function addInitCommand(program: Command): void {
     )
     .option('--bind <address>', 'address that the nodes given by --node listen on', '0.0.0.0')
     .option('--cosigners <count>', 'cosignatures that make an entry final', wholeNumber(1, VALIDATORS_MAX))
-    .addOption(qkdOption())
+    .addOption(qkdOption('off'))
     .option('--token <name>', 'make a bearer token for senders that cannot sign, in DIR/token')
     .option('--submitters <file>', 'who may sign entries: a JSON list of {name, team, key, sources, types}')
     .addOption(encryptOption())

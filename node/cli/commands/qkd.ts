@@ -90,7 +90,7 @@ function linksText(reply: Json): string {
       Object.entries(blocks)
         .map(([result, times]) => `${String(times)} ${result}`)
         .join(', ') || '-',
-      link.simulated === true ? 'simulated' : 'device',
+      link.simulated === true ? 'simulated' : link.fibre === 'NONE' ? '-' : 'device',
     ]
   })
   return table(COLUMNS, rows)

@@ -1,16 +1,18 @@
 /** `qat verify`: whether a proof convinces, and of what. Needs no node and no network. */
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { parseExactJson } from '../../../src/exact-json.ts'
 import { formatInstant, type Json } from '../../../src/json.ts'
 import { decodeEnvelope } from '../../../src/ledger/dsse.ts'
 import { PAYLOAD_TYPES } from '../../../src/ledger/payload-types.ts'
 import { BUNDLE_FILES } from '../../../src/light/bundle.ts'
 import { type Proven, verifyBundle } from '../../../src/light/verify.ts'
+import { ENTRY_BYTES_MAX } from '../../../src/limits.ts'
 import type { Cosigner } from '../../../src/notes/certificate.ts'
 import { spellTime } from '../../../src/notes/time.ts'
 import { opensslSuite } from '../../crypto/openssl.ts'
 import { bundlePaths, readBundleFolder } from '../bundle-folder.ts'
-import { claimLines, exactJson, payloadText, senderLines, sendersIn } from '../entry-text.ts'
+import { claimLines, payloadText, senderLines, sendersIn } from '../entry-text.ts'
 import { CliError } from '../exit.ts'
 import { isAbsent, isSameFile } from '../files.ts'
 import { changeDeed } from '../member/words.ts'
@@ -87,7 +89,7 @@ async function verify(dir: string, { policy, keys: keysPath, json }: Options): P
     throw notTrusted(dir, agree, ledger)
   }
   const { payload: bytes } = decodeEnvelope(bundle.entry)
-  const payload = exactJson(bytes)
+  const payload = parseExactJson(bytes, ENTRY_BYTES_MAX)
   if (json) {
     const { recorded } = proven
     const senders = sendersIn(payload)
