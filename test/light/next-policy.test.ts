@@ -35,7 +35,7 @@ const histories = fc
       gone: fc.boolean(),
       cosigners: fc.integer({ min: 1, max: 5 }),
     }),
-    { maxLength: 14 },
+    { minLength: 6, maxLength: 14 },
   )
   .map((acts) => {
     const steps: { change: Change; after: Membership }[] = []

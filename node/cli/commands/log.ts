@@ -7,6 +7,7 @@ import type { Stage, Submission } from '../../service.ts'
 import { type EventOptions, readEvents, readEvidence } from '../event-input.ts'
 import { CliError, EXIT } from '../exit.ts'
 import { failureOf } from '../failure.ts'
+import { inFile } from '../files.ts'
 import { type RpcOptions, rfc3339, rpcOption, timeoutOption, tokenOption, waitOption } from '../options.ts'
 import { counted, factSheet, printJson, printText } from '../output.ts'
 import { brokenOff, namesOf, type Sent, tellOnSignal, unanswered } from '../repeat.ts'
@@ -30,11 +31,11 @@ Examples:
   make-events | qat log --token "$QAT_TOKEN" --batch - --json
 
 With --key the entry is signed here (QAT_PASSPHRASE opens an encrypted key, or QAT_PASSPHRASE_FILE, or you at a
-terminal); without it, the node signs for the bearer token. A node that cannot be reached is tried again until --timeout, always with the same event id, so that
-nothing is recorded twice. If there is no answer in time, or on Ctrl-C, the id is said: the command with --id and
-that id records the event once, through any node and with any token that may log it, as long as what you give is
-the same. A batch that is larger than one entry becomes several, and --timeout is for all of them. Numbers are
-recorded as you spell them.
+terminal); without it, the node signs for the bearer token. A node that cannot be reached is tried again until
+--timeout, always with the same event id, so that nothing is recorded twice. If there is no answer in time, or on
+Ctrl-C, the id is said: the command with --id and that id records the event once, through any node and with any
+token that may log it, as long as what you give is the same. A batch that is larger than one entry becomes several,
+and --timeout is for all of them. Numbers are recorded as you spell them.
 `
 
 export function addLogCommand(program: Command): void {
@@ -137,7 +138,13 @@ async function signedStatement(path: string, options: Options): Promise<Entry> {
     }
   }
   const statement = await readEvidence(path)
-  return signStatement(statement, await openSigner(key))
+  const signer = await openSigner(key)
+  // What is wrong with the statement is wrong with the file.
+  return signStatement(statement, signer).catch((cause: unknown) => {
+    return inFile(path, () => {
+      throw cause
+    })
+  })
 }
 
 const EVENTS_SHOWN = 5
