@@ -61,8 +61,8 @@ export class Puller {
   #turn = 0
   /** Peers that gave no answer of use lately, and until when others are asked instead. */
   readonly #uselessUntil = new Map<string, number>()
-  /** Peers that have nothing more, from outside, since blocks came last. */
-  readonly #exhausted = new Set<string>()
+  /** From outside, peers of which this node held all that they had, under the present membership. */
+  #exhausted: { readonly sequence: number; readonly peers: Set<string> } = { sequence: -1, peers: new Set() }
   /** Blocks that were committed because they were pulled. */
   #installed = 0
 
@@ -98,13 +98,14 @@ export class Puller {
   async follow(): Promise<boolean> {
     if (this.#pulling || this.#stopped) return false
     this.#pulling = true
-    const before = this.#installed
     const peer = this.#nextPeer()
     try {
       const holdsAll = await this.#run(Number.POSITIVE_INFINITY, peer)
-      if (this.#installed > before) this.#exhausted.clear()
-      if (holdsAll && peer !== undefined) this.#exhausted.add(peer)
-      return this.#exhausted.size >= oneHonest(configurationOf(this.#ports.store.members.newest))
+      const { newest } = this.#ports.store.members
+      if (this.#exhausted.sequence !== newest.sequence)
+        this.#exhausted = { sequence: newest.sequence, peers: new Set() }
+      if (holdsAll && peer !== undefined) this.#exhausted.peers.add(peer)
+      return this.#exhausted.peers.size >= oneHonest(configurationOf(newest))
     } catch (error) {
       if (error instanceof InvariantError) this.#ports.onFatal(error)
       else this.#ports.logger.debug({ error: errorMessage(error) }, 'following failed with this peer')

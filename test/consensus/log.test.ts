@@ -163,8 +163,11 @@ describe('the log', () => {
         const shared = chain(grow(common, 1))
         const from = shared.at(-1) ?? GENESIS
         const top = from.term
-        const us = new Log([GENESIS, ...shared, ...chain(grow(ours, top), from, 'u')], 0, ABC, LIMITS)
-        const them = new Log([GENESIS, ...shared, ...chain(grow(theirs, top), from, 't')], 0, ABC, LIMITS)
+        // Two blocks of one place and term there are under a leader that lies, and then it may take longer.
+        const even = grow(ours, top).map((term) => 2 * term)
+        const odd = grow(theirs, top).map((term) => 2 * term + 1)
+        const us = new Log([GENESIS, ...shared, ...chain(even, from, 'u')], 0, ABC, LIMITS)
+        const them = new Log([GENESIS, ...shared, ...chain(odd, from, 't')], 0, ABC, LIMITS)
         let next = us.tail.height
         let trips = 0
         while (!them.has(us.at(next)!)) {
