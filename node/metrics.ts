@@ -50,6 +50,10 @@ export function createMetrics(labels: { node: string; ledger: string }) {
     blocksApplied: counter('blocks_applied_total', 'Blocks applied'),
     submissions: counter('submissions_total', 'Submissions by outcome: ok or an error code', ['outcome']),
     rpcRequests: counter('rpc_requests_total', 'JSON-RPC calls by method and outcome', ['method', 'outcome']),
+    rpcHeldBytes: gauge(
+      'rpc_held_bytes',
+      'Bytes that JSON-RPC callers make this node hold, unread answers above all',
+    ),
     refusedPeers: counter('refused_peers_total', 'Connections refused because the peer is no member'),
     halfOpenClosed: counter(
       'half_open_closed_total',

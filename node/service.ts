@@ -39,7 +39,7 @@ export interface EntryQuery {
   readonly from?: number
   readonly to?: number
   readonly order: 'asc' | 'desc'
-  /** At most this many; the caller has bounded it. */
+  /** At most this many; the caller has bounded it. A page that has cost much has fewer, and goes on all the same. */
   readonly limit: number
   /** Continue after this leaf index (before it, in descending order). */
   readonly after?: number
@@ -151,6 +151,9 @@ export interface GenesisView {
   readonly genesis: string
 }
 
+/** Told what reading for an answer costs, in bytes. */
+export type Spend = (bytes: number) => void
+
 /** By whom an entry is brought to this node: none can take the room or the turns of the others. */
 export interface Bringer {
   /** The holder of a token, or an address; peers are named so inside of the node. */
@@ -240,8 +243,8 @@ export interface LedgerService {
    */
   barrier(timeoutMs: number): Promise<void>
   entry(by: { readonly id: string } | { readonly index: number }): Promise<EntryView>
-  query(query: EntryQuery): Promise<QueryPage>
-  block(height: number): Promise<BlockView>
+  query(query: EntryQuery, spend: Spend): Promise<QueryPage>
+  block(height: number, spend: Spend): Promise<BlockView>
   /** Throws ServiceError not-final before there is a certificate. */
   checkpoint(): Promise<CheckpointView>
   /** Hashes in hex. Sizes are bounded by the applied tree. */

@@ -11,13 +11,22 @@ import { changeIn, checkEntry } from '../../src/ledger/chain.ts'
 import { decodeEntry, type Entry, verifyAll } from '../../src/ledger/entry.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import { ENTRY_BYTES_MAX } from '../../src/limits.ts'
-import { type Bringer, ServiceError } from '../service.ts'
+import { type Bringer, ServiceError, type Spend } from '../service.ts'
 import type { LedgerStore } from '../store/ledger-store.ts'
+import { type TurnLimits, Turns } from '../turns.ts'
 import type { Pool } from './pool.ts'
-import { VerifyTurns } from './verify-turns.ts'
 
 /** When the pool is full: about the time in which a loaded cluster orders a good part of it. */
 export const RETRY_AFTER_MS = 500
+
+/** Of entries whose signatures are verified. */
+const TURN_LIMITS: TurnLimits = {
+  // As many as the queue of verifications has under way, so that it holds little that came before others.
+  atOnce: 16,
+  // As many as a peer may have under way to its leader.
+  perSource: { entries: 1_024, bytes: 8 * 1_024 * 1_024 },
+  total: { entries: 4_096, bytes: 24 * 1_024 * 1_024 },
+}
 
 export type Admitted =
   /** New, now in the pool. */
@@ -32,7 +41,7 @@ export class Admission {
   readonly #pool: Pool
   readonly #suite: SignatureSuite
   readonly #mayPromote: (learner: string) => boolean
-  readonly #turns = new VerifyTurns(overloaded)
+  readonly #turns = new Turns(overloaded, TURN_LIMITS)
 
   constructor(
     store: LedgerStore,
@@ -132,9 +141,9 @@ export class Admission {
   }
 }
 
-/** The bytes of an applied leaf. */
-export async function readLeaf(store: LedgerStore, index: number): Promise<Uint8Array> {
-  const leaf = await store.leaf(index)
+/** The bytes of an applied leaf. `spend` is told what reading it has cost. */
+export async function readLeaf(store: LedgerStore, index: number, spend?: Spend): Promise<Uint8Array> {
+  const leaf = await store.leaf(index, spend)
   if (!leaf) throw new ServiceError('not-found', `There is no leaf ${index} in the tree yet.`)
   return leaf
 }

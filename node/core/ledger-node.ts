@@ -22,6 +22,7 @@ import type {
   NodeStatus,
   Principal,
   QueryPage,
+  Spend,
   Stage,
   Submission,
 } from '../service.ts'
@@ -44,6 +45,9 @@ import { Waiters } from './waiters.ts'
 
 /** A node that announced itself within this time counts as online. */
 const ONLINE_MS = 6_000
+
+/** Of blocks in one answer to a client: a block that is larger comes alone. */
+const SYNC_BYTES = 1_048_576
 
 type Internal =
   | 'nodeSigner'
@@ -285,12 +289,12 @@ export class LedgerNode implements LedgerService {
     }
   }
 
-  query(query: EntryQuery): Promise<QueryPage> {
-    return this.#reader.query(query)
+  query(query: EntryQuery, spend: Spend): Promise<QueryPage> {
+    return this.#reader.query(query, spend)
   }
 
-  block(height: number): Promise<BlockView> {
-    return this.#reader.block(height)
+  block(height: number, spend: Spend): Promise<BlockView> {
+    return this.#reader.block(height, spend)
   }
 
   checkpoint(): Promise<CheckpointView> {
@@ -329,7 +333,8 @@ export class LedgerNode implements LedgerService {
   }
 
   async sync(from: number): Promise<Uint8Array> {
-    return encodeSyncAnswer(await answerFrom(this.#ports.store, this.replica.certifier.note, from))
+    const { store } = this.#ports
+    return encodeSyncAnswer(await answerFrom(store, this.replica.certifier.note, from, SYNC_BYTES))
   }
 
   status(): NodeStatus {

@@ -1,11 +1,11 @@
 /** JSON-RPC 2.0 (https://www.jsonrpc.org/specification): text in, text out, whatever the transport. */
 import { errorCode, errorMessage } from '../../src/errors.ts'
 import { fields, type Json, type JsonObject, parseJson } from '../../src/json.ts'
-import type { LedgerService, LinkService } from '../service.ts'
-import { forEachBounded } from './bounded.ts'
+import type { LedgerService, LinkService, Spend } from '../service.ts'
 import type { Caller } from './context.ts'
 import { errorAnswer, internalError, publicError, type RpcError, rpcError } from './errors.ts'
-import { CALL_ID_CHARS_MAX, type RpcLimits } from './limits.ts'
+import { CALL_ID_CHARS_MAX, type RpcLimits, WAIT_MS_DEFAULT } from './limits.ts'
+import { overloaded } from './load.ts'
 import { METHODS, type Method } from './methods.ts'
 import { compileParams, type ParamsCheck } from './validate.ts'
 
@@ -62,29 +62,31 @@ export function createDispatch({
       return failure(publicError(error) ?? internalError(onInternalError('none', error)))
     }
     const answers = new Array<string | undefined>(calls.length)
-    const places = Map.groupBy(calls.keys(), (place) => submits(calls[place]!))
+    const places = Map.groupBy(calls.keys(), (place) => waits(calls[place]!))
+    const waiting = (places.get(true) ?? []).map(async (place) => {
+      answers[place] = await answer(calls[place]!, context)
+    })
     let chars = 0
-    await Promise.all([
-      ...(places.get(true) ?? []).map(async (place) => {
-        answers[place] = await answer(calls[place]!, context)
-      }),
-      forEachBounded(places.get(false) ?? [], limits.batchConcurrency, async (place) => {
-        const call = calls[place]!
-        const text = chars > limits.batchAnswerCharsMax ? refuse(call) : await answer(call, context)
-        chars += text?.length ?? 0
-        answers[place] = text
-      }),
-    ])
+    // One after the other: what the answers hold, and what they cost, is bounded for each message.
+    for (const place of places.get(false) ?? []) {
+      const call = calls[place]!
+      const text = chars > limits.batchAnswerCharsMax ? refuse(call) : await answer(call, context)
+      chars += text?.length ?? 0
+      answers[place] = text
+    }
+    await Promise.all(waiting)
     const spoken = answers.filter((text) => text !== undefined)
     return spoken.length === 0 ? undefined : `[${spoken.join(',')}]`
   }
 
-  function submits(call: Json): boolean {
-    return isObject(call) && typeof call.method === 'string' && table.get(call.method)?.submits === true
+  function waits(call: Json): boolean {
+    return isObject(call) && typeof call.method === 'string' && table.get(call.method)?.waits === true
   }
 
+  /** Of a batch whose answers are as long as they may be together. */
   function refuse(call: Json): string | undefined {
-    const error = rpcError('invalid-request', 'The answers before this one fill the batch: ask again.')
+    const message = 'The answers before this one are as much as one batch may hold: ask again for the others.'
+    const error = rpcError('unavailable', message, { code: 'overloaded', ...overloaded().facts })
     return isNotification(call) ? undefined : failure(error, callId(call))
   }
 
@@ -103,9 +105,8 @@ export function createDispatch({
     const name = method?.name ?? 'none'
     try {
       await admit?.()
-      const result = await run(method, call, context)
-      // Spelled here, so that a result without JSON form is an internal error of this call alone.
-      const text = JSON.stringify({ jsonrpc: '2.0', result, id: call.id })
+      const text = await run(method, call, context)
+      context.burden.hold(text.length)
       onCall(name, 'ok')
       return call.id === undefined ? undefined : text
     } catch (thrown) {
@@ -119,7 +120,7 @@ export function createDispatch({
     method: (Method & { check: ParamsCheck }) | undefined,
     call: Call,
     caller: Caller,
-  ): Promise<unknown> {
+  ): Promise<string> {
     if (method === undefined) {
       const name = JSON.stringify(call.method.slice(0, 64))
       throw rpcError('method-not-found', `There is no method ${name}; rpc.discover lists all.`)
@@ -127,7 +128,16 @@ export function createDispatch({
     if (method.socketOnly && caller.subscriptions === undefined) {
       throw rpcError('method-not-found', `${method.name} works on a WebSocket: connect to /ws.`)
     }
-    return method.handle(service, method.check(call.params), { ...caller, links })
+    const params = method.check(call.params)
+    if (params.linearizable === true) await service.barrier(WAIT_MS_DEFAULT)
+    const handle = async (spend: Spend) => {
+      const result = await method.handle(service, params, { ...caller, links, spend })
+      // Spelled here, so that a result without JSON form is an internal error of this call alone.
+      const text = JSON.stringify({ jsonrpc: '2.0', result, id: call.id })
+      spend(text.length)
+      return text
+    }
+    return method.reads ? caller.burden.read(handle) : handle(() => {})
   }
 
   function failure(error: RpcError, id: CallId = null): string {
