@@ -14,12 +14,13 @@ import { useNativeCode } from './crypto/native.ts'
 import { opensslSuite } from './crypto/openssl.ts'
 import { verifyQueue } from './crypto/verify-queue.ts'
 import { keepEvidence, keepReason, readEvidenceFolder } from './evidence-folder.ts'
-import { FILES, FolderError, peerSeedOf, readNodeFolder } from './folder.ts'
+import { FILES, FolderError, type NodeConfig, peerSeedOf, readNodeFolder } from './folder.ts'
 import { adoptKeyFiles, type KeyFiles, keyFilesOf } from './keys-folder.ts'
 import { createLogger, type Logger } from './logger.ts'
 import { createMetrics } from './metrics.ts'
 import { createNetwork } from './net/libp2p-network.ts'
 import { keyRingOf } from './new-keys.ts'
+import { foundingRecord } from './node-record.ts'
 import type { QkdConfig } from './qkd/config.ts'
 import { LinkRecorder } from './qkd/link-recorder.ts'
 import { openNodeQkd } from './qkd/node-qkd.ts'
@@ -33,6 +34,8 @@ export interface StartOptions {
   readonly logLevel?: string
   /** In place of what node.json says of QKD: with a `server`, the KME inside the node is not started. */
   readonly qkd?: Partial<QkdConfig>
+  /** Names and addresses that others call the node by, beside those of its member record. */
+  readonly rpcNames?: readonly string[]
   /** Opens encrypted key files. */
   readonly passphrase?: string
   /** Called when the node had to stop by itself, after it has stopped: a broken invariant, an unusable disk. */
@@ -206,6 +209,7 @@ async function startOnce(
       service: node,
       links: qkd,
       tokens: createTokenStore(tokens),
+      names: [...(options.rpcNames ?? []), ...hostsOf(record ?? (await foundingRecord(dir)), config)],
       metrics,
       logger,
       ready: () => node.ready,
@@ -238,6 +242,13 @@ function qkdConfig(stored: QkdConfig | undefined, given: Partial<QkdConfig> = {}
     throw new FolderError('folder-damaged', message)
   }
   return stored && { ...stored, mode, ...maxAged }
+}
+
+/** Where its record says that the node is found, and the address that it binds. */
+function hostsOf({ url, addresses }: NodeMember, { rpc }: NodeConfig): string[] {
+  const hosts = addresses.map((address) => address.split('/')[2] ?? '')
+  if (URL.canParse(url)) hosts.push(new URL(url).hostname.replace(/^\[|\]$/g, ''))
+  return [rpc.host, ...hosts].filter((host) => host !== '' && host !== '0.0.0.0' && host !== '::')
 }
 
 async function knownEvidence(dir: string, logger: Logger): Promise<Evidence[]> {

@@ -106,7 +106,7 @@ export function createDispatch({
     try {
       await admit?.()
       const text = await run(method, call, context)
-      context.burden.hold(text.length)
+      context.burden.hold(text.length, method?.reads ? undefined : 'few')
       onCall(name, 'ok')
       return call.id === undefined ? undefined : text
     } catch (thrown) {

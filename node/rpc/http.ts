@@ -12,6 +12,7 @@ import type { Bringer } from '../service.ts'
 import type { Connections } from './connections.ts'
 import type { Dispatch } from './dispatch.ts'
 import { errorAnswer, type RpcError, rpcError } from './errors.ts'
+import { hostOf, isOwnHost } from './host.ts'
 import { httpError, httpRefusal } from './http-errors.ts'
 import type { RpcLimits } from './limits.ts'
 import type { Burden, Load } from './load.ts'
@@ -23,6 +24,8 @@ export interface RouteOptions {
   readonly dispatch: Dispatch
   readonly hub: Hub
   readonly tokens: TokenStore
+  /** Names and addresses that this node is called by, beside loopback and the address that a connection came to. */
+  readonly names: readonly string[]
   readonly limits: RpcLimits
   readonly load: Load
   readonly connections: Connections
@@ -70,6 +73,7 @@ export async function addRoutes(app: FastifyInstance, options: RouteOptions): Pr
         'x-ratelimit-reset': false,
       },
     })
+    scope.addHook('onRequest', async (request) => checkHost(request, options.names))
     scope.removeAllContentTypeParsers()
     // The bytes go on as they are: strict UTF-8 and duplicate names are the strict parser's business.
     scope.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) =>
@@ -225,6 +229,17 @@ function bringerOf(request: FastifyRequest, tokens: TokenStore): Bringer {
 
 function rateLimited(retryAfterMs: number): RpcError {
   return rpcError('rate-limited', 'Too many calls: wait, then go on.', { retryAfterMs })
+}
+
+/** Throws RpcError. */
+function checkHost({ headers, raw }: FastifyRequest, names: readonly string[]): void {
+  const host = hostOf(headers.host)
+  if (host !== undefined && isOwnHost(host, names, raw.socket.localAddress)) return
+  const asked = host === undefined ? 'that' : JSON.stringify(host.slice(0, 255))
+  const message =
+    `This node is not called ${asked}: give "qat start" --rpc-name with each name that others call it by, ` +
+    'or ask for it by its own.'
+  throw httpRefusal('bad-host', {}, message)
 }
 
 /** Browsers do not hold other sites' pages back from WebSockets, and always say whose page it is. */

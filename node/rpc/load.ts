@@ -26,14 +26,20 @@ export interface LoadLimits {
 export const READ_COST_MIN = 4_096
 export const MESSAGE_BYTES_MIN = 2_048
 
+/** Kept for messages themselves where answers have taken all room: a node that has too much to do can still say so. */
+const RESERVE_BYTES = 4_194_304
+
 const RETRY_AFTER_MS = 1_000
 
 /** What one message makes the node do and hold. */
 export interface Burden {
   /** Runs `work` when its turn has come; it says what it spends, in bytes. Throws ServiceError overloaded. */
   read<T>(work: (spend: Spend) => Promise<T>): Promise<T>
-  /** Counts so many more bytes as held. Throws ServiceError overloaded if there is no room before them. */
-  hold(bytes: number): void
+  /**
+   * Counts so many more bytes as held. Throws ServiceError overloaded if there is no room before them, unless they are
+   * `few`: what an operator asks of a node that has too much to do is answered in a few bytes.
+   */
+  hold(bytes: number, few?: 'few'): void
   /** Whether it is the caller that is waited for, to send or to take something: if it is slow it may be given up. */
   awaits(caller: boolean): void
   /** All that was held is gone, and nothing more needs to be done. */
@@ -83,12 +89,12 @@ export class Load {
    */
   take(caller: Bringer, cut: () => void, bytes = MESSAGE_BYTES_MIN): Burden {
     const held: Held = { caller, cut, sinceMs: this.#clock.elapsed(), bytes: 0, gone: false }
-    this.#makeRoom(caller)
+    this.#makeRoom(caller, RESERVE_BYTES)
     this.#add(held, bytes)
     return {
       read: (work) => this.#read(held, work),
-      hold: (more) => {
-        this.#makeRoom(caller, held)
+      hold: (more, few) => {
+        if (!few) this.#makeRoom(caller, 0, held)
         this.#add(held, more)
       },
       awaits: (caller) => {
@@ -137,25 +143,26 @@ export class Load {
   }
 
   /** Gives up what is stale, so that there is room for more of this caller. Throws ServiceError overloaded. */
-  #makeRoom(caller: Bringer, own?: Held): void {
-    if (this.#hasRoom(caller)) return
+  #makeRoom(caller: Bringer, reserve: number, own?: Held): void {
+    if (this.#hasRoom(caller, reserve)) return
     const stale = this.#clock.elapsed() - this.#limits.staleMs
     let looked = 0
     for (const held of this.#callers.get(caller.name)?.held ?? []) {
-      if (this.#hasRoom(caller) || ++looked > LOOKED_AT_MAX) break
+      if (this.#hasRoom(caller, reserve) || ++looked > LOOKED_AT_MAX) break
       if (held === own || held.sinceMs === undefined || held.sinceMs > stale) continue
       this.#release(held)
       held.cut()
     }
-    if (!this.#hasRoom(caller)) throw overloaded()
+    if (!this.#hasRoom(caller, reserve)) throw overloaded()
   }
 
-  #hasRoom({ name, known }: Bringer): boolean {
+  /** @param reserve bytes beyond the bounds that may be held, too */
+  #hasRoom({ name, known }: Bringer, reserve: number): boolean {
     const { heldBytesMax, heldForStrangersBytesMax, heldForOneBytesMax } = this.#limits
     return (
-      this.#bytes < heldBytesMax &&
-      (known || this.#strangersBytes < heldForStrangersBytesMax) &&
-      (this.#callers.get(name)?.bytes ?? 0) < heldForOneBytesMax
+      this.#bytes < heldBytesMax + reserve &&
+      (known || this.#strangersBytes < heldForStrangersBytesMax + reserve) &&
+      (this.#callers.get(name)?.bytes ?? 0) < heldForOneBytesMax + reserve
     )
   }
 

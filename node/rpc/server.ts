@@ -22,6 +22,8 @@ export interface ServerOptions {
   readonly service: LedgerService
   readonly links: LinkService
   readonly tokens: TokenStore
+  /** Names and addresses that this node is called by, beside loopback and the address that a connection came to. */
+  readonly names: readonly string[]
   readonly metrics: Metrics
   readonly logger: Logger
   /** Whether the node can serve: what /readyz says. */

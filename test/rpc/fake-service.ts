@@ -200,6 +200,7 @@ export async function startServer(
     service,
     links: { links: async () => [], disturb() {} },
     tokens: createTokenStore([{ name: 'ci', sha256: sha256Hex(TOKEN), sources: ['*'], types: ['*'] }]),
+    names: ['ledger.example', '2001:db8::7'],
     metrics,
     logger: pino({ level: 'info' }, { write: (line) => logged.push(line) }),
     ready: options.ready ?? (() => true),

@@ -95,6 +95,85 @@ describe('the HTTP front', () => {
   })
 })
 
+describe('names', () => {
+  let server: Harness
+  before(async () => {
+    server = await startServer()
+  })
+  after(() => server.close())
+
+  /** Status and body of an answer to a request that names `host`. */
+  function asked(path: string, host: string, headers = {}): Promise<[status: number, body: string]> {
+    const { hostname, port } = new URL(server.url)
+    const method = path === '/rpc' ? 'POST' : 'GET'
+    return new Promise((resolve, reject) => {
+      const options = {
+        agent: false as const,
+        hostname,
+        port,
+        path,
+        method,
+        headers: { host, 'content-type': 'application/json', ...headers },
+      }
+      const sent = request(options, async (response) => {
+        let body = ''
+        for await (const chunk of response) body += chunk
+        resolve([response.statusCode!, body])
+      })
+      sent.on('upgrade', (_response, socket) => {
+        socket.destroy()
+        resolve([101, ''])
+      })
+      sent.on('error', reject)
+      sent.end(method === 'POST' ? POLICY : undefined)
+    })
+  }
+
+  const UPGRADE = {
+    upgrade: 'websocket',
+    connection: 'Upgrade',
+    'sec-websocket-version': '13',
+    'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
+  }
+
+  it('that are not of this node are refused, with the option that names more', async () => {
+    for (const host of [
+      'evil.example',
+      'evil.example:8480',
+      'localhost.evil.example',
+      '10.9.8.7',
+      '[::2]',
+      'a b',
+    ]) {
+      const [status, body] = await asked('/rpc', host)
+      assert.equal(status, 421, host)
+      assert.match(body, /--rpc-name/)
+      const [shaken] = await asked('/ws', host, { ...UPGRADE, origin: `http://${host}` })
+      assert.equal(shaken, 421, host)
+    }
+    assert.match((await asked('/rpc', 'evil.example'))[1], /not called \\"evil\.example\\"/)
+  })
+
+  it("and addresses of this node are served, and loopback; operators' addresses have no names to mind", async () => {
+    const own = [
+      'ledger.example',
+      'LEDGER.example.:443',
+      '[2001:db8::7]:8480',
+      '127.0.0.1',
+      'localhost:1',
+      '[::1]',
+      'a.localhost',
+    ]
+    for (const host of own) {
+      assert.equal((await asked('/rpc', host))[0], 200, host)
+      assert.equal((await asked('/ws', host, UPGRADE))[0], 101, host)
+    }
+    for (const path of ['/healthz', '/readyz', '/metrics']) {
+      assert.equal((await asked(path, 'node-0.nodes.svc'))[0], 200, path)
+    }
+  })
+})
+
 describe('the rate limit', () => {
   it('answers 429 with retry-after and a JSON-RPC error, but keeps the probes open', async () => {
     const server = await startServer({}, { limits: { rateCallsMax: 2, rateWindowMs: 60_000 } })

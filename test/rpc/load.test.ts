@@ -50,30 +50,35 @@ describe('the load of callers', () => {
     first.awaits(false)
     first.hold(30_000)
     assert.throws(() => first.hold(1), { code: 'overloaded' })
-    assert.throws(() => take('10.0.0.1'), { code: 'overloaded' })
+    assert.throws(() => take('10.0.0.1').hold(1), { code: 'overloaded' })
     const second = take('10.0.0.2')
     second.hold(20_000)
-    assert.throws(() => take('10.0.0.3'), { code: 'overloaded' })
-    // Room is kept for those whom the node knows.
+    assert.throws(() => take('10.0.0.3').hold(1), { code: 'overloaded' })
+    // Room is kept for those whom the node knows, and for saying a few words.
     take('token ci', true).hold(20_000)
+    take('10.0.0.3').hold(100, 'few')
     first.release()
-    take('10.0.0.3').release()
-    assert.ok(load.heldBytes > 40_000 && load.heldBytes < 50_000)
+    take('10.0.0.3').hold(1)
+    assert.ok(load.heldBytes > 40_000 && load.heldBytes < 60_000)
+    const flood = () => {
+      for (let i = 0; i < 10_000; i++) take('10.0.0.4').awaits(false)
+    }
+    assert.throws(flood, { code: 'overloaded' })
   })
 
   it('gives up what its caller does not take, once that is old and its room is needed', async () => {
     const { cut, take, to } = setUp()
     const stuck = take('10.0.0.1')
     stuck.hold(40_000)
-    assert.throws(() => take('10.0.0.1'), { code: 'overloaded' })
-    await to(2_000)
     const working = take('10.0.0.1')
-    assert.deepEqual(cut, ['10.0.0.1'])
     working.awaits(false)
+    assert.throws(() => working.hold(1), { code: 'overloaded' })
+    await to(2_000)
     working.hold(40_000)
+    assert.deepEqual(cut, ['10.0.0.1'])
     await to(4_000)
     // The node itself is what this one waits for.
-    assert.throws(() => take('10.0.0.1'), { code: 'overloaded' })
+    assert.throws(() => take('10.0.0.1').hold(1), { code: 'overloaded' })
     assert.equal(cut.length, 1)
   })
 

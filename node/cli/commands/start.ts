@@ -1,9 +1,10 @@
 /** `qat start`: one node, until it is told to stop. */
 import { resolve } from 'node:path'
-import { type Command, Option } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { errorMessage, QatError } from '../../../src/errors.ts'
 import { LINK_POLICIES, type LinkPolicy } from '../../net/qkd-noise/messages.ts'
 import type { QkdConfig } from '../../qkd/config.ts'
+import { hostOf } from '../../rpc/host.ts'
 import { CliError } from '../exit.ts'
 import { type GlobalOptions, wholeNumber } from '../options.ts'
 import { printJson, printText } from '../output.ts'
@@ -12,6 +13,7 @@ import { stopRequest } from '../stop-request.ts'
 interface Options extends GlobalOptions {
   readonly dir: string
   readonly logLevel: string
+  readonly rpcName?: readonly string[]
   readonly qkdServer?: string
   readonly qkdCa?: string
   readonly qkdCert?: string
@@ -41,6 +43,11 @@ export function addStartCommand(program: Command): void {
     .addOption(
       new Option('--log-level <level>', 'least important lines to log').choices(LEVELS).default('info'),
     )
+    .option(
+      '--rpc-name <host>',
+      'a further name or address that JSON-RPC is called by, such as that of a proxy; repeat for each',
+      rpcName,
+    )
     .option('--qkd-server <url>', 'take QKD keys from this KME, by ETSI GS QKD 014: https://host:port')
     .option('--qkd-ca <file>', 'PEM certificate of the authority of that KME')
     .option('--qkd-cert <file>', 'PEM client certificate of this node')
@@ -69,6 +76,7 @@ async function start(options: Options): Promise<void> {
     logLevel,
     ...(passphrase !== undefined && { passphrase }),
     ...(qkd && { qkd }),
+    ...(options.rpcName && { rpcNames: options.rpcName }),
     onFatal: failed.reject,
     onRemoved: () => removed.resolve('removed'),
   }).catch((cause: unknown) => {
@@ -89,6 +97,13 @@ async function start(options: Options): Promise<void> {
     else printText(`${name} is no member of the ledger any more, and has stopped. Its store is kept.`)
   }
   await node.stop()
+}
+
+function rpcName(value: string, earlier: readonly string[] = []): string[] {
+  const host = hostOf(value.includes(':') && !value.startsWith('[') ? `[${value}]` : value)
+  if (host === undefined)
+    throw new InvalidArgumentError('Expected a name or an address, without scheme and port.')
+  return [...earlier, host]
 }
 
 /** Another KME than the node's folder names. All four parts or none. */
