@@ -27,8 +27,10 @@ import { createStore } from './store/create-store.ts'
 export interface ClusterNode extends NodePlace {
   readonly name: string
   readonly team: string
-  /** Address that the node binds; its address for others is `host`. */
+  /** Address that the node binds for JSON-RPC; its address for others is `host`. */
   readonly rpcHost: string
+  /** Address that it binds for peers, and its KME for others; that for JSON-RPC if not given. */
+  readonly bind?: string
 }
 
 export interface ClusterOptions {
@@ -125,7 +127,7 @@ export async function initCluster(options: ClusterOptions): Promise<Cluster> {
   const nodes = []
   for (const node of options.nodes) {
     const folder = join(dir, node.name)
-    const listen = [multiaddrOf(node.rpcHost, node.peerPort)]
+    const listen = [multiaddrOf(node.bind ?? node.rpcHost, node.peerPort)]
     const rpc = { host: node.rpcHost, port: node.rpcPort }
     const config = { name: node.name, listen, rpc, ...(options.qkd && { qkd: qkdConfig(options, node) }) }
     await writeNodeFolder(folder, config, genesis.block.bytes, tokens)
@@ -158,7 +160,7 @@ async function makeKmes({ dir, nodes }: ClusterOptions, { ports, pulsesPerSecond
       dir: join(dir, node.name, FILES.qkd),
       host: node.host,
       api: { host: LOOPBACK, port: api },
-      links: { host: node.rpcHost, port: links },
+      links: { host: node.bind ?? node.rpcHost, port: links },
     }
   })
   await createKmes({

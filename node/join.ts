@@ -63,7 +63,7 @@ export async function joinLedger(options: JoinOptions): Promise<Joined> {
   const gateway = gatewayRecord(node, await makeGatewayKey(dir, passphrase))
   const config = {
     name: node.name,
-    listen: [multiaddrOf(node.rpcHost, node.peerPort)],
+    listen: [multiaddrOf(node.bind ?? node.rpcHost, node.peerPort)],
     rpc: { host: node.rpcHost, port: node.rpcPort },
     peers: [...membership.nodeByName.values()].map(({ name, peerId, addresses }) => {
       return { name, peerId, addresses }

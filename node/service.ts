@@ -87,6 +87,16 @@ export interface BundleFiles {
   readonly policy: string
 }
 
+/** What a node can be asked for now, as far as it can tell. */
+export interface Readiness {
+  /** It answers from what it has applied. */
+  readonly reads: boolean
+  /** It takes entries: it is a member, its disk works, and somebody leads. */
+  readonly entries: boolean
+  /** And what it takes becomes final: as many validators as must cosign take part. */
+  readonly final: boolean
+}
+
 export interface NodeStatus {
   readonly name: string
   readonly ledger: string
@@ -103,6 +113,7 @@ export interface NodeStatus {
   readonly peers: readonly string[]
   /** How many changes of membership are in force here. */
   readonly sequence: number
+  readonly ready: Readiness
   /** Why the node does not take part, or why nothing is ordered or becomes final, in a sentence, if so. */
   readonly note?: string
 }
@@ -114,6 +125,8 @@ export interface ClusterStatus {
   readonly leader?: string
   readonly term: number
   readonly cosigners: number
+  /** Of the answering node. */
+  readonly ready: Readiness
   /** This node and what the others last announced. `seenMs` is the age of the announcement. */
   readonly nodes: readonly (Pick<
     NodeStatus,

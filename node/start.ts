@@ -14,7 +14,7 @@ import { useNativeCode } from './crypto/native.ts'
 import { opensslSuite } from './crypto/openssl.ts'
 import { verifyQueue } from './crypto/verify-queue.ts'
 import { keepEvidence, keepReason, readEvidenceFolder } from './evidence-folder.ts'
-import { FILES, FolderError, type NodeConfig, peerSeedOf, readNodeFolder } from './folder.ts'
+import { FILES, FolderError, type NodeConfig, peerSeedOf, readNodeFolder, readTokens } from './folder.ts'
 import { adoptKeyFiles, type KeyFiles, keyFilesOf } from './keys-folder.ts'
 import { createLogger, type Logger } from './logger.ts'
 import { createMetrics } from './metrics.ts'
@@ -25,10 +25,10 @@ import type { QkdConfig } from './qkd/config.ts'
 import { LinkRecorder } from './qkd/link-recorder.ts'
 import { openNodeQkd } from './qkd/node-qkd.ts'
 import { createServer } from './rpc/server.ts'
-import { createTokenStore } from './rpc/tokens.ts'
 import type { NodeStatus } from './service.ts'
 import { LedgerStore } from './store/ledger-store.ts'
 import { openLevel } from './store/level.ts'
+import { openTokenFile } from './token-file.ts'
 
 export interface StartOptions {
   readonly logLevel?: string
@@ -47,6 +47,8 @@ export interface StartOptions {
 export interface RunningNode {
   readonly rpcUrl: string
   status(): NodeStatus
+  /** Reads the tokens again, which otherwise happens within a second or two of a change of their file. */
+  reload(): Promise<void>
   /** Hands over leadership, finishes what is being written, closes everything. */
   stop(): Promise<void>
 }
@@ -75,6 +77,7 @@ export async function startNode(dir: string, options: StartOptions = {}): Promis
   return {
     rpcUrl: node.rpcUrl,
     status: () => node.status(),
+    reload: () => node.reload(),
     async stop() {
       stopped = true
       await restarted
@@ -91,7 +94,7 @@ async function startOnce(
   onOut: (why: 'removed' | 'keys-replaced') => void,
 ): Promise<RunningNode> {
   useNativeCode()
-  const { config, genesis, tokens } = await readNodeFolder(dir)
+  const { config, genesis } = await readNodeFolder(dir)
   await verifyGenesis(opensslSuite, genesis)
   const { name, peers = [] } = config
   const logger = createLogger(name, options.logLevel ?? 'info')
@@ -205,14 +208,19 @@ async function startOnce(
     closers.push(async () => recorder.stop())
     closers.push(() => node.stop())
     await node.start()
+    const tokenFile = await openTokenFile({
+      path: join(dir, FILES.tokens),
+      read: () => readTokens(dir),
+      logger,
+    })
+    closers.push(async () => tokenFile.close())
     const server = await createServer({
       service: node,
       links: qkd,
-      tokens: createTokenStore(tokens),
+      tokens: tokenFile.tokens,
       names: [...(options.rpcNames ?? []), ...hostsOf(record ?? (await foundingRecord(dir)), config)],
       metrics,
       logger,
-      ready: () => node.ready,
     })
     closers.push(() => server.close())
     const rpcUrl = await server.listen(config.rpc)
@@ -222,7 +230,7 @@ async function startOnce(
       await closeAll()
     }
     logger.info({ rpcUrl, height: store.tip.height, genesis: genesis.block.id }, 'the node is up')
-    return { rpcUrl, status: () => node.status(), stop }
+    return { rpcUrl, status: () => node.status(), reload: () => tokenFile.reload(), stop }
   } catch (error) {
     await stop()
     throw error

@@ -11,6 +11,8 @@ export const EXIT = {
   unreachable: 3,
   /** A store on this machine is damaged: `qat fsck` found it and did not repair it, or another command met it. */
   damaged: 4,
+  /** The node answers, and what it is sent does not become final now: `qat status`. */
+  notFinal: 6,
   /** A fault of ours (EX_SOFTWARE of sysexits). */
   internal: 70,
 } as const
@@ -39,5 +41,6 @@ Exit codes:
   2   the command line is wrong
   3   the node cannot be reached or did not finish in time; trying again may help
   4   the store on this machine is damaged; qat fsck says how, and repairs it
+  6   the node answers, but entries do not become final now (qat status)
   70  a fault in qat itself
 `

@@ -22,6 +22,7 @@ import type {
   NodeStatus,
   Principal,
   QueryPage,
+  Readiness,
   Spend,
   Stage,
   Submission,
@@ -34,6 +35,7 @@ import { signForPrincipal } from './gateway.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { Pool } from './pool.ts'
 import { LedgerReader, notFound } from './reader.ts'
+import { readinessOf } from './readiness.ts'
 import { isReadRequest } from './reads.ts'
 import { type KeyRing, nameSpentKeys, Recovery } from './recovery.ts'
 import { Replica, type ReplicaPorts } from './replica.ts'
@@ -190,9 +192,8 @@ export class LedgerNode implements LedgerService {
     await this.#ports.network.stop()
   }
 
-  /** Whether this node can serve now: it knows a leader, so entries can be ordered. */
-  get ready(): boolean {
-    return this.#lifecycle.suspended === undefined && this.replica.leader !== undefined
+  get ready(): Readiness {
+    return this.cluster().ready
   }
 
   // ---- what changes a node's part
@@ -338,6 +339,10 @@ export class LedgerNode implements LedgerService {
   }
 
   status(): NodeStatus {
+    return { ...this.#status(), ready: this.ready }
+  }
+
+  #status(): Omit<NodeStatus, 'ready'> {
     const { name, store, network } = this.#ports
     const { replica } = this
     const { raft } = replica.driver
@@ -381,7 +386,7 @@ export class LedgerNode implements LedgerService {
 
   cluster(): ClusterStatus {
     const { network } = this.#ports
-    const own = this.status()
+    const own = this.#status()
     const connected = network.peers()
     const said = new Map(this.replica.gossip.announcements().map((item) => [item.said.name, item]))
     const { membership } = this.replica
@@ -398,11 +403,15 @@ export class LedgerNode implements LedgerService {
       const online = connected.includes(name) && fresh
       return { ...pick(heard.said), kind, online, seenMs: Math.round(heard.ageMs), ...silent }
     })
+    const leader = own.leader === undefined ? {} : { leader: own.leader }
+    const { cosigners } = membership
+    const takesEntries = this.#lifecycle.suspended === undefined && this.replica.standing !== 'outside'
     return {
       ledger: own.ledger,
-      ...(own.leader === undefined ? {} : { leader: own.leader }),
+      ...leader,
       term: own.term,
-      cosigners: membership.cosigners,
+      cosigners,
+      ready: readinessOf({ ...leader, cosigners, nodes }, takesEntries, this.replica.standstill.stands),
       sequence: membership.sequence,
       nodes,
       ...(own.note === undefined ? {} : { note: own.note }),

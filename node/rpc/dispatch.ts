@@ -151,10 +151,13 @@ function readCall(value: Json): Call {
   const call = fields(value, 'A call', ['jsonrpc', 'method'], ['params', 'id'])
   if (call.jsonrpc !== '2.0') throw rpcError('invalid-request', '"jsonrpc" must be "2.0".')
   if (typeof call.method !== 'string') throw rpcError('invalid-request', '"method" must be a text.')
-  if (call.params !== undefined && (typeof call.params !== 'object' || call.params === null)) {
+  if (call.params !== undefined && typeof call.params !== 'object') {
     throw rpcError('invalid-request', '"params" must be an object.')
   }
-  const { method, params, id } = call
+  const { method, id } = call
+  // Many clients send one of these where there is nothing to say.
+  const isNothing = call.params === null || (Array.isArray(call.params) && call.params.length === 0)
+  const params = isNothing ? undefined : call.params
   if (id === undefined) return { method, params }
   if (!isCallId(id)) {
     throw rpcError(

@@ -5,10 +5,10 @@
 import { Transform } from 'node:stream'
 import { fastifyRateLimit, normalizeIP } from '@fastify/rate-limit'
 import { fastifyWebsocket, type WebSocket } from '@fastify/websocket'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest, RouteHandlerMethod } from 'fastify'
 import type { Metrics } from '../metrics.ts'
 import { Places } from '../net/places.ts'
-import type { Bringer } from '../service.ts'
+import type { Bringer, LedgerService, Readiness } from '../service.ts'
 import type { Connections } from './connections.ts'
 import type { Dispatch } from './dispatch.ts'
 import { errorAnswer, type RpcError, rpcError } from './errors.ts'
@@ -30,7 +30,7 @@ export interface RouteOptions {
   readonly load: Load
   readonly connections: Connections
   readonly metrics: Metrics
-  readonly ready: () => boolean
+  readonly service: Pick<LedgerService, 'status'>
   readonly onCall: (method: string, outcome: string) => void
   readonly onInternalError: (method: string, error: unknown) => string
 }
@@ -40,6 +40,13 @@ const JSON_TYPE = 'application/json; charset=utf-8'
 const GOING_AWAY = 1001
 /** 1013 of the IANA registry. */
 const TRY_AGAIN_LATER = 1013
+/** What must be so for each address to answer 200; all of them say all. */
+const READY: Readonly<Record<string, keyof Readiness>> = {
+  '/readyz': 'final',
+  '/readyz/final': 'final',
+  '/readyz/entries': 'entries',
+  '/readyz/reads': 'reads',
+}
 /** What is longer, or of unknown length, is counted as it comes in. */
 const SMALL_BODY_BYTES = 65_536
 const NOT_POST = ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
@@ -90,16 +97,22 @@ function sayGoodbye(this: FastifyInstance, done: () => void): void {
   done()
 }
 
-function addProbes(app: FastifyInstance, { metrics, ready }: RouteOptions): void {
-  app.get('/healthz', (_request, reply) => reply.type('text/plain').send('ok\n'))
-  app.get('/readyz', (_request, reply) => {
-    const isReady = ready()
-    return reply
-      .code(isReady ? 200 : 503)
-      .type('text/plain')
-      .send(isReady ? 'ready\n' : 'not ready\n')
-  })
-  app.get('/metrics', async (_request, reply) =>
+/** HEAD is answered as GET: some tools ask so. */
+function addProbes(app: FastifyInstance, { metrics, service }: RouteOptions): void {
+  const get = (url: string, handler: RouteHandlerMethod) =>
+    app.route({ method: ['GET', 'HEAD'], url, handler })
+  get('/healthz', (_request, reply) => reply.type('text/plain').send('ok\n'))
+  for (const [path, wanted] of Object.entries(READY)) {
+    get(path, (_request, reply) => {
+      const { ready, note } = service.status()
+      return reply
+        .code(ready[wanted] ? 200 : 503)
+        .header('cache-control', 'no-store')
+        .type(JSON_TYPE)
+        .send(`${JSON.stringify({ ...ready, ...(note !== undefined && { note }) })}\n`)
+    })
+  }
+  get('/metrics', async (_request, reply) =>
     reply.type(metrics.registry.contentType).send(await metrics.text()),
   )
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'There is nothing here.' }))

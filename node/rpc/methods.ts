@@ -140,12 +140,16 @@ export const METHODS: readonly Method[] = [
   method({
     name: 'ledger.sync',
     summary:
-      'Gets final blocks from a height on with the certificate that proves them, for copies of the ledger.',
+      'Gets final blocks from a height on with the certificate that proves them, for copies of the ledger, for holders of a token.',
     params: s.params({ from: s.Index }),
     result: s.SyncAnswer,
-    errors: [],
+    errors: ['unauthorized'],
     reads: true,
-    handle: async (service, { from }) => ({ answer: toBase64(await service.sync(from)) }),
+    async handle(service, { from }, { principal }) {
+      // Whole ledgers go to those whom the node knows.
+      principal()
+      return { answer: toBase64(await service.sync(from)) }
+    },
   }),
   method({
     name: 'policy.get',

@@ -26,8 +26,6 @@ export interface ServerOptions {
   readonly names: readonly string[]
   readonly metrics: Metrics
   readonly logger: Logger
-  /** Whether the node can serve: what /readyz says. */
-  readonly ready: () => boolean
   readonly limits?: Partial<RpcLimits>
 }
 

@@ -46,7 +46,7 @@ describe('qat log', () => {
       env: { QAT_TOKEN: TOKEN },
     })
     assert.deepEqual([code, stderr], [0, ''])
-    assert.equal(stdout, `Entry   ${HASH}\nStatus  ordered\nIndex   7\nBlock   2\n`)
+    assert.equal(stdout, `Entry   ${HASH}\nStatus  final\nIndex   7\nBlock   2\n`)
     const [event, ...others] = eventsOf(server)
     assert.equal(others.length, 0)
     const { id, time, ...rest } = event!
@@ -75,7 +75,7 @@ describe('qat log', () => {
       const { json } = await qat(['log', ...WHAT, ...args, '--json', '--rpc', server.url], {
         stdin: '{"from":"stdin"}',
       })
-      assert.deepEqual(json(), [{ id: HASH, status: 'ordered', index: 7, height: 2 }])
+      assert.deepEqual(json(), [{ id: HASH, status: 'final', index: 7, height: 2 }])
       const [event] = eventsOf(server)
       assert.deepEqual(
         [event?.id, event?.time, event?.data],
@@ -105,7 +105,7 @@ describe('qat log', () => {
 
   it('shows a token to nobody where a key signs', async () => {
     const seen: unknown[] = []
-    const result = { ledger: 'example.org/ledger', id: HASH, status: 'ordered' }
+    const result = { ledger: 'example.org/ledger', id: HASH, status: 'final' }
     const nosy = createServer((request, response) => {
       seen.push(request.headers.authorization)
       response.end(JSON.stringify({ jsonrpc: '2.0', id: 1, result }))
@@ -197,9 +197,9 @@ describe('qat log', () => {
     assert.equal(eventsOf(late).length, 1)
   })
 
-  it('waits on where the first call did not come as far as it should', async () => {
+  it('waits until the entry is final, also where the first call did not come as far as it should', async () => {
     const server = await serve({ submission: async (id) => ({ id, status: 'final', index: 7, height: 2 }) })
-    const args = ['log', ...WHAT, '--token', TOKEN, '--wait', 'final', '--json', '--rpc', server.url]
+    const args = ['log', ...WHAT, '--token', TOKEN, '--json', '--rpc', server.url]
     assert.equal((await qat(args)).json()[0]?.status, 'final')
   })
 

@@ -111,7 +111,18 @@ describe('JSON-RPC 2.0 over HTTP', () => {
       ['another version', '{"jsonrpc":"1.0","method":"policy.get","id":1}', refused(-32600, 1)],
       ['no version', '{"method":"policy.get","id":1}', refused(-32600, 1)],
       ['no method', '{"jsonrpc":"2.0","id":1}', refused(-32600, 1)],
-      ['params of null', '{"jsonrpc":"2.0","method":"policy.get","params":null,"id":1}', refused(-32600, 1)],
+      ['params of null', '{"jsonrpc":"2.0","method":"policy.get","params":null,"id":1}', policy(1)],
+      ['empty positional params', '{"jsonrpc":"2.0","method":"policy.get","params":[],"id":1}', policy(1)],
+      [
+        'no params where one is needed',
+        '{"jsonrpc":"2.0","method":"block.get","params":[],"id":1}',
+        refused(-32602, 1),
+      ],
+      [
+        'params that are a text',
+        '{"jsonrpc":"2.0","method":"policy.get","params":"","id":1}',
+        refused(-32600, 1),
+      ],
       ['an unknown member', '{"jsonrpc":"2.0","method":"policy.get","param":{},"id":1}', refused(-32600, 1)],
       [
         '__proto__ as a member',

@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict'
 import { request } from 'node:http'
 import { ListenError } from '../../node/rpc/server.ts'
-import { call, ENVELOPE, HASH, type Harness, post, startServer, TOKEN } from './fake-service.ts'
+import {
+  call,
+  ENVELOPE,
+  fakeService,
+  HASH,
+  type Harness,
+  post,
+  READY,
+  startServer,
+  TOKEN,
+} from './fake-service.ts'
 
 const POLICY = '{"jsonrpc":"2.0","method":"policy.get","id":1}'
 
@@ -20,9 +30,12 @@ function chunked(url: string, body: string): Promise<number | undefined> {
 
 describe('the HTTP front', () => {
   let server: Harness
-  let ready = true
+  let ready = READY
   before(async () => {
-    server = await startServer({}, { limits: { bodyBytesMax: 20_000 }, ready: () => ready })
+    server = await startServer(
+      { status: () => ({ ...fakeService().status(), ready }) },
+      { limits: { bodyBytesMax: 20_000 } },
+    )
   })
   after(() => server.close())
 
@@ -71,11 +84,23 @@ describe('the HTTP front', () => {
   })
 
   it('is alive, ready when it says so, and shows its metrics', async () => {
-    const status = async (path: string) => (await fetch(server.url + path)).status
+    const status = async (path: string) => {
+      const { status } = await fetch(server.url + path)
+      assert.equal((await fetch(server.url + path, { method: 'HEAD' })).status, status, `HEAD ${path}`)
+      return status
+    }
+    const readyz = async () => {
+      const paths = ['/readyz', '/readyz/final', '/readyz/entries', '/readyz/reads']
+      return Promise.all(paths.map((path) => status(path)))
+    }
     assert.equal(await status('/healthz'), 200)
-    assert.equal(await status('/readyz'), 200)
-    ready = false
-    assert.equal(await status('/readyz'), 503)
+    assert.equal(await status('/metrics'), 200)
+    assert.deepEqual(await readyz(), [200, 200, 200, 200])
+    ready = { reads: true, entries: true, final: false }
+    assert.deepEqual(await readyz(), [503, 503, 200, 200])
+    assert.deepEqual(await (await fetch(`${server.url}/readyz`)).json(), ready)
+    ready = { reads: true, entries: false, final: false }
+    assert.deepEqual(await readyz(), [503, 503, 503, 200])
     assert.equal(await status('/healthz'), 200)
     const metrics = await fetch(`${server.url}/metrics`)
     assert.match(metrics.headers.get('content-type') ?? '', /^text\/plain/)

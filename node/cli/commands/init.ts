@@ -13,9 +13,11 @@ import {
   memberName,
   type QkdMode,
   qkdOption,
+  rpcHostOption,
+  rpcHostWarning,
   wholeNumber,
 } from '../options.ts'
-import { factSheet, printJson, printText, table } from '../output.ts'
+import { factSheet, printJson, printText, printWarning, table } from '../output.ts'
 
 interface Options extends GlobalOptions {
   readonly dir: string
@@ -24,6 +26,7 @@ interface Options extends GlobalOptions {
   readonly node?: readonly NamedNode[]
   readonly port: number
   readonly bind: string
+  readonly rpcHost: string
   readonly cosigners?: number
   readonly token?: string
   readonly submitters?: string
@@ -46,6 +49,7 @@ A submitter's record: {"name": "ci", "team": "web", "key": {the public JWK that 
 
 Then give each team its node's folder (DIR/<name>), run "qat start --dir <folder>" there, and give everybody
 the file DIR/policy: it is all that is needed to verify proofs. Keep DIR/admin.key offline.
+JSON-RPC is served on loopback alone, where a proxy with TLS can reach it, unless --rpc-host says otherwise.
 Private keys are encrypted if QAT_PASSPHRASE is set; the nodes then need it, too.
 `
 
@@ -67,7 +71,8 @@ export function addInitCommand(program: Command): void {
       wholeNumber(1, 64_535),
       DEVNET_PORT,
     )
-    .option('--bind <address>', 'address that the nodes given by --node listen on', '0.0.0.0')
+    .option('--bind <address>', 'address that the nodes given by --node listen on for peers', '0.0.0.0')
+    .addOption(rpcHostOption())
     .option('--cosigners <count>', 'cosignatures that make an entry final', wholeNumber(1, VALIDATORS_MAX))
     .addOption(qkdOption())
     .option('--token <name>', 'make a bearer token for senders that cannot sign, in DIR/token')
@@ -82,6 +87,8 @@ async function init(options: Options): Promise<void> {
   if (cosigners !== undefined && cosigners > nodes.length) {
     throw new CliError('usage', `${cosigners} cosigners cannot be had from ${nodes.length} nodes.`)
   }
+  const warning = rpcHostWarning(options.rpcHost)
+  if (warning !== undefined) printWarning(warning)
   const passphrase = process.env.QAT_PASSPHRASE
   const { initCluster } = await import('../../init.ts') // large, and of no use to the other commands
   const made = await initCluster({
@@ -120,13 +127,14 @@ async function readSubmitters(path: string): Promise<Submitter[]> {
   )
 }
 
-function chosenNodes({ nodes, node, port, bind }: Options): ClusterNode[] {
+function chosenNodes({ nodes, node, port, bind, rpcHost }: Options): ClusterNode[] {
   if ((nodes === undefined) === (node === undefined)) {
     throw new CliError('usage', 'Give either --nodes or one --node for each node.')
   }
-  if (nodes !== undefined) return localNodes(nodes, port)
+  if (nodes !== undefined)
+    return localNodes(nodes, port).map((local) => ({ ...local, bind: local.rpcHost, rpcHost }))
   return (node ?? []).map(({ rpcPort = port, ...named }) => {
-    return { ...named, rpcHost: bind, rpcPort, peerPort: rpcPort + PEER_PORT_OFFSET }
+    return { ...named, bind, rpcHost, rpcPort, peerPort: rpcPort + PEER_PORT_OFFSET }
   })
 }
 

@@ -32,7 +32,8 @@ Examples:
     --qkd-cert alpha.pem --qkd-key alpha.key --qkd-mode require
 
 Logs are JSON lines on standard error. SIGINT (Ctrl-C) and SIGTERM stop the node in order; a second one ends it
-at once, which costs nothing but a longer start. Set QAT_PASSPHRASE if the node's keys are encrypted.
+at once, which costs nothing but a longer start. Tokens count as DIR/tokens.json has them: it is read again when it
+changes, and at SIGHUP; a file that cannot be read changes nothing, and the log says why. Set QAT_PASSPHRASE if the node's keys are encrypted.
 `
 
 export function addStartCommand(program: Command): void {
@@ -67,7 +68,10 @@ export function addStartCommand(program: Command): void {
 async function start(options: Options): Promise<void> {
   const { dir, logLevel, json } = options
   const qkd = qkdOf(options)
-  const stopped = stopRequest()
+  const stopped = stopRequest(['SIGINT', 'SIGTERM'])
+  let reload = async () => {}
+  // Also before the node is up: it ends a process that does not listen.
+  process.on('SIGHUP', () => void reload())
   const passphrase = process.env.QAT_PASSPHRASE
   const failed = Promise.withResolvers<never>()
   const removed = Promise.withResolvers<'removed'>()
@@ -83,6 +87,7 @@ async function start(options: Options): Promise<void> {
     if (cause instanceof QatError) throw cause
     throw new CliError('not-started', `The node could not start: ${errorMessage(cause)}`, { dir }, { cause })
   })
+  reload = () => node.reload()
   const { name, role, note } = node.status()
   const apart = role === 'recovering' && note !== undefined ? { note } : undefined
   if (json) printJson({ event: 'ready', name, rpc: node.rpcUrl, pid: process.pid, dir, ...apart })
