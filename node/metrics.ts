@@ -8,6 +8,10 @@ export function createMetrics(labels: { node: string; ledger: string }) {
   const registry = new Registry()
   registry.setDefaultLabels(labels)
   collectDefaultMetrics({ register: registry, prefix: 'qat_' })
+  // Gauges that are called totals, of what the gauges without that word say by kind.
+  for (const what of ['handles', 'requests', 'resources']) {
+    registry.removeSingleMetric(`qat_nodejs_active_${what}_total`)
+  }
   const registers = [registry]
   const counter = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
     new Counter({ name: `qat_${name}`, help, labelNames, registers })
@@ -73,7 +77,7 @@ export function createMetrics(labels: { node: string; ledger: string }) {
     applySeconds: seconds('apply', 'One synced application of committed blocks'),
     orderSeconds: seconds('order', 'Admission to applied block, entries admitted here'),
     qkdQber: gauge('qkd_qber', 'Error rate of the last block of a QKD link', link),
-    qkdRate: gauge('qkd_skr_bps', 'Secret bits a second of a QKD link', link),
+    qkdRate: gauge('qkd_secret_bytes_per_second', 'Secret bytes a second of a QKD link', link),
     qkdPoolKeys: gauge('qkd_pool_keys', 'QKD keys in store for a link', link),
     qkdEfficiency: gauge(
       'qkd_ec_efficiency',
@@ -83,7 +87,7 @@ export function createMetrics(labels: { node: string; ledger: string }) {
     qkdLinkState: gauge('qkd_link_state', 'How a link is keyed: 0 NONE, 1 AGED, 2 FRESH', link),
     qkdKeyAge: gauge('qkd_key_age_seconds', 'Age of the keys that a link uses', link),
     qkdBlocks: counter('qkd_blocks_total', 'Blocks of QKD links by result', ['link', 'result']),
-    qkdLeakBits: counter('qkd_leak_bits_total', 'Bits about keys disclosed by error correction', link),
+    qkdLeaked: counter('qkd_leaked_bytes_total', 'Bytes about keys disclosed by error correction', link),
     qkdEncKeys: counter('qkd_enc_keys_total', 'Answers of the KME to "Get key" by HTTP status', ['code']),
     qkdDecKeys: counter('qkd_dec_keys_total', 'Answers to "Get key with key IDs" by HTTP status', ['code']),
     qkdRekeys: counter('qkd_rekeys_total', 'Renewals of link keys: qkd or mlkem_only', ['kind']),

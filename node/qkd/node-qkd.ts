@@ -55,7 +55,7 @@ export async function openNodeQkd(options: NodeQkdOptions): Promise<NodeQkd> {
     block(kmeId, result, report) {
       const link = linkOf(peerOf(kmeId))
       metrics.qkdBlocks.inc({ link, result })
-      if (report) metrics.qkdLeakBits.inc({ link }, report.leakedBits)
+      if (report) metrics.qkdLeaked.inc({ link }, report.leakedBits / 8)
     },
     health(kmeId, from, to, report) {
       const peer = peerOf(kmeId)
@@ -83,7 +83,7 @@ export async function openNodeQkd(options: NodeQkdOptions): Promise<NodeQkd> {
       for (const view of await views()) {
         const labels = { link: view.link }
         metrics.qkdQber.set(labels, view.qber ?? 0)
-        metrics.qkdRate.set(labels, view.secretKeyRate)
+        metrics.qkdRate.set(labels, view.secretKeyRate / 8)
         metrics.qkdPoolKeys.set(labels, view.keysStored)
         metrics.qkdLinkState.set(labels, STATE_NUMBERS[view.state])
         metrics.qkdKeyAge.set(labels, view.keyAgeSeconds ?? 0)
