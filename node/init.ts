@@ -8,6 +8,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { toHex, utf8 } from '../src/bytes.ts'
+import { keyId } from '../src/crypto/keys.ts'
 import type { MlDsaAlg } from '../src/crypto/suite.ts'
 import { createGenesis, DEFAULT_LIMITS } from '../src/ledger/genesis.ts'
 import type { Member, Submitter, Validator } from '../src/ledger/member.ts'
@@ -131,7 +132,9 @@ export async function initCluster(options: ClusterOptions): Promise<Cluster> {
     const rpc = { host: node.rpcHost, port: node.rpcPort }
     const config = { name: node.name, listen, rpc, ...(options.qkd && { qkd: qkdConfig(options, node) }) }
     await writeNodeFolder(folder, config, genesis.block.bytes, tokens)
-    await createStore(join(folder, FILES.store), genesis.block.bytes)
+    const { nodeKey, cosignerKey } = genesis.membership.nodeByName.get(node.name)!
+    const owner = { name: node.name, keys: [keyId(nodeKey), keyId(cosignerKey)] }
+    await createStore(join(folder, FILES.store), genesis.block.bytes, owner)
     nodes.push({ name: node.name, dir: folder, rpcUrl: urlOf(node.host, node.rpcPort) })
   }
   if (options.qkd) await makeKmes(options, options.qkd)

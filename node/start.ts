@@ -1,14 +1,18 @@
 /** The composition root: builds one node from its folder, in the order of dependence, and stops it in reverse. */
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import { keyId } from '../src/crypto/keys.ts'
+import type { PublicKey } from '../src/crypto/suite.ts'
 import { errorCode, errorMessage, QatError } from '../src/errors.ts'
 import type { Evidence } from '../src/ledger/evidence.ts'
 import { verifyGenesis } from '../src/ledger/genesis.ts'
 import type { NodeMember } from '../src/ledger/member.ts'
+import type { Membership } from '../src/ledger/membership.ts'
 import { systemClock } from './clock.ts'
 import type { Accusation } from './core/evidence.ts'
+import { gatewayName } from './core/gateway.ts'
 import { LedgerNode } from './core/ledger-node.ts'
-import { boundBy, nameSpentKeys } from './core/recovery.ts'
+import { bindStore, boundBy, nameSpentKeys } from './core/recovery.ts'
 import { readKeyFile } from './crypto/keyfile.ts'
 import { useNativeCode } from './crypto/native.ts'
 import { opensslSuite } from './crypto/openssl.ts'
@@ -133,6 +137,7 @@ async function startOnce(
     closers.push(() => kv.close())
     const store = await LedgerStore.open(kv, genesis)
     const keyRing = keyRingOf(dir, options.passphrase)
+    await bindStore(store, name, keyRing)
     const mark = await nameSpentKeys(store, keyRing)
     // Keys are replaced when the change that says so is certified: until then the old ones may be needed.
     const record = (await store.membersInForce()).nodeByName.get(name)
@@ -150,6 +155,7 @@ async function startOnce(
     // In this order: keys that lie in place while the store is still marked count as old ones.
     await boundBy(store, name, { node: keys.node.publicKey, cosigner: keys.cosigner.publicKey })
     await keys.adopt(mark !== undefined)
+    checkGateway(dir, name, keys.gateway.publicKey, store.members.newest, logger)
     const qkd = await openNodeQkd({
       name,
       dir,
@@ -250,6 +256,35 @@ function qkdConfig(stored: QkdConfig | undefined, given: Partial<QkdConfig> = {}
     throw new FolderError('folder-damaged', message)
   }
   return stored && { ...stored, mode, ...maxAged }
+}
+
+/**
+ * Whoever's key the gateway signs with is named for what it signs. One that the ledger does not know may be about to
+ * be admitted, and the ledger takes nothing from it until then. Throws FolderError.
+ */
+function checkGateway(
+  dir: string,
+  name: string,
+  key: PublicKey,
+  membership: Membership,
+  logger: Logger,
+): void {
+  const own = gatewayName(name)
+  const path = join(dir, FILES.gatewayKey)
+  const submitter = membership.submitterByKeyId.get(keyId(key))
+  if (submitter !== undefined && submitter.name !== own) {
+    throw new FolderError(
+      'folder-damaged',
+      `${path} is the key of ${submitter.name}, not of ${own}: put back the one of this node.`,
+      { path },
+    )
+  }
+  if (submitter === undefined && membership.submitters.some((known) => known.name === own)) {
+    logger.error(
+      { path },
+      `the key in ${path} is not the one that the members have for ${own}: nothing sent by token is taken`,
+    )
+  }
 }
 
 /** Where its record says that the node is found, and the address that it binds. */

@@ -201,6 +201,15 @@ export class LedgerStore {
 
   // ---- recovery
 
+  /** Whose promises these are; undefined until its node has started. */
+  async owner(): Promise<records.Owner | undefined> {
+    return records.readOwner(await this.#kv.get(META.owner))
+  }
+
+  async setOwner(value: records.Owner): Promise<void> {
+    await this.#kv.write([records.ownerWrite(value)], true)
+  }
+
   /** There if the node must not sign under the keys that it names: it may have signed with them what this store forgot. */
   async recovering(): Promise<records.Recovering | undefined> {
     return records.readRecovering(await this.#kv.get(META.recovering))
