@@ -1,6 +1,7 @@
 /** The node's Prometheus metrics, all in one table. One registry for each node: several live in one test. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { socketBytes, watchSockets } from './net/socket-bytes.ts'
+import { shared } from './shared.ts'
 
 export type Metrics = ReturnType<typeof createMetrics>
 
@@ -39,10 +40,10 @@ export function createMetrics(labels: { node: string; ledger: string }) {
     registry,
     /** Calls `collect` before the metrics are read. */
     onCollect: (collect: () => Promise<void>) => void collectors.push(collect),
-    async text(): Promise<string> {
+    text: shared(async () => {
       for (const collect of collectors) await collect()
       return registry.metrics()
-    },
+    }),
     height: gauge('height', 'Height of the newest applied block'),
     treeSize: gauge('tree_size', 'Leaves in the tree'),
     finalSize: gauge('final_size', 'Tree size of the newest certificate'),

@@ -13,6 +13,7 @@ import type { Metrics } from '../metrics.ts'
 import type { LinkPolicy } from '../net/qkd-noise/messages.ts'
 import { type LinkEvent, type LinkSession, REKEY_LIMITS, type RekeyLimits } from '../net/qkd-noise/session.ts'
 import { type LinkChange, type LinkService, type LinkView, ServiceError } from '../service.ts'
+import { shared } from '../shared.ts'
 import { createClient014 } from './client-014.ts'
 import { MAX_AGED_SECONDS, type QkdConfig, readCredentials } from './config.ts'
 import type { KeyProvider } from './key-provider.ts'
@@ -77,7 +78,7 @@ export async function openNodeQkd(options: NodeQkdOptions): Promise<NodeQkd> {
   try {
     const credentials = config && (await readCredentials(dir, config))
     const client = credentials && createClient014({ ...credentials, clock, random: Math.random })
-    const views = () => viewsOf(name, sessions(), kme, client)
+    const views = shared(() => viewsOf(name, sessions(), kme, client))
     metrics.onCollect(async () => {
       logger.flush()
       for (const view of await views()) {
