@@ -137,8 +137,7 @@ async function startOnce(
     closers.push(() => kv.close())
     const store = await LedgerStore.open(kv, genesis)
     const keyRing = keyRingOf(dir, options.passphrase)
-    await bindStore(store, name, keyRing)
-    const mark = await nameSpentKeys(store, keyRing)
+    const lapsed = await nameSpentKeys(store, keyRing)
     // Keys are replaced when the change that says so is certified: until then the old ones may be needed.
     const record = (await store.membersInForce()).nodeByName.get(name)
     const joined = peers.length > 0
@@ -150,8 +149,10 @@ async function startOnce(
       )
     }
     // Such a store may have forgotten a change of this node's keys, as may a folder that is older than its admission.
-    const mayLag = mark !== undefined || (!replaced && joined)
+    const mayLag = lapsed !== undefined || (!replaced && joined)
     const keys = await readKeys(dir, record, mayLag, options.passphrase)
+    await bindStore(store, name, keyRing)
+    const mark = await nameSpentKeys(store, keyRing)
     // In this order: keys that lie in place while the store is still marked count as old ones.
     await boundBy(store, name, { node: keys.node.publicKey, cosigner: keys.cosigner.publicKey })
     await keys.adopt(mark !== undefined)

@@ -33,7 +33,8 @@ Examples:
 
 Logs are JSON lines on standard error. SIGINT (Ctrl-C) and SIGTERM stop the node in order; a second one ends it
 at once, which costs nothing but a longer start. Tokens count as DIR/tokens.json has them: it is read again when it
-changes, and at SIGHUP; a file that cannot be read changes nothing, and the log says why. Set QAT_PASSPHRASE if the node's keys are encrypted.
+changes, and at SIGHUP; a file that cannot be read changes nothing, and the log says why. Set
+QAT_PASSPHRASE if the node's keys are encrypted.
 `
 
 export function addStartCommand(program: Command): void {
