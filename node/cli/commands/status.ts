@@ -35,15 +35,17 @@ async function status(options: RpcOptions): Promise<void> {
   const text = readReply(reply, clusterText)
   if (options.json) printJson(reply)
   else printText(text)
-  if (!servesOf(reply).includes(FINAL)) process.exitCode = EXIT.notFinal
+  if (servesOf(reply)?.includes(FINAL) === false) process.exitCode = EXIT.notFinal
 }
 
 const FINAL = 'entries that become final'
 const SERVES = { reads: 'reads', entries: 'entries', final: FINAL } as const
 
-/** What the asked node can be asked for now. Throws FormatError. */
-function servesOf(reply: Json): string[] {
-  const ready = object(object(reply, 'The cluster').ready, '"ready"')
+/** What the asked node can be asked for now; one of an earlier version does not say. Throws FormatError. */
+function servesOf(reply: Json): string[] | undefined {
+  const { ready: said } = object(reply, 'The cluster')
+  if (said === undefined) return undefined
+  const ready = object(said, '"ready"')
   const names = Object.keys(SERVES) as (keyof typeof SERVES)[]
   const served = names.filter((name) => ready[name] === true)
   // Those that become final are entries, too.
@@ -69,7 +71,7 @@ function clusterText(reply: Json): string {
     ['Leader', leader ?? 'none'],
     ['Term', count(cluster.term, '"term"')],
     ['Cosigners', `${cosigners} of ${counted(validators, 'validator')}`],
-    ['Serves', servesOf(reply).join(', ') || 'nothing'],
+    ['Serves', servesOf(reply)?.join(', ')],
     ['Changes', count(cluster.sequence, '"sequence"')],
     ['Evidence', evidenceText(cluster.evidence)],
     ...notes.map((note) => ['Note', note] as const),
