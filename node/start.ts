@@ -161,6 +161,8 @@ async function startOnce(
     // In this order: keys that lie in place while the store is still marked count as old ones.
     await boundBy(store, name, { node: keys.node.publicKey, cosigner: keys.cosigner.publicKey })
     await keys.adopt(mark !== undefined)
+    // From here on it is used with these, also where the next change of them is certified before it starts again.
+    await store.setOwner({ name, keys: (await keyRing.ids()).inPlace })
     checkGateway(dir, name, keys.gateway.publicKey, store.members.newest, logger)
     const qkd = await openNodeQkd({
       name,
