@@ -355,7 +355,7 @@ describe('qat log', () => {
     let calls = 0
     const submitEvents = async (): Promise<Submission> => {
       if (++calls === 3) throw new RefusedError('not-permitted', 'This token may not.')
-      return { id: HASH, status: 'ordered' }
+      return { id: HASH, status: 'final' }
     }
     const server = await serve({ submitEvents })
     const batch = Array.from({ length: 4 }, () => ({ subject: 's', data: 'x'.repeat(30_000) }))

@@ -18,7 +18,7 @@ A learner follows and does not count yet. SIZE counts the leaves that a node has
 certificate covers. What the others do is what they last announced; one that is connected and announces nothing is
 silent: ask that one. If nothing can be ordered or become final, or the asked node does not take part, a note says why.
 Serves says what the asked node can be asked for: reads, entries, and that these become final. Where they do not, the
-exit code is 6. Evidence is that of the asked node: "qat evidence list".
+exit code is 7. Evidence is that of the asked node: "qat evidence list".
 `
 
 export function addStatusCommand(program: Command): void {
