@@ -95,14 +95,16 @@ export async function writeNodeFolder(
   await writeFile(join(dir, FILES.tokens), print(tokens as unknown as Json), { mode: 0o600 })
 }
 
-/** Reads a node folder but for its keys; one sentence says what is missing or wrong. */
+/** Reads a node folder but for its keys and tokens; one sentence says what is missing or wrong. */
 export async function readNodeFolder(dir: string) {
   const config = await readPart(dir, FILES.config, (bytes) => readConfig(parseJson(bytes, CONFIG_BYTES_MAX)))
   const genesis = await readPart(dir, FILES.genesis, (bytes) => readGenesis(new Uint8Array(bytes)))
-  const tokens = await readPart(dir, FILES.tokens, (bytes) =>
-    tokensFromJson(parseJson(bytes, CONFIG_BYTES_MAX)),
-  )
-  return { config, genesis, tokens }
+  return { config, genesis }
+}
+
+/** Who may submit by bearer token. Throws FolderError. */
+export function readTokens(dir: string): Promise<TokenRecord[]> {
+  return readPart(dir, FILES.tokens, (bytes) => tokensFromJson(parseJson(bytes, CONFIG_BYTES_MAX)))
 }
 
 async function readPart<T>(dir: string, file: string, parse: (bytes: Uint8Array) => T): Promise<T> {

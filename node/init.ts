@@ -8,6 +8,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { toHex, utf8 } from '../src/bytes.ts'
+import { keyId } from '../src/crypto/keys.ts'
 import type { MlDsaAlg } from '../src/crypto/suite.ts'
 import { createGenesis, DEFAULT_LIMITS } from '../src/ledger/genesis.ts'
 import type { Member, Submitter, Validator } from '../src/ledger/member.ts'
@@ -27,8 +28,10 @@ import { createStore } from './store/create-store.ts'
 export interface ClusterNode extends NodePlace {
   readonly name: string
   readonly team: string
-  /** Address that the node binds; its address for others is `host`. */
+  /** Address that the node binds for JSON-RPC; its address for others is `host`. */
   readonly rpcHost: string
+  /** Address that it binds for peers, and its KME for others; that for JSON-RPC if not given. */
+  readonly bind?: string
 }
 
 export interface ClusterOptions {
@@ -128,11 +131,13 @@ async function makeCluster(options: ClusterOptions): Promise<Cluster> {
   const nodes = []
   for (const node of options.nodes) {
     const folder = join(dir, node.name)
-    const listen = [multiaddrOf(node.rpcHost, node.peerPort)]
+    const listen = [multiaddrOf(node.bind ?? node.rpcHost, node.peerPort)]
     const rpc = { host: node.rpcHost, port: node.rpcPort }
     const config = { name: node.name, listen, rpc, ...(options.qkd && { qkd: qkdConfig(options, node) }) }
     await writeNodeFolder(folder, config, genesis.block.bytes, tokens)
-    await createStore(join(folder, FILES.store), genesis.block.bytes)
+    const { nodeKey, cosignerKey } = genesis.membership.nodeByName.get(node.name)!
+    const owner = { name: node.name, keys: [keyId(nodeKey), keyId(cosignerKey)] }
+    await createStore(join(folder, FILES.store), genesis.block.bytes, owner)
     nodes.push({ name: node.name, dir: folder, rpcUrl: urlOf(node.host, node.rpcPort) })
   }
   if (options.qkd) await makeKmes(options, options.qkd)
@@ -187,7 +192,7 @@ async function makeKmes({ dir, nodes }: ClusterOptions, { ports, pulsesPerSecond
       dir: join(dir, node.name, FILES.qkd),
       host: node.host,
       api: { host: LOOPBACK, port: api },
-      links: { host: node.rpcHost, port: links },
+      links: { host: node.bind ?? node.rpcHost, port: links },
     }
   })
   await createKmes({

@@ -4,6 +4,7 @@
  */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { keyId } from '../src/crypto/keys.ts'
 import { RefusedError } from '../src/errors.ts'
 import { readGenesis, verifyGenesis } from '../src/ledger/genesis.ts'
 import { encodeMember, type Learner, type Member, type Submitter } from '../src/ledger/member.ts'
@@ -63,7 +64,7 @@ export async function joinLedger(options: JoinOptions): Promise<Joined> {
     const gateway = gatewayRecord(node, await makeGatewayKey(dir, passphrase))
     const config = {
       name: node.name,
-      listen: [multiaddrOf(node.rpcHost, node.peerPort)],
+      listen: [multiaddrOf(node.bind ?? node.rpcHost, node.peerPort)],
       rpc: { host: node.rpcHost, port: node.rpcPort },
       peers: [...membership.nodeByName.values()].map(({ name, peerId, addresses }) => {
         return { name, peerId, addresses }
@@ -71,7 +72,8 @@ export async function joinLedger(options: JoinOptions): Promise<Joined> {
     }
     const learnerPath = await writeRecord(join(dir, FILES.member), learner)
     const gatewayPath = await writeRecord(join(dir, FILES.gateway), gateway)
-    await createStore(join(dir, FILES.store), options.genesis)
+    const owner = { name: learner.name, keys: [keyId(learner.nodeKey), keyId(learner.cosignerKey)] }
+    await createStore(join(dir, FILES.store), options.genesis, owner)
     // The configuration last: a folder that has one is whole.
     await writeNodeFolder(dir, config, options.genesis, [])
     return { ledger: genesis.parameters.ledger, learner, learnerPath, gateway, gatewayPath }

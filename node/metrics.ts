@@ -1,6 +1,7 @@
 /** The node's Prometheus metrics, all in one table. One registry for each node: several live in one test. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { socketBytes, watchSockets } from './net/socket-bytes.ts'
+import { shared } from './shared.ts'
 
 export type Metrics = ReturnType<typeof createMetrics>
 
@@ -8,6 +9,10 @@ export function createMetrics(labels: { node: string; ledger: string }) {
   const registry = new Registry()
   registry.setDefaultLabels(labels)
   collectDefaultMetrics({ register: registry, prefix: 'qat_' })
+  // Gauges that are called totals, of what the gauges without that word say by kind.
+  for (const what of ['handles', 'requests', 'resources']) {
+    registry.removeSingleMetric(`qat_nodejs_active_${what}_total`)
+  }
   const registers = [registry]
   const counter = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
     new Counter({ name: `qat_${name}`, help, labelNames, registers })
@@ -35,10 +40,10 @@ export function createMetrics(labels: { node: string; ledger: string }) {
     registry,
     /** Calls `collect` before the metrics are read. */
     onCollect: (collect: () => Promise<void>) => void collectors.push(collect),
-    async text(): Promise<string> {
+    text: shared(async () => {
       for (const collect of collectors) await collect()
       return registry.metrics()
-    },
+    }),
     height: gauge('height', 'Height of the newest applied block'),
     treeSize: gauge('tree_size', 'Leaves in the tree'),
     finalSize: gauge('final_size', 'Tree size of the newest certificate'),
@@ -50,6 +55,10 @@ export function createMetrics(labels: { node: string; ledger: string }) {
     blocksApplied: counter('blocks_applied_total', 'Blocks applied'),
     submissions: counter('submissions_total', 'Submissions by outcome: ok or an error code', ['outcome']),
     rpcRequests: counter('rpc_requests_total', 'JSON-RPC calls by method and outcome', ['method', 'outcome']),
+    rpcHeldBytes: gauge(
+      'rpc_held_bytes',
+      'Bytes that JSON-RPC callers make this node hold, unread answers above all',
+    ),
     refusedPeers: counter('refused_peers_total', 'Connections refused because the peer is no member'),
     halfOpenClosed: counter(
       'half_open_closed_total',
@@ -69,7 +78,7 @@ export function createMetrics(labels: { node: string; ledger: string }) {
     applySeconds: seconds('apply', 'One synced application of committed blocks'),
     orderSeconds: seconds('order', 'Admission to applied block, entries admitted here'),
     qkdQber: gauge('qkd_qber', 'Error rate of the last block of a QKD link', link),
-    qkdRate: gauge('qkd_skr_bps', 'Secret bits a second of a QKD link', link),
+    qkdRate: gauge('qkd_secret_bytes_per_second', 'Secret bytes a second of a QKD link', link),
     qkdPoolKeys: gauge('qkd_pool_keys', 'QKD keys in store for a link', link),
     qkdEfficiency: gauge(
       'qkd_ec_efficiency',
@@ -79,7 +88,7 @@ export function createMetrics(labels: { node: string; ledger: string }) {
     qkdLinkState: gauge('qkd_link_state', 'How a link is keyed: 0 NONE, 1 AGED, 2 FRESH', link),
     qkdKeyAge: gauge('qkd_key_age_seconds', 'Age of the keys that a link uses', link),
     qkdBlocks: counter('qkd_blocks_total', 'Blocks of QKD links by result', ['link', 'result']),
-    qkdLeakBits: counter('qkd_leak_bits_total', 'Bits about keys disclosed by error correction', link),
+    qkdLeaked: counter('qkd_leaked_bytes_total', 'Bytes about keys disclosed by error correction', link),
     qkdEncKeys: counter('qkd_enc_keys_total', 'Answers of the KME to "Get key" by HTTP status', ['code']),
     qkdDecKeys: counter('qkd_dec_keys_total', 'Answers to "Get key with key IDs" by HTTP status', ['code']),
     qkdCertificateEnd: gauge(

@@ -40,7 +40,7 @@ export interface EntryQuery {
   readonly from?: number
   readonly to?: number
   readonly order: 'asc' | 'desc'
-  /** At most this many; the caller has bounded it. */
+  /** At most this many; the caller has bounded it. A page that has cost much has fewer, and goes on all the same. */
   readonly limit: number
   /** Continue after this leaf index (before it, in descending order). */
   readonly after?: number
@@ -89,6 +89,16 @@ export interface BundleFiles {
   readonly policy: string
 }
 
+/** What a node can be asked for now, as far as it can tell. */
+export interface Readiness {
+  /** It answers from what it has applied. */
+  readonly reads: boolean
+  /** It takes entries: it is a member, its disk works, and somebody leads. */
+  readonly entries: boolean
+  /** And what it takes becomes final: as many validators as must cosign take part. */
+  readonly final: boolean
+}
+
 export interface NodeStatus {
   readonly name: string
   readonly ledger: string
@@ -105,6 +115,7 @@ export interface NodeStatus {
   readonly peers: readonly string[]
   /** How many changes of membership are in force here. */
   readonly sequence: number
+  readonly ready: Readiness
   /** Why the node does not take part, or why nothing is ordered or becomes final, in a sentence, if so. */
   readonly note?: string
 }
@@ -116,6 +127,8 @@ export interface ClusterStatus {
   readonly leader?: string
   readonly term: number
   readonly cosigners: number
+  /** Of the answering node. */
+  readonly ready: Readiness
   /** This node and what the others last announced. `seenMs` is the age of the announcement. */
   readonly nodes: readonly (Pick<
     NodeStatus,
@@ -152,6 +165,9 @@ export interface GenesisView {
   /** Block 0, base64. */
   readonly genesis: string
 }
+
+/** Told what reading for an answer costs, in bytes. */
+export type Spend = (bytes: number) => void
 
 /** By whom an entry is brought to this node: none can take the room or the turns of the others. */
 export interface Bringer {
@@ -247,8 +263,8 @@ export interface LedgerService {
    */
   barrier(timeoutMs: number): Promise<void>
   entry(by: { readonly id: string } | { readonly index: number }): Promise<EntryView>
-  query(query: EntryQuery): Promise<QueryPage>
-  block(height: number): Promise<BlockView>
+  query(query: EntryQuery, spend: Spend): Promise<QueryPage>
+  block(height: number, spend: Spend): Promise<BlockView>
   /** Throws ServiceError not-final before there is a certificate. */
   checkpoint(): Promise<CheckpointView>
   /** Hashes in hex. Sizes are bounded by the applied tree. */

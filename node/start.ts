@@ -1,38 +1,45 @@
 /** The composition root: builds one node from its folder, in the order of dependence, and stops it in reverse. */
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import { keyId } from '../src/crypto/keys.ts'
+import type { PublicKey } from '../src/crypto/suite.ts'
 import { errorCode, errorMessage, QatError } from '../src/errors.ts'
 import type { Evidence } from '../src/ledger/evidence.ts'
 import { verifyGenesis } from '../src/ledger/genesis.ts'
 import type { NodeMember } from '../src/ledger/member.ts'
+import type { Membership } from '../src/ledger/membership.ts'
 import { systemClock } from './clock.ts'
 import type { Accusation } from './core/evidence.ts'
+import { gatewayName } from './core/gateway.ts'
 import { LedgerNode } from './core/ledger-node.ts'
-import { boundBy, nameSpentKeys } from './core/recovery.ts'
+import { bindStore, boundBy, nameSpentKeys } from './core/recovery.ts'
 import { readKeyFile } from './crypto/keyfile.ts'
 import { useNativeCode } from './crypto/native.ts'
 import { opensslSuite } from './crypto/openssl.ts'
 import { verifyQueue } from './crypto/verify-queue.ts'
 import { keepEvidence, keepReason, readEvidenceFolder } from './evidence-folder.ts'
-import { FILES, FolderError, peerSeedOf, readNodeFolder } from './folder.ts'
+import { FILES, FolderError, type NodeConfig, peerSeedOf, readNodeFolder, readTokens } from './folder.ts'
 import { adoptKeyFiles, type KeyFiles, keyFilesOf } from './keys-folder.ts'
 import { createLogger, type Logger } from './logger.ts'
 import { createMetrics } from './metrics.ts'
 import { createNetwork } from './net/libp2p-network.ts'
 import { keyRingOf } from './new-keys.ts'
+import { foundingRecord } from './node-record.ts'
 import type { QkdConfig } from './qkd/config.ts'
 import { LinkRecorder } from './qkd/link-recorder.ts'
 import { openNodeQkd } from './qkd/node-qkd.ts'
 import { createServer } from './rpc/server.ts'
-import { createTokenStore } from './rpc/tokens.ts'
 import type { NodeStatus } from './service.ts'
 import { LedgerStore } from './store/ledger-store.ts'
 import { openLevel } from './store/level.ts'
+import { openTokenFile } from './token-file.ts'
 
 export interface StartOptions {
   readonly logLevel?: string
   /** In place of what node.json says of QKD: with a `server`, the KME inside the node is not started. */
   readonly qkd?: Partial<QkdConfig>
+  /** Names and addresses that others call the node by, beside those of its member record. */
+  readonly rpcNames?: readonly string[]
   /** Opens encrypted key files. */
   readonly passphrase?: string
   /** Called when the node had to stop by itself, after it has stopped: a broken invariant, an unusable disk. */
@@ -44,6 +51,8 @@ export interface StartOptions {
 export interface RunningNode {
   readonly rpcUrl: string
   status(): NodeStatus
+  /** Reads the tokens again, which otherwise happens within a second or two of a change of their file. */
+  reload(): Promise<void>
   /** Hands over leadership, finishes what is being written, closes everything. */
   stop(): Promise<void>
 }
@@ -72,6 +81,7 @@ export async function startNode(dir: string, options: StartOptions = {}): Promis
   return {
     rpcUrl: node.rpcUrl,
     status: () => node.status(),
+    reload: () => node.reload(),
     async stop() {
       stopped = true
       await restarted
@@ -88,7 +98,7 @@ async function startOnce(
   onOut: (why: 'removed' | 'keys-replaced') => void,
 ): Promise<RunningNode> {
   useNativeCode()
-  const { config, genesis, tokens } = await readNodeFolder(dir)
+  const { config, genesis } = await readNodeFolder(dir)
   await verifyGenesis(opensslSuite, genesis)
   const { name, peers = [] } = config
   const logger = createLogger(name, options.logLevel ?? 'info')
@@ -132,7 +142,7 @@ async function startOnce(
     closers.push(() => kv.close())
     const store = await LedgerStore.open(kv, genesis)
     const keyRing = keyRingOf(dir, options.passphrase)
-    const mark = await nameSpentKeys(store, keyRing)
+    const lapsed = await nameSpentKeys(store, keyRing)
     // Keys are replaced when the change that says so is certified: until then the old ones may be needed.
     const record = (await store.membersInForce()).nodeByName.get(name)
     const joined = peers.length > 0
@@ -144,11 +154,16 @@ async function startOnce(
       )
     }
     // Such a store may have forgotten a change of this node's keys, as may a folder that is older than its admission.
-    const mayLag = mark !== undefined || (!replaced && joined)
+    const mayLag = lapsed !== undefined || (!replaced && joined)
     const keys = await readKeys(dir, record, mayLag, options.passphrase)
+    await bindStore(store, name, keyRing)
+    const mark = await nameSpentKeys(store, keyRing)
     // In this order: keys that lie in place while the store is still marked count as old ones.
     await boundBy(store, name, { node: keys.node.publicKey, cosigner: keys.cosigner.publicKey })
     await keys.adopt(mark !== undefined)
+    // From here on it is used with these, also where the next change of them is certified before it starts again.
+    await store.setOwner({ name, keys: (await keyRing.ids()).inPlace })
+    checkGateway(dir, name, keys.gateway.publicKey, store.members.newest, logger)
     const qkd = await openNodeQkd({
       name,
       dir,
@@ -207,13 +222,19 @@ async function startOnce(
     closers.push(async () => recorder.stop())
     closers.push(() => node.stop())
     await node.start()
+    const tokenFile = await openTokenFile({
+      path: join(dir, FILES.tokens),
+      read: () => readTokens(dir),
+      logger,
+    })
+    closers.push(async () => tokenFile.close())
     const server = await createServer({
       service: node,
       links: qkd,
-      tokens: createTokenStore(tokens),
+      tokens: tokenFile.tokens,
+      names: [...(options.rpcNames ?? []), ...hostsOf(record ?? (await foundingRecord(dir)), config)],
       metrics,
       logger,
-      ready: () => node.ready,
     })
     closers.push(() => server.close())
     const rpcUrl = await server.listen(config.rpc)
@@ -223,7 +244,7 @@ async function startOnce(
       await closeAll()
     }
     logger.info({ rpcUrl, height: store.tip.height, genesis: genesis.block.id }, 'the node is up')
-    return { rpcUrl, status: () => node.status(), stop }
+    return { rpcUrl, status: () => node.status(), reload: () => tokenFile.reload(), stop }
   } catch (error) {
     await stop()
     throw error
@@ -243,6 +264,42 @@ function qkdConfig(stored: QkdConfig | undefined, given: Partial<QkdConfig> = {}
     throw new FolderError('folder-damaged', message)
   }
   return stored && { ...stored, mode, ...maxAged }
+}
+
+/**
+ * Whoever's key the gateway signs with is named for what it signs. One that the ledger does not know may be about to
+ * be admitted, and the ledger takes nothing from it until then. Throws FolderError.
+ */
+function checkGateway(
+  dir: string,
+  name: string,
+  key: PublicKey,
+  membership: Membership,
+  logger: Logger,
+): void {
+  const own = gatewayName(name)
+  const path = join(dir, FILES.gatewayKey)
+  const submitter = membership.submitterByKeyId.get(keyId(key))
+  if (submitter !== undefined && submitter.name !== own) {
+    throw new FolderError(
+      'folder-damaged',
+      `${path} is the key of ${submitter.name}, not of ${own}: put back the one of this node.`,
+      { path },
+    )
+  }
+  if (submitter === undefined && membership.submitters.some((known) => known.name === own)) {
+    logger.error(
+      { path },
+      `the key in ${path} is not the one that the members have for ${own}: nothing sent by token is taken`,
+    )
+  }
+}
+
+/** Where its record says that the node is found, and the address that it binds. */
+function hostsOf({ url, addresses }: NodeMember, { rpc }: NodeConfig): string[] {
+  const hosts = addresses.map((address) => address.split('/')[2] ?? '')
+  if (URL.canParse(url)) hosts.push(new URL(url).hostname.replace(/^\[|\]$/g, ''))
+  return [rpc.host, ...hosts].filter((host) => host !== '' && host !== '0.0.0.0' && host !== '::')
 }
 
 async function knownEvidence(dir: string, logger: Logger): Promise<Evidence[]> {

@@ -15,6 +15,8 @@ export const EXIT = {
   file: 5,
   /** A proof agrees with itself, and nobody whom the caller trusts vouches for it. */
   untrusted: 6,
+  /** The node answers, and what it is sent does not become final now: `qat status`. */
+  notFinal: 7,
   /** A fault of ours (EX_SOFTWARE of sysexits). */
   internal: 70,
 } as const
@@ -60,5 +62,6 @@ Exit codes:
   4   the store on this machine is damaged; qat fsck says how, and repairs it
   5   a file is missing, cannot be read or written, or is not what it should be; the message names it
   6   nothing is verified: the proof came without a policy that you trust (--policy)
+  7   the node answers, but entries do not become final now (qat status)
   70  a fault in qat itself
 `

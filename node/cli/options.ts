@@ -5,6 +5,7 @@ import { parseDecimal } from '../../src/bytes.ts'
 import { errorMessage } from '../../src/errors.ts'
 import { checkMemberName, checkOrigin } from '../../src/ledger/names.ts'
 import { LINK_POLICIES } from '../net/qkd-noise/messages.ts'
+import { isLoopback } from '../rpc/host.ts'
 import { STAGES, type Stage } from '../service.ts'
 import { bearerToken, nodeAddress } from './connection.ts'
 
@@ -26,6 +27,22 @@ export function linearizableOption(): Option {
   return new Option(
     '--linearizable',
     'miss nothing that any node had ordered when this was asked; needs a leader',
+  )
+}
+
+/** Where new nodes listen for JSON-RPC. */
+export function rpcHostOption(): Option {
+  return new Option('--rpc-host <address>', 'address to listen on for JSON-RPC').default(LOOPBACK)
+}
+
+const LOOPBACK = '127.0.0.1'
+
+/** What there is to say of an address for JSON-RPC that others can reach; undefined if they cannot. */
+export function rpcHostWarning(host: string): string | undefined {
+  if (isLoopback(host)) return undefined
+  return (
+    `JSON-RPC on ${host} has no TLS: tokens, and what is sent and read, can be seen on the way, and whoever reaches ` +
+    'it reads the ledger. Put a proxy with TLS in front, and a firewall around both.'
   )
 }
 

@@ -35,6 +35,11 @@ export function printText(text: string): void {
   process.stdout.write(`${text}\n`)
 }
 
+/** Something to mind, beside the result. */
+export function printWarning(text: string): void {
+  process.stderr.write(`Warning: ${printable(text)}\n`)
+}
+
 /**
  * Text from events, keys and nodes may hold terminal escape sequences, by which a submitter could repaint what
  * an auditor sees. Everything that moves a cursor or is not seen is spelled out instead.

@@ -5,14 +5,14 @@ import { fields } from '../../src/json.ts'
 import { decodeSyncAnswer, SYNC_ANSWER_BYTES_MAX, type SyncAnswer } from '../core/sync.ts'
 import { CliError } from './exit.ts'
 import { readReply } from './replies.ts'
-import { askUntil } from './rpc.ts'
+import { askUntil, type Target } from './rpc.ts'
 
 /** One answer of a few megabytes over a slow line. */
 const ANSWER_MS = 60_000
 
-/** The encoded answer of the node at `rpc`. */
-export async function syncFrom(rpc: string, from: number): Promise<Uint8Array> {
-  const reply = await askUntil({ rpc }, 'ledger.sync', () => ({ from }), ANSWER_MS)
+/** The encoded answer of a node; it wants a token. */
+export async function syncFrom(node: Target, from: number): Promise<Uint8Array> {
+  const reply = await askUntil(node, 'ledger.sync', () => ({ from }), ANSWER_MS)
   return readReply(reply, (value) => {
     const { answer } = fields(value, 'The answer', ['answer'])
     if (typeof answer !== 'string' || answer.length > 2 * SYNC_ANSWER_BYTES_MAX) {
@@ -24,13 +24,13 @@ export async function syncFrom(rpc: string, from: number): Promise<Uint8Array> {
 
 /** Asks one node after the other for blocks from a height on; undefined if none has any. */
 export async function syncFromAny(
-  rpcs: readonly string[],
+  nodes: readonly Target[],
   from: number,
   onFailure: (message: string) => void,
 ): Promise<SyncAnswer | undefined> {
-  for (const rpc of rpcs) {
+  for (const node of nodes) {
     try {
-      const answer = decodeSyncAnswer(await syncFrom(rpc, from))
+      const answer = decodeSyncAnswer(await syncFrom(node, from))
       if (answer.blocks.length > 0) return answer
     } catch (error) {
       onFailure(errorMessage(error))

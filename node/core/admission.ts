@@ -18,10 +18,10 @@ import type { ForeignEnvelope } from '../../src/ledger/foreign-envelope.ts'
 import { maySpeak } from '../../src/ledger/pattern.ts'
 import { PAYLOAD_TYPES } from '../../src/ledger/payload-types.ts'
 import { ENTRY_BYTES_MAX } from '../../src/limits.ts'
-import { type Bringer, ServiceError } from '../service.ts'
+import { type Bringer, ServiceError, type Spend } from '../service.ts'
 import type { LedgerStore } from '../store/ledger-store.ts'
+import { type TurnLimits, Turns } from '../turns.ts'
 import type { Pool } from './pool.ts'
-import { VerifyTurns } from './verify-turns.ts'
 
 /** Producers mistake local time for UTC, by 14 hours at most. */
 const EVENT_AHEAD_MS_MAX = 86_400_000
@@ -31,6 +31,15 @@ const KEYS_TRIED_MAX = 16
 
 /** When the pool is full: about the time in which a loaded cluster orders a good part of it. */
 export const RETRY_AFTER_MS = 500
+
+/** Of entries whose signatures are verified. */
+const TURN_LIMITS: TurnLimits = {
+  // As many as the queue of verifications has under way, so that it holds little that came before others.
+  atOnce: 16,
+  // As many as a peer may have under way to its leader.
+  perSource: { entries: 1_024, bytes: 8 * 1_024 * 1_024 },
+  total: { entries: 4_096, bytes: 24 * 1_024 * 1_024 },
+}
 
 export type Admitted =
   /** New, now in the pool. */
@@ -46,7 +55,7 @@ export class Admission {
   readonly #suite: SignatureSuite
   readonly #mayPromote: (learner: string) => boolean
   readonly #now: () => number
-  readonly #turns = new VerifyTurns(overloaded)
+  readonly #turns = new Turns(overloaded, TURN_LIMITS)
 
   constructor(
     store: LedgerStore,
@@ -201,9 +210,9 @@ function timestampMs(text: string): number {
   )
 }
 
-/** The bytes of an applied leaf. */
-export async function readLeaf(store: LedgerStore, index: number): Promise<Uint8Array> {
-  const leaf = await store.leaf(index)
+/** The bytes of an applied leaf. `spend` is told what reading it has cost. */
+export async function readLeaf(store: LedgerStore, index: number, spend?: Spend): Promise<Uint8Array> {
+  const leaf = await store.leaf(index, spend)
   if (!leaf) throw new ServiceError('not-found', `There is no leaf ${index} in the tree yet.`)
   return leaf
 }

@@ -23,6 +23,8 @@ import type {
   NodeStatus,
   Principal,
   QueryPage,
+  Readiness,
+  Spend,
   Stage,
   Submission,
 } from '../service.ts'
@@ -34,6 +36,7 @@ import { signForPrincipal } from './gateway.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { Pool } from './pool.ts'
 import { LedgerReader, notFound } from './reader.ts'
+import { readinessOf } from './readiness.ts'
 import { isReadRequest } from './reads.ts'
 import { type KeyRing, nameSpentKeys, Recovery } from './recovery.ts'
 import { Replica, type ReplicaPorts } from './replica.ts'
@@ -45,6 +48,9 @@ import { Waiters } from './waiters.ts'
 
 /** A node that announced itself within this time counts as online. */
 const ONLINE_MS = 6_000
+
+/** Of blocks in one answer to a client: a block that is larger comes alone. */
+const SYNC_BYTES = 1_048_576
 
 type Internal =
   | 'nodeSigner'
@@ -187,9 +193,8 @@ export class LedgerNode implements LedgerService {
     await this.#ports.network.stop()
   }
 
-  /** Whether this node can serve now: it knows a leader, so entries can be ordered. */
-  get ready(): boolean {
-    return this.#lifecycle.suspended === undefined && this.replica.leader !== undefined
+  get ready(): Readiness {
+    return this.cluster().ready
   }
 
   // ---- what changes a node's part
@@ -290,12 +295,12 @@ export class LedgerNode implements LedgerService {
     }
   }
 
-  query(query: EntryQuery): Promise<QueryPage> {
-    return this.#reader.query(query)
+  query(query: EntryQuery, spend: Spend): Promise<QueryPage> {
+    return this.#reader.query(query, spend)
   }
 
-  block(height: number): Promise<BlockView> {
-    return this.#reader.block(height)
+  block(height: number, spend: Spend): Promise<BlockView> {
+    return this.#reader.block(height, spend)
   }
 
   checkpoint(): Promise<CheckpointView> {
@@ -334,10 +339,15 @@ export class LedgerNode implements LedgerService {
   }
 
   async sync(from: number): Promise<Uint8Array> {
-    return encodeSyncAnswer(await answerFrom(this.#ports.store, this.replica.certifier.note, from))
+    const { store } = this.#ports
+    return encodeSyncAnswer(await answerFrom(store, this.replica.certifier.note, from, SYNC_BYTES))
   }
 
   status(): NodeStatus {
+    return { ...this.#status(), ready: this.ready }
+  }
+
+  #status(): Omit<NodeStatus, 'ready'> {
     const { name, store, network } = this.#ports
     const { replica } = this
     const { raft } = replica.driver
@@ -381,7 +391,7 @@ export class LedgerNode implements LedgerService {
 
   cluster(): ClusterStatus {
     const { network } = this.#ports
-    const own = this.status()
+    const own = this.#status()
     const connected = network.peers()
     const said = new Map(this.replica.gossip.announcements().map((item) => [item.said.name, item]))
     const { membership } = this.replica
@@ -398,11 +408,15 @@ export class LedgerNode implements LedgerService {
       const online = connected.includes(name) && fresh
       return { ...pick(heard.said), kind, online, seenMs: Math.round(heard.ageMs), ...silent }
     })
+    const leader = own.leader === undefined ? {} : { leader: own.leader }
+    const { cosigners } = membership
+    const takesEntries = this.#lifecycle.suspended === undefined && this.replica.standing !== 'outside'
     return {
       ledger: own.ledger,
-      ...(own.leader === undefined ? {} : { leader: own.leader }),
+      ...leader,
       term: own.term,
-      cosigners: membership.cosigners,
+      cosigners,
+      ready: readinessOf({ ...leader, cosigners, nodes }, takesEntries, this.replica.standstill.stands),
       sequence: membership.sequence,
       nodes,
       ...(own.note === undefined ? {} : { note: own.note }),

@@ -23,6 +23,7 @@ import {
   type EntryView,
   type QueryPage,
   ServiceError,
+  type Spend,
 } from '../service.ts'
 import type { BlockFacts } from '../store/block-facts.ts'
 import type { LedgerStore } from '../store/ledger-store.ts'
@@ -35,13 +36,25 @@ const UPDATES_BYTES_PER_ANSWER = 524_288
 /** What is certified, and under which policy. */
 type Certified = Pick<Certifier, 'size' | 'note' | 'sequence' | 'policyAt'>
 
+/** A page of a query ends when its entries, or what has been read to find them, are this much. */
+export interface PageLimits {
+  readonly bytesMax: number
+  readonly readBytesMax: number
+}
+
+const PAGE_LIMITS: PageLimits = { bytesMax: 2_097_152, readBytesMax: 8_388_608 }
+/** What it costs to find one leaf and look at it, beside reading it from the disk. */
+const LEAF_COST = 4_096
+
 export class LedgerReader {
   readonly #store: LedgerStore
   readonly #certifier: Certified
+  readonly #page: PageLimits
 
-  constructor(store: LedgerStore, certifier: Certified) {
+  constructor(store: LedgerStore, certifier: Certified, page: PageLimits = PAGE_LIMITS) {
     this.#store = store
     this.#certifier = certifier
+    this.#page = page
   }
 
   /** The policy that the newest certificate satisfies. */
@@ -56,9 +69,10 @@ export class LedgerReader {
     for (let bytes = 0; bytes < UPDATES_BYTES_PER_ANSWER; ) {
       const sequence = since + updates.length + 1
       const size = members.boundaryOf(sequence)
-      const checkpoint = size === undefined ? undefined : await this.#store.boundaryCertificate(size)
+      if (size === undefined) break
+      const checkpoint = await this.#store.boundaryCertificate(size)
       const index = await this.#store.changeIndex(sequence)
-      if (size === undefined || checkpoint === undefined || index === undefined) break
+      if (checkpoint === undefined || index === undefined) break
       const leaf = await readLeaf(this.#store, index)
       const path = await tree.inclusionPath(index, size)
       updates.push(readPolicyUpdate(leaf, { index, path, checkpoint }))
@@ -84,9 +98,10 @@ export class LedgerReader {
     return view
   }
 
-  async block(height: number): Promise<BlockView> {
+  async block(height: number, spend: Spend): Promise<BlockView> {
     const facts = await this.#store.facts(height)
     const bytes = facts && (await this.#store.blockBytes(height))
+    spend(bytes?.length ?? 0)
     if (!facts || !bytes) throw new ServiceError('not-found', `There is no block ${height} yet.`, { height })
     return blockView(bytes, facts)
   }
@@ -176,22 +191,35 @@ export class LedgerReader {
 
   /**
    * Entries by source, type, subject and time of recording. The rarest attribute's index leads, the others
-   * filter; time is turned into a range of leaves, since block times never run backwards.
+   * filter; time is turned into a range of leaves, since block times never run backwards. A page that has cost as much
+   * as a page may ends before it is full, even if it is empty: its `next` goes on where it stopped looking.
    */
-  async query(query: EntryQuery): Promise<QueryPage> {
+  async query(query: EntryQuery, spend: Spend): Promise<QueryPage> {
     const { order, limit, after } = query
     let from = query.from === undefined ? 0 : await this.#firstLeafSince(query.from)
     let to = query.to === undefined ? this.#store.tip.size : await this.#firstLeafSince(query.to + 1)
     if (after !== undefined && order === 'asc') from = Math.max(from, after + 1)
     if (after !== undefined && order === 'desc') to = Math.min(to, after)
+    // A cursor may name any leaf, and there is no number after the last.
+    from = Math.min(from, this.#store.tip.size)
+    const { bytesMax, readBytesMax } = this.#page
     const entries: EntryView[] = []
-    let last = 0
+    let [last, bytes, read] = [0, 0, 0]
+    const onRead = (cost: number) => {
+      read += cost
+      spend(cost)
+    }
     for await (const index of this.#candidates(query, from, to)) {
+      if (bytes >= bytesMax || read >= readBytesMax) return { entries, next: last }
+      onRead(LEAF_COST)
       const facts = await this.place(index)
-      const { view, claims } = this.#view(await readLeaf(this.#store, index), index, facts)
-      if (!claims.some((claim) => fits(claim, query))) continue
-      if (entries.length === limit) return { entries, next: last }
-      entries.push(view)
+      const leaf = await readLeaf(this.#store, index, onRead)
+      const { view, claims } = this.#view(leaf, index, facts)
+      if (claims.some((claim) => fits(claim, query))) {
+        if (entries.length === limit) return { entries, next: last }
+        entries.push(view)
+        bytes += leaf.length
+      }
       last = index
     }
     return { entries }

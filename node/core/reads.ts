@@ -13,6 +13,8 @@ import { ServiceError } from '../service.ts'
 /** Told apart from other requests by its bytes. */
 const QUESTION = utf8('{"ask":"read-index"}')
 const RETRY_MS = 100
+/** A leader that has not answered by then is asked anew, or another is. */
+const ASK_MS = 2_000
 
 export function isReadRequest(bytes: Uint8Array): boolean {
   return bytes.length === QUESTION.length && bytes.every((byte, i) => byte === QUESTION[i])
@@ -37,6 +39,9 @@ export class Reads {
   readonly #ports: ReadPorts
   /** Who waits for a height to be applied. */
   readonly #waiting = new Set<{ height: number; done: () => void }>()
+  /** The question that has been sent, and the one for all who came after that. */
+  #asked: Promise<number | undefined> | undefined
+  #next: Promise<number | undefined> | undefined
 
   constructor(ports: ReadPorts) {
     this.#ports = ports
@@ -47,11 +52,11 @@ export class Reads {
     const { clock } = this.#ports
     const end = clock.elapsed() + timeoutMs
     const rest = () => Math.max(1, end - clock.elapsed())
-    let height = await this.#ask(rest())
+    let height = await this.#ask()
     while (height === undefined) {
       if (clock.elapsed() >= end) throw unavailable()
       await new Promise<void>((resolve) => clock.after(RETRY_MS, resolve))
-      height = await this.#ask(rest())
+      height = await this.#ask()
     }
     await this.#applied(height, rest())
   }
@@ -61,12 +66,34 @@ export class Reads {
     for (const waiter of [...this.#waiting]) if (this.#ports.height() >= waiter.height) waiter.done()
   }
 
-  async #ask(timeoutMs: number): Promise<number | undefined> {
+  /**
+   * One question at a time, however many wait: what has been asked may have been answered before this call, so it
+   * takes the one after, and so do all who come meanwhile.
+   */
+  #ask(): Promise<number | undefined> {
+    if (this.#asked) {
+      this.#next ??= this.#asked.then(() => {
+        this.#next = undefined
+        return this.#ask()
+      })
+      return this.#next
+    }
+    const { clock } = this.#ports
+    const late = Promise.withResolvers<undefined>()
+    const cancel = clock.after(ASK_MS, () => late.resolve(undefined))
+    this.#asked = Promise.race([this.#put(), late.promise]).finally(() => {
+      cancel()
+      this.#asked = undefined
+    })
+    return this.#asked
+  }
+
+  async #put(): Promise<number | undefined> {
     const { name, driver, network, leader } = this.#ports
     const to = leader()
     try {
       if (to === undefined) return undefined
-      const bytes = to === name ? await answerRead(driver) : await network.request(to, QUESTION, timeoutMs)
+      const bytes = to === name ? await answerRead(driver) : await network.request(to, QUESTION, ASK_MS)
       const { height } = fields(parseJson(bytes, 1024), 'The answer', [], ['height'])
       return height === undefined ? undefined : count(height, '"height"')
     } catch {

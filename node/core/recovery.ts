@@ -10,8 +10,10 @@ import { keyId } from '../../src/crypto/keys.ts'
 import type { PublicKey, Signer } from '../../src/crypto/suite.ts'
 import { errorMessage } from '../../src/errors.ts'
 import type { NodeMember } from '../../src/ledger/member.ts'
+import type { Membership } from '../../src/ledger/membership.ts'
 import type { Logger } from '../logger.ts'
 import type { LedgerStore, Recovering } from '../store/ledger-store.ts'
+import { StoreError } from '../store/store-error.ts'
 import { type OwnKeys, standingOf } from './standing.ts'
 
 /** The keys that a node has beside those it runs with, as the process around it keeps them. */
@@ -27,6 +29,37 @@ export interface KeyRing {
   nodeSigner(key: PublicKey): Promise<Signer | undefined>
   /** Whether the keys of this record are at hand. */
   holds(record: NodeMember): Promise<boolean>
+}
+
+/**
+ * Before a store is used: whose promises does it hold? Those of another node bind nobody here, and say nothing of what
+ * this one has promised: StoreError `store-mismatch`. Under other keys than those that it was used with last, which no
+ * change of this node's record explains, it may know nothing of what those have signed, and is marked.
+ */
+export async function bindStore(store: LedgerStore, name: string, ring: Pick<KeyRing, 'ids'>): Promise<void> {
+  const keys = (await ring.ids()).inPlace
+  const owner = await store.owner()
+  if (owner && owner.name !== name) {
+    throw new StoreError(
+      'store-mismatch',
+      `This store is that of ${owner.name}, and the folder is that of ${name}: stores cannot be copied between nodes. ` +
+        `Put back the one of ${name}; if it is lost, move this one away and start, and the node says what to do.`,
+      { owner: owner.name, name },
+    )
+  }
+  if (owner && owner.keys.length === keys.length && keys.every((id) => owner.keys.includes(id))) return
+  const ids = (membership: Membership) => {
+    const record = membership.nodeByName.get(name)
+    return record ? [keyId(record.nodeKey), keyId(record.cosignerKey)] : []
+  }
+  const now = ids(await store.membersInForce())
+  // One of each is in place where moving the new ones there was interrupted.
+  const explained =
+    !owner ||
+    (keys.every((id) => now.includes(id) || owner.keys.includes(id)) &&
+      store.members.some((membership) => ids(membership).some((id) => owner.keys.includes(id))))
+  if (!explained && !(await store.recovering())) await store.setRecovering({ keys: [], why: 'keys' })
+  await store.setOwner({ name, keys })
 }
 
 /**
@@ -70,6 +103,7 @@ const WHY: Readonly<Record<Recovering['why'], string>> = {
   restored: 'it was put back from a backup',
   repaired: 'it was damaged, and repaired',
   old: 'other nodes hold a signature of this one that is not in it, so it is an old copy',
+  keys: 'it was used under other keys before, and no change of the members says why',
   unknown: 'it says so',
 }
 

@@ -32,6 +32,7 @@ export class Standstill {
   #leaderlessSince: number | undefined
   #waiting: { readonly size: number; readonly since: number } | undefined
   #note: string | undefined
+  #stands = false
 
   constructor(ports: StandstillPorts) {
     this.#ports = ports
@@ -40,6 +41,11 @@ export class Standstill {
   /** What the operator should know, if anything. */
   get note(): string | undefined {
     return this.#note
+  }
+
+  /** Whether nothing is ordered, or nothing becomes final, for longer than that should take. */
+  get stands(): boolean {
+    return this.#stands
   }
 
   /** Called every now and then: a standstill is noticed by its length. */
@@ -51,10 +57,11 @@ export class Standstill {
     if (!uncertified) this.#waiting = undefined
     else if (this.#waiting?.size !== certifier.size) this.#waiting = { size: certifier.size, since: now }
     const isOld = (since: number | undefined) => since !== undefined && now - since >= PATIENCE_MS
-    const notes = [clocks.note]
-    if (isOld(this.#leaderlessSince)) notes.push(this.#leaderless())
-    else if (uncertified && isOld(this.#waiting?.since)) notes.push(notFinal(uncertified))
-    const note = notes.filter((found) => found !== undefined).join(' ') || undefined
+    let why: string | undefined
+    if (isOld(this.#leaderlessSince)) why = this.#leaderless()
+    else if (uncertified && isOld(this.#waiting?.since)) why = notFinal(uncertified)
+    this.#stands = why !== undefined
+    const note = [clocks.note, why].filter((found) => found !== undefined).join(' ') || undefined
     if (note !== undefined && note !== this.#note) logger.warn({ kind: 'standstill' }, note)
     this.#note = note
   }

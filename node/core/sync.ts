@@ -72,11 +72,13 @@ export function decodeSyncAnswer(bytes: Uint8Array): SyncAnswer {
  * Answers from the store: blocks from a height on that a certificate covers, and the path of the last seal.
  * The certificate is the newest, or that of the first boundary which the asker has none for: beyond a change of
  * membership it could not judge another.
+ * @param bytesMax of blocks, unless the first alone is larger
  */
 export async function answerSync(
   store: LedgerStore,
   newest: string | undefined,
   { from, certified }: SyncRequest,
+  bytesMax = BLOCK_BYTES_MAX - NOTE_BYTES_MAX / 4,
 ): Promise<SyncAnswer> {
   if (newest === undefined) return { certificate: '', path: [], blocks: [] }
   const boundary = store.members.boundaryAbove(certified)
@@ -90,7 +92,7 @@ export async function answerSync(
     const facts = await store.facts(height)
     const block = facts && facts.size <= size ? await store.blockBytes(height) : undefined
     bytes += 4 + (block?.length ?? 0)
-    if (!block || (blocks.length > 0 && bytes > BLOCK_BYTES_MAX - NOTE_BYTES_MAX / 4)) break
+    if (!block || (blocks.length > 0 && bytes > bytesMax)) break
     blocks.push(block)
     sealIndex = facts!.size - 1
   }
@@ -103,9 +105,10 @@ export async function answerFrom(
   store: LedgerStore,
   newest: string | undefined,
   from: number,
+  bytesMax?: number,
 ): Promise<SyncAnswer> {
   const before = await store.facts(Math.max(from, 1) - 1)
-  return answerSync(store, newest, { from, certified: before?.size ?? 0 })
+  return answerSync(store, newest, { from, certified: before?.size ?? 0 }, bytesMax)
 }
 
 /** What shows that a certificate of the ledger covers a block: the note, the block's seal, and the path of its leaf. */

@@ -42,7 +42,7 @@ export async function untilAll(
 /** Whether the node answers and follows the cluster. */
 export async function isUp({ rpc, process }: Watched): Promise<boolean> {
   if (!process.answers) return false
-  const answer = await fetch(`${rpc}/readyz`, { signal: AbortSignal.timeout(ANSWER_MS) })
+  const answer = await fetch(`${rpc}/readyz/entries`, { signal: AbortSignal.timeout(ANSWER_MS) })
   await answer.body?.cancel()
   return answer.ok
 }

@@ -2,8 +2,11 @@
  * Connections between KMEs: mutual TLS, one for each pair, made by the KME with the smaller id (Alice), for as long
  * as the process runs. Who someone is says the certificate: SAN URI `urn:qat:kme:<id>`, issued by the common CA.
  */
+import type { Socket } from 'node:net'
 import { connect, createServer, type TLSSocket } from 'node:tls'
 import { errorMessage } from '../../src/errors.ts'
+import { systemClock } from '../clock.ts'
+import { type Abortable, HalfOpen } from '../net/half-open.ts'
 import {
   encodeInterlinkFrame,
   type InterlinkFrame,
@@ -36,6 +39,8 @@ export interface InterlinkOptions {
 }
 
 const REDIAL_MS = 1_000
+/** Of connections whose other end has not shown a certificate yet. A handshake takes milliseconds. */
+const STRANGERS = { perAddressMax: 64, max: 256, silentMs: 5_000, unknownMs: 5_000 }
 /** A peer that has gone without a word is noticed by keep-alive of TCP, and a block that does not end by its link. */
 const KEEP_ALIVE_MS = 10_000
 /** Bytes that wait for a peer that does not read: several blocks. */
@@ -48,6 +53,9 @@ export class Interlink {
   readonly #redials = new Set<NodeJS.Timeout>()
   readonly #server
   readonly #accepted = new Set<TLSSocket>()
+  readonly #halfOpen: HalfOpen<Abortable>
+  /** By the address and port of the other end, since TLS does not say which connection it is over. */
+  readonly #strangers = new Map<string, Abortable>()
   #tls: TlsIdentity
   #closed = false
 
@@ -60,7 +68,9 @@ export class Interlink {
       rejectUnauthorized: true,
       minVersion: 'TLSv1.3',
     } as const
+    this.#halfOpen = new HalfOpen(STRANGERS, systemClock, () => {})
     this.#server = createServer(server, (socket) => this.#accept(socket))
+    this.#server.on('connection', (socket: Socket) => this.#come(socket))
     this.#server.on('tlsClientError', (error) => {
       options.debug({ error: errorMessage(error) }, 'a connection between KMEs was refused')
     })
@@ -111,6 +121,8 @@ export class Interlink {
   async close(): Promise<void> {
     this.#closed = true
     for (const timer of this.#redials) clearTimeout(timer)
+    this.#halfOpen.stop()
+    for (const stranger of this.#strangers.values()) stranger.abort(new Error('closed'))
     for (const socket of [...this.#sockets.values(), ...this.#accepted]) socket.destroy()
     await new Promise<void>((resolve) => this.#server.close(() => resolve()))
   }
@@ -148,7 +160,20 @@ export class Interlink {
     })
   }
 
+  #come(socket: Socket): void {
+    const stranger = { abort: () => void socket.destroy() }
+    const end = endOf(socket)
+    this.#strangers.set(end, stranger)
+    socket.once('close', () => {
+      this.#halfOpen.done(stranger)
+      this.#strangers.delete(end)
+    })
+    this.#halfOpen.came(stranger, socket.remoteAddress ?? '')
+  }
+
   #accept(socket: TLSSocket): void {
+    const stranger = this.#strangers.get(endOf(socket))
+    if (stranger) this.#halfOpen.done(stranger)
     this.#accepted.add(socket)
     socket.once('close', () => this.#accepted.delete(socket))
     socket.on('error', (error) => this.#options.debug({ error: errorMessage(error) }, 'between KMEs'))
@@ -194,6 +219,10 @@ export class Interlink {
       return new Uint8Array(secret)
     })
   }
+}
+
+function endOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`
 }
 
 /** The KME id in the certificate of the other end; undefined unless there is exactly one. */

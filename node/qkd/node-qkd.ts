@@ -21,6 +21,7 @@ import {
   type RekeyLimits,
 } from '../net/qkd-noise/session.ts'
 import { type LinkChange, type LinkService, type LinkView, ServiceError } from '../service.ts'
+import { shared } from '../shared.ts'
 import { createClient014 } from './client-014.ts'
 import { credentialPaths, MAX_AGED_SECONDS, type QkdConfig, readCredentials } from './config.ts'
 import type { KeyProvider } from './key-provider.ts'
@@ -63,7 +64,7 @@ export async function openNodeQkd(options: NodeQkdOptions): Promise<NodeQkd> {
     block(kmeId, result, report) {
       const link = linkOf(peerOf(kmeId))
       metrics.qkdBlocks.inc({ link, result })
-      if (report) metrics.qkdLeakBits.inc({ link }, report.leakedBits)
+      if (report) metrics.qkdLeaked.inc({ link }, report.leakedBits / 8)
     },
     health(kmeId, from, to, report) {
       const peer = peerOf(kmeId)
@@ -97,7 +98,7 @@ export async function openNodeQkd(options: NodeQkdOptions): Promise<NodeQkd> {
       files = await TlsFiles.open({ paths: credentialPaths(dir, config), clock, logger })
       files.onChange((identity) => client.renew(identity))
     }
-    const views = () => viewsOf(name, sessions(), kme, client)
+    const views = shared(() => viewsOf(name, sessions(), kme, client))
     metrics.onCollect(async () => {
       logger.flush()
       const ends = [files?.endsAt, kme?.certificateEndsAt()].filter((end) => end !== undefined)
@@ -105,7 +106,7 @@ export async function openNodeQkd(options: NodeQkdOptions): Promise<NodeQkd> {
       for (const view of await views()) {
         const labels = { link: view.link }
         metrics.qkdQber.set(labels, view.qber ?? 0)
-        metrics.qkdRate.set(labels, view.secretKeyRate)
+        metrics.qkdRate.set(labels, view.secretKeyRate / 8)
         metrics.qkdPoolKeys.set(labels, view.keysStored)
         metrics.qkdLinkState.set(labels, STATE_NUMBERS[view.state])
         metrics.qkdKeyAge.set(labels, view.keyAgeSeconds ?? 0)

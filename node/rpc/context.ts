@@ -1,5 +1,6 @@
 /** What a method may know of its caller, whatever the transport. */
-import type { Bringer, LinkService, Principal } from '../service.ts'
+import type { Bringer, LinkService, Principal, Spend } from '../service.ts'
+import type { Burden } from './load.ts'
 
 export type Topic = 'blocks' | 'checkpoints' | 'entries'
 
@@ -19,7 +20,10 @@ export interface Subscriptions {
 }
 
 /** What the transport knows; the rest is the same for all calls. */
-export type Caller = Omit<CallContext, 'links'>
+export type Caller = Omit<CallContext, 'links' | 'spend'> & {
+  /** What the message that holds the calls makes the node do and hold. */
+  readonly burden: Burden
+}
 
 export interface CallContext {
   /** Whom the caller's bearer token stands for. Throws ServiceError `unauthorized`. */
@@ -28,6 +32,8 @@ export interface CallContext {
   admit(calls: number): Promise<void>
   /** By whom entries of this call are brought, as far as the transport knows. */
   readonly bringer?: Bringer
+  /** Counts what reading for the answer has cost beside the answer's own bytes. */
+  readonly spend: Spend
   /** How this node's links are keyed. */
   readonly links: LinkService
   /** Present on a WebSocket only. */

@@ -2,11 +2,11 @@
 import { errorCode, errorMessage } from '../../src/errors.ts'
 import { type ParsedTwice, parseTwice } from '../../src/exact-json.ts'
 import { fields, isObject, type Json, type JsonObject } from '../../src/json.ts'
-import type { LedgerService, LinkService } from '../service.ts'
-import { forEachBounded } from './bounded.ts'
+import type { LedgerService, LinkService, Spend } from '../service.ts'
 import type { Caller } from './context.ts'
 import { errorAnswer, internalError, publicError, type RpcError, rpcError } from './errors.ts'
-import { CALL_ID_CHARS_MAX, type RpcLimits } from './limits.ts'
+import { CALL_ID_CHARS_MAX, type RpcLimits, WAIT_MS_DEFAULT } from './limits.ts'
+import { overloaded } from './load.ts'
 import { METHODS, type Method } from './methods.ts'
 import { compileParams, type ParamsCheck } from './validate.ts'
 
@@ -68,30 +68,32 @@ export function createDispatch({
       return failure(publicError(error) ?? internalError(onInternalError('none', error)))
     }
     const answers = new Array<string | undefined>(calls.length)
-    const places = Map.groupBy(calls.keys(), (place) => submits(calls[place]!))
+    const places = Map.groupBy(calls.keys(), (place) => waits(calls[place]!))
+    const waiting = (places.get(true) ?? []).map(async (place) => {
+      answers[place] = await answer(calls[place]!, () => exact()[place]!, context)
+    })
     let chars = 0
-    await Promise.all([
-      ...(places.get(true) ?? []).map(async (place) => {
-        answers[place] = await answer(calls[place]!, () => exact()[place]!, context)
-      }),
-      forEachBounded(places.get(false) ?? [], limits.batchConcurrency, async (place) => {
-        const call = calls[place]!
-        const isFull = chars > limits.batchAnswerCharsMax
-        const text = isFull ? refuse(call) : await answer(call, () => exact()[place]!, context)
-        chars += text?.length ?? 0
-        answers[place] = text
-      }),
-    ])
+    // One after the other: what the answers hold, and what they cost, is bounded for each message.
+    for (const place of places.get(false) ?? []) {
+      const call = calls[place]!
+      const isFull = chars > limits.batchAnswerCharsMax
+      const text = isFull ? refuse(call) : await answer(call, () => exact()[place]!, context)
+      chars += text?.length ?? 0
+      answers[place] = text
+    }
+    await Promise.all(waiting)
     const spoken = answers.filter((text) => text !== undefined)
     return spoken.length === 0 ? undefined : `[${spoken.join(',')}]`
   }
 
-  function submits(call: Json): boolean {
-    return isObject(call) && typeof call.method === 'string' && table.get(call.method)?.submits === true
+  function waits(call: Json): boolean {
+    return isObject(call) && typeof call.method === 'string' && table.get(call.method)?.waits === true
   }
 
+  /** Of a batch whose answers are as long as they may be together. */
   function refuse(call: Json): string | undefined {
-    const error = rpcError('invalid-request', 'The answers before this one fill the batch: ask again.')
+    const message = 'The answers before this one are as much as one batch may hold: ask again for the others.'
+    const error = rpcError('unavailable', message, { code: 'overloaded', ...overloaded().facts })
     return isNotification(call) ? undefined : failure(error, callId(call))
   }
 
@@ -111,9 +113,8 @@ export function createDispatch({
     const name = method?.name ?? 'none'
     try {
       await admit?.()
-      const result = await run(method, call, exact, context)
-      // Spelled here, so that a result without JSON form is an internal error of this call alone.
-      const text = JSON.stringify({ jsonrpc: '2.0', result, id: call.id })
+      const text = await run(method, call, exact, context)
+      context.burden.hold(text.length, method?.reads ? undefined : 'few')
       onCall(name, 'ok')
       return call.id === undefined ? undefined : text
     } catch (thrown) {
@@ -128,7 +129,7 @@ export function createDispatch({
     call: Call,
     exact: () => Json,
     caller: Caller,
-  ): Promise<unknown> {
+  ): Promise<string> {
     if (method === undefined) {
       const name = JSON.stringify(call.method.slice(0, 64))
       throw rpcError('method-not-found', `There is no method ${name}; rpc.discover lists all.`)
@@ -136,13 +137,17 @@ export function createDispatch({
     if (method.socketOnly && caller.subscriptions === undefined) {
       throw rpcError('method-not-found', `${method.name} works on a WebSocket: connect to /ws.`)
     }
-    const params = method.check(call.params)
-    if (method.asSpelled === undefined) return method.handle(service, params, { ...caller, links })
-    // It takes longer than parsing, so it is not done for who has no token.
-    caller.principal()
-    const { params: spelled } = exact() as { params: JsonObject }
-    const name = method.asSpelled
-    return method.handle(service, { ...params, [name]: spelled[name] }, { ...caller, links })
+    const given = method.check(call.params)
+    const params = method.asSpelled === undefined ? given : asSpelled(given, method.asSpelled, exact, caller)
+    if (params.linearizable === true) await service.barrier(WAIT_MS_DEFAULT)
+    const handle = async (spend: Spend) => {
+      const result = await method.handle(service, params, { ...caller, links, spend })
+      // Spelled here, so that a result without JSON form is an internal error of this call alone.
+      const text = JSON.stringify({ jsonrpc: '2.0', result, id: call.id })
+      spend(text.length)
+      return text
+    }
+    return method.reads ? caller.burden.read(handle) : handle(() => {})
   }
 
   function failure(error: RpcError, id: CallId = null): string {
@@ -151,15 +156,25 @@ export function createDispatch({
   }
 }
 
+/** The parameter `name` with its numbers as spelled. That takes longer than parsing: not for who has no token. */
+function asSpelled(params: JsonObject, name: string, exact: () => Json, caller: Caller): JsonObject {
+  caller.principal()
+  const { params: spelled } = exact() as { params: JsonObject }
+  return { ...params, [name]: spelled[name]! }
+}
+
 /** A request object with exactly the members of the specification's section 4. Throws FormatError. */
 function readCall(value: Json): Call {
   const call = fields(value, 'A call', ['jsonrpc', 'method'], ['params', 'id'])
   if (call.jsonrpc !== '2.0') throw rpcError('invalid-request', '"jsonrpc" must be "2.0".')
   if (typeof call.method !== 'string') throw rpcError('invalid-request', '"method" must be a text.')
-  if (call.params !== undefined && (typeof call.params !== 'object' || call.params === null)) {
+  if (call.params !== undefined && typeof call.params !== 'object') {
     throw rpcError('invalid-request', '"params" must be an object.')
   }
-  const { method, params, id } = call
+  const { method, id } = call
+  // Many clients send one of these where there is nothing to say.
+  const isNothing = call.params === null || (Array.isArray(call.params) && call.params.length === 0)
+  const params = isNothing ? undefined : call.params
   if (id === undefined) return { method, params }
   if (!isCallId(id)) {
     throw rpcError(

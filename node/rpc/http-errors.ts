@@ -4,6 +4,7 @@ import { internalError, publicError, type RpcError, rpcError } from './errors.ts
 
 const REFUSALS = {
   'bad-origin': { status: 403, message: 'Pages of other sites may not connect.' },
+  'bad-host': { status: 421, message: 'This node is not called by the name in the Host header.' },
   'method-not-allowed': { status: 405, message: 'Send calls by POST.' },
   'too-large': { status: 413, message: 'The body exceeds the limit of this node.' },
   'wrong-content-type': { status: 415, message: 'Send "Content-Type: application/json".' },
@@ -15,8 +16,12 @@ const STATUS: Readonly<Record<string, number>> = { 'rate-limited': 429, overload
 
 type Refusal = keyof typeof REFUSALS
 
-export function httpRefusal(code: Refusal, facts: Record<string, unknown> = {}): RpcError {
-  return rpcError('invalid-request', REFUSALS[code].message, { ...facts, code })
+export function httpRefusal(
+  code: Refusal,
+  facts: Record<string, unknown> = {},
+  message: string = REFUSALS[code].message,
+): RpcError {
+  return rpcError('invalid-request', message, { ...facts, code })
 }
 
 /** `thrown` by a route's hook, by the framework or by its body parser. */

@@ -2,15 +2,20 @@
  * The routes: POST /rpc, GET /ws, and the three addresses that operators' tools ask. JSON-RPC errors are
  * answered with status 200; what HTTP itself refuses has its HTTP status and a JSON-RPC error as its body.
  */
+import { Transform } from 'node:stream'
 import { fastifyRateLimit, normalizeIP } from '@fastify/rate-limit'
-import { fastifyWebsocket } from '@fastify/websocket'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { fastifyWebsocket, type WebSocket } from '@fastify/websocket'
+import type { FastifyInstance, FastifyRequest, RouteHandlerMethod } from 'fastify'
 import type { Metrics } from '../metrics.ts'
-import { type Bringer, ServiceError } from '../service.ts'
+import { Places } from '../net/places.ts'
+import type { Bringer, LedgerService, Readiness } from '../service.ts'
+import type { Connections } from './connections.ts'
 import type { Dispatch } from './dispatch.ts'
 import { errorAnswer, type RpcError, rpcError } from './errors.ts'
+import { hostOf, isOwnHost } from './host.ts'
 import { httpError, httpRefusal } from './http-errors.ts'
 import type { RpcLimits } from './limits.ts'
+import type { Burden, Load } from './load.ts'
 import { serveSocket } from './socket.ts'
 import type { Hub } from './subscriptions.ts'
 import type { TokenStore } from './tokens.ts'
@@ -19,9 +24,13 @@ export interface RouteOptions {
   readonly dispatch: Dispatch
   readonly hub: Hub
   readonly tokens: TokenStore
+  /** Names and addresses that this node is called by, beside loopback and the address that a connection came to. */
+  readonly names: readonly string[]
   readonly limits: RpcLimits
+  readonly load: Load
+  readonly connections: Connections
   readonly metrics: Metrics
-  readonly ready: () => boolean
+  readonly service: Pick<LedgerService, 'status'>
   readonly onCall: (method: string, outcome: string) => void
   readonly onInternalError: (method: string, error: unknown) => string
 }
@@ -29,6 +38,17 @@ export interface RouteOptions {
 const JSON_TYPE = 'application/json; charset=utf-8'
 /** RFC 6455 section 7.4.1. */
 const GOING_AWAY = 1001
+/** 1013 of the IANA registry. */
+const TRY_AGAIN_LATER = 1013
+/** What must be so for each address to answer 200; all of them say all. */
+const READY: Readonly<Record<string, keyof Readiness>> = {
+  '/readyz': 'final',
+  '/readyz/final': 'final',
+  '/readyz/entries': 'entries',
+  '/readyz/reads': 'reads',
+}
+/** What is longer, or of unknown length, is counted as it comes in. */
+const SMALL_BODY_BYTES = 65_536
 const NOT_POST = ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
 
 export async function addRoutes(app: FastifyInstance, options: RouteOptions): Promise<void> {
@@ -60,6 +80,7 @@ export async function addRoutes(app: FastifyInstance, options: RouteOptions): Pr
         'x-ratelimit-reset': false,
       },
     })
+    scope.addHook('onRequest', async (request) => checkHost(request, options.names))
     scope.removeAllContentTypeParsers()
     // The bytes go on as they are: strict UTF-8 and duplicate names are the strict parser's business.
     scope.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) =>
@@ -76,33 +97,54 @@ function sayGoodbye(this: FastifyInstance, done: () => void): void {
   done()
 }
 
-function addProbes(app: FastifyInstance, { metrics, ready }: RouteOptions): void {
-  app.get('/healthz', (_request, reply) => reply.type('text/plain').send('ok\n'))
-  app.get('/readyz', (_request, reply) => {
-    const isReady = ready()
-    return reply
-      .code(isReady ? 200 : 503)
-      .type('text/plain')
-      .send(isReady ? 'ready\n' : 'not ready\n')
-  })
-  app.get('/metrics', async (_request, reply) =>
+/** HEAD is answered as GET: some tools ask so. */
+function addProbes(app: FastifyInstance, { metrics, service }: RouteOptions): void {
+  const get = (url: string, handler: RouteHandlerMethod) =>
+    app.route({ method: ['GET', 'HEAD'], url, handler })
+  get('/healthz', (_request, reply) => reply.type('text/plain').send('ok\n'))
+  for (const [path, wanted] of Object.entries(READY)) {
+    get(path, (_request, reply) => {
+      const { ready, note } = service.status()
+      return reply
+        .code(ready[wanted] ? 200 : 503)
+        .header('cache-control', 'no-store')
+        .type(JSON_TYPE)
+        .send(`${JSON.stringify({ ...ready, ...(note !== undefined && { note }) })}\n`)
+    })
+  }
+  get('/metrics', async (_request, reply) =>
     reply.type(metrics.registry.contentType).send(await metrics.text()),
   )
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'There is nothing here.' }))
 }
 
-function addRpc(scope: FastifyInstance, { dispatch, tokens }: RouteOptions): void {
+function addRpc(scope: FastifyInstance, { dispatch, tokens, connections }: RouteOptions): void {
   const admit = admission(scope)
-  scope.post('/rpc', async (request, reply) => {
-    if (!(request.body instanceof Uint8Array)) throw httpRefusal('wrong-content-type')
-    const answer = await dispatch(request.body, {
-      principal: () => tokens.principalOf(request.headers.authorization),
-      bringer: bringerOf(request, tokens),
-      // The request itself was counted before its body was read.
-      admit: (calls) => admit(request, calls - 1),
-    })
-    if (answer === undefined) return reply.code(204).send()
-    return reply.type(JSON_TYPE).send(answer)
+  const burdens = new WeakMap<FastifyRequest, Burden>()
+  scope.post('/rpc', {
+    // Before its body is read.
+    async preParsing(request, reply, payload) {
+      const burden = connections.begin(reply.raw, bringerOf(request, tokens))
+      burdens.set(request, burden)
+      const bytes = Number(request.headers['content-length'])
+      return bytes <= SMALL_BODY_BYTES ? payload : payload.pipe(counted(burden))
+    },
+    async handler(request, reply) {
+      if (!(request.body instanceof Uint8Array)) throw httpRefusal('wrong-content-type')
+      const burden = burdens.get(request)!
+      burden.awaits(false)
+      const text = await dispatch(request.body, {
+        principal: () => tokens.principalOf(request.headers.authorization),
+        bringer: bringerOf(request, tokens),
+        burden,
+        // The request itself was counted before its body was read.
+        admit: (calls) => admit(request, calls - 1),
+      })
+      if (text === undefined) return reply.code(204).send()
+      const answer = Buffer.from(text)
+      connections.answers(reply.raw, burden, answer.length)
+      return reply.type(JSON_TYPE).send(answer)
+    },
   })
   scope.route({
     method: [...NOT_POST],
@@ -116,9 +158,31 @@ function addRpc(scope: FastifyInstance, { dispatch, tokens }: RouteOptions): voi
   })
 }
 
+/** Counts what passes, and ends it with an error where there is no room for more. */
+function counted(burden: Burden): Transform {
+  return new Transform({
+    transform(chunk: Uint8Array, _encoding, done) {
+      try {
+        burden.hold(chunk.length)
+        done(null, chunk)
+      } catch (error) {
+        done(error as Error)
+      }
+    },
+  })
+}
+
 function addSocket(scope: FastifyInstance, options: RouteOptions): void {
-  const { dispatch, hub, tokens, limits, onCall } = options
+  const { dispatch, hub, tokens, limits, load, onCall } = options
   const admit = admission(scope)
+  const places = new Places<WebSocket>(limits.sockets, (socket) => {
+    onCall('none', 'crowded')
+    socket.close(
+      TRY_AGAIN_LATER,
+      'This node serves no more WebSockets, and others need the place of this one.',
+    )
+    setTimeout(() => socket.terminate(), limits.closeGraceMs).unref()
+  })
   scope.route({
     method: 'GET',
     url: '/ws',
@@ -128,21 +192,24 @@ function addSocket(scope: FastifyInstance, options: RouteOptions): void {
         throw httpRefusal('upgrade-required')
       }
       if (!isSameOrigin(request)) throw httpRefusal('bad-origin')
-      if (scope.websocketServer.clients.size >= limits.socketsMax) {
-        throw new ServiceError('overloaded', `This node serves ${limits.socketsMax} WebSockets at most.`)
-      }
     },
     handler: () => undefined,
-    wsHandler: (socket, request) =>
-      serveSocket(socket, {
+    wsHandler: (socket, request) => {
+      const bringer = bringerOf(request, tokens)
+      socket.on('close', () => places.leave(socket))
+      if (!places.take(socket, request.ip, bringer.known ? 2 : 0)) return
+      serveSocket(socket, request.raw.socket, {
         dispatch,
         hub,
         limits,
+        load,
         principal: () => tokens.principalOf(request.headers.authorization),
-        bringer: bringerOf(request, tokens),
+        bringer,
         admit: (calls) => admit(request, calls),
+        onBusy: (busy) => places.claim(socket, bringer.known ? 2 : busy ? 1 : 0),
         onDropped: (code) => onCall('none', code),
-      }),
+      })
+    },
   })
 }
 
@@ -175,6 +242,17 @@ function bringerOf(request: FastifyRequest, tokens: TokenStore): Bringer {
 
 function rateLimited(retryAfterMs: number): RpcError {
   return rpcError('rate-limited', 'Too many calls: wait, then go on.', { retryAfterMs })
+}
+
+/** Throws RpcError. */
+function checkHost({ headers, raw }: FastifyRequest, names: readonly string[]): void {
+  const host = hostOf(headers.host)
+  if (host !== undefined && isOwnHost(host, names, raw.socket.localAddress)) return
+  const asked = host === undefined ? 'that' : JSON.stringify(host.slice(0, 255))
+  const message =
+    `This node is not called ${asked}: give "qat start" --rpc-name with each name that others call it by, ` +
+    'or ask for it by its own.'
+  throw httpRefusal('bad-host', {}, message)
 }
 
 /** Browsers do not hold other sites' pages back from WebSockets, and always say whose page it is. */

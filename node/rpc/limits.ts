@@ -1,5 +1,6 @@
 /** Every bound of the JSON-RPC front door, in one table. Units are in the names. */
 import { BLOCK_BYTES_MAX } from '../../src/limits.ts'
+import type { LoadLimits } from './load.ts'
 
 /** What an operator may change when the server is made. */
 export const RPC_LIMITS = {
@@ -7,22 +8,42 @@ export const RPC_LIMITS = {
   bodyBytesMax: BLOCK_BYTES_MAX,
   /** Calls in one batch. */
   batchCallsMax: 100,
-  /**
-   * Calls of one batch that run at the same time, but for submissions: one client's batch must not crowd out the
-   * others, and what the answers to it hold must be bounded.
-   */
-  batchConcurrency: 8,
   /** Once a batch has answered this much, its remaining calls are refused: answers are held until all are there. */
-  batchAnswerCharsMax: 33_554_432,
+  batchAnswerCharsMax: 4_194_304,
   /** Calls from one address or one token within a window. Meant to stop accidents, not to meter honest use. */
   rateCallsMax: 100_000,
   rateWindowMs: 10_000,
-  /** TCP connections; the oldest defence against a client that opens and never closes. */
-  connectionsMax: 4_096,
-  /** WebSockets, of those connections. */
-  socketsMax: 256,
+  /** TCP connections, and WebSockets among them; a proxy has all of its clients behind one address. */
+  connections: { perAddressMax: 1_024, max: 4_096 },
+  sockets: { perAddressMax: 128, max: 256 },
+  /** What callers make the node do and hold (load.ts). */
+  load: {
+    turns: {
+      // One is read from the disk while another is spelled.
+      atOnce: 2,
+      perSource: { entries: 512, bytes: Number.POSITIVE_INFINITY },
+      total: { entries: 4_096, bytes: Number.POSITIVE_INFINITY },
+    },
+    // A quarter of one core, about; an ordinary read or proof is some 20 kB.
+    costPerSecond: 33_554_432,
+    costBurst: 16_777_216,
+    heldBytesMax: 100_663_296,
+    heldForStrangersBytesMax: 50_331_648,
+    heldForOneBytesMax: 25_165_824,
+    staleMs: 1_000,
+  } satisfies LoadLimits,
+  /** Of an answer that waits for its reader, something must be taken within this time, or its connection is closed. */
+  progressMs: 5_000,
+  /** And all of it within this time and what it takes at this rate. */
+  answerMs: 15_000,
+  answerBytesPerSecondMin: 32_768,
+  /** The head of a request must be there within this time, and all of it within the other. */
+  headMs: 10_000,
+  requestMs: 30_000,
+  /** How often those are looked at. */
+  requestCheckMs: 1_000,
   subscriptionsPerSocketMax: 16,
-  /** Calls of one socket that run at the same time; above it, the socket is not read. */
+  /** Calls of one connection that run at the same time; above it a WebSocket is not read, and HTTP is refused. */
   callsPerSocketMax: 64,
   /** Bytes waiting for a slow reader before its socket is closed. One answer may overshoot. */
   socketUnsentBytesMax: 8_388_608,

@@ -21,8 +21,10 @@ export interface Method<P extends TObject = TObject, R extends TSchema = TSchema
   readonly errors: readonly RpcErrorName[]
   /** Works on a WebSocket only. */
   readonly socketOnly?: true
-  /** Takes something in, waits and says little: in a batch such calls wait together, not for one another. */
-  readonly submits?: true
+  /** Waits for something to happen, and says little: in a batch such calls wait together, not for one another. */
+  readonly waits?: true
+  /** Looks into the store, or says much: such calls take turns (load.ts). All others are answered at once. */
+  readonly reads?: true
   /** A parameter whose numbers come as SpelledNumber where a double would change them. Needs a bearer token. */
   readonly asSpelled?: string
   handle(service: LedgerService, params: Static<P>, context: CallContext): s.Result<R> | Promise<s.Result<R>>
@@ -40,7 +42,7 @@ export const METHODS: readonly Method[] = [
     params: s.params({ entry: s.Envelope, ...s.waiting('ordered') }),
     result: s.Submission,
     errors: SUBMISSION_ERRORS,
-    submits: true,
+    waits: true,
     async handle(service, { entry, wait = 'ordered', timeoutMs = WAIT_MS_DEFAULT }, { bringer }) {
       const given = readForeignEnvelope(entry)
       const keyids = keyIdsOf(given) ?? (await service.signers(given, bringer))
@@ -53,7 +55,7 @@ export const METHODS: readonly Method[] = [
     params: s.params({ event: s.Events, ...s.waiting('ordered') }),
     result: s.Submission,
     errors: ['unauthorized', ...SUBMISSION_ERRORS],
-    submits: true,
+    waits: true,
     asSpelled: 'event',
     handle: (service, { event, wait = 'ordered', timeoutMs = WAIT_MS_DEFAULT }, context) =>
       service.submitEvents(Array.isArray(event) ? event : [event], context.principal(), wait, timeoutMs),
@@ -64,10 +66,9 @@ export const METHODS: readonly Method[] = [
     params: s.params({ id: s.Hash, ...s.waiting('pending'), ...s.linearizable }),
     result: s.Submission,
     errors: ['not-found', 'refused', 'event-conflict', 'unavailable'],
-    async handle(service, { id, wait = 'pending', timeoutMs = WAIT_MS_DEFAULT, linearizable }) {
-      await settle(service, linearizable)
-      return service.submission(id, wait, timeoutMs)
-    },
+    waits: true,
+    handle: (service, { id, wait = 'pending', timeoutMs = WAIT_MS_DEFAULT }) =>
+      service.submission(id, wait, timeoutMs),
   }),
   method({
     name: 'entry.get',
@@ -75,11 +76,11 @@ export const METHODS: readonly Method[] = [
     params: s.params({ id: Type.Optional(s.Hash), index: Type.Optional(s.Index), ...s.linearizable }),
     result: s.EntryView,
     errors: ['not-found', 'unavailable'],
-    async handle(service, { id, index, linearizable }) {
+    reads: true,
+    async handle(service, { id, index }) {
       if ((id === undefined) === (index === undefined)) {
         throw rpcError('invalid-params', 'Give exactly one of "id" and "index".')
       }
-      await settle(service, linearizable)
       return service.entry(id === undefined ? { index: index! } : { id })
     },
   }),
@@ -89,6 +90,7 @@ export const METHODS: readonly Method[] = [
     params: s.QueryParams,
     result: s.QueryPage,
     errors: ['unavailable'],
+    reads: true,
     handle: query,
   }),
   method({
@@ -97,6 +99,7 @@ export const METHODS: readonly Method[] = [
     params: s.params({ id: s.Hash, since: Type.Optional(s.Index) }),
     result: s.BundleFiles,
     errors: ['not-found', 'not-final'],
+    reads: true,
     handle: (service, { id, since }) => service.bundle(id, since),
   }),
   method({
@@ -105,7 +108,8 @@ export const METHODS: readonly Method[] = [
     params: s.params({ height: s.Index }),
     result: s.BlockView,
     errors: ['not-found'],
-    handle: (service, { height }) => service.block(height),
+    reads: true,
+    handle: (service, { height }, { spend }) => service.block(height, spend),
   }),
   method({
     name: 'checkpoint.get',
@@ -113,6 +117,7 @@ export const METHODS: readonly Method[] = [
     params: s.params({}),
     result: s.CheckpointView,
     errors: ['not-final'],
+    reads: true,
     handle: (service) => service.checkpoint(),
   }),
   method({
@@ -121,6 +126,7 @@ export const METHODS: readonly Method[] = [
     params: s.params({ index: s.Index, size: s.Index }),
     result: s.Hashes,
     errors: ['not-found'],
+    reads: true,
     async handle(service, { index, size }) {
       if (index >= size) throw rpcError('invalid-params', '"index" must be less than "size".')
       return { hashes: await service.inclusion(index, size) }
@@ -132,6 +138,7 @@ export const METHODS: readonly Method[] = [
     params: s.params({ from: s.Index, to: s.Index }),
     result: s.Hashes,
     errors: ['not-found'],
+    reads: true,
     async handle(service, { from, to }) {
       if (from > to) throw rpcError('invalid-params', '"from" must not exceed "to".')
       return { hashes: await service.consistency(from, to) }
@@ -140,11 +147,16 @@ export const METHODS: readonly Method[] = [
   method({
     name: 'ledger.sync',
     summary:
-      'Gets final blocks from a height on with the certificate that proves them, for copies of the ledger.',
+      'Gets final blocks from a height on with the certificate that proves them, for copies of the ledger, for holders of a token.',
     params: s.params({ from: s.Index }),
     result: s.SyncAnswer,
-    errors: [],
-    handle: async (service, { from }) => ({ answer: toBase64(await service.sync(from)) }),
+    errors: ['unauthorized'],
+    reads: true,
+    async handle(service, { from }, { principal }) {
+      // Whole ledgers go to those whom the node knows.
+      principal()
+      return { answer: toBase64(await service.sync(from)) }
+    },
   }),
   method({
     name: 'policy.get',
@@ -152,6 +164,7 @@ export const METHODS: readonly Method[] = [
     params: s.params({}),
     result: s.Policy,
     errors: [],
+    reads: true,
     handle: (service) => ({ policy: service.policy() }),
   }),
   method({
@@ -160,6 +173,7 @@ export const METHODS: readonly Method[] = [
     params: s.params({ since: s.Index }),
     result: s.PolicyUpdates,
     errors: [],
+    reads: true,
     handle: async (service, { since }) => ({ updates: toBase64(await service.policyUpdates(since)) }),
   }),
   method({
@@ -168,6 +182,7 @@ export const METHODS: readonly Method[] = [
     params: s.params({}),
     result: s.Membership,
     errors: [],
+    reads: true,
     handle: (service) => service.membership(),
   }),
   method({
@@ -176,6 +191,7 @@ export const METHODS: readonly Method[] = [
     params: s.params({}),
     result: s.Genesis,
     errors: [],
+    reads: true,
     handle: (service) => service.genesis(),
   }),
   method({
@@ -253,6 +269,7 @@ export const METHODS: readonly Method[] = [
     params: s.params({}),
     result: Type.Unsafe<object>({ type: 'object', description: 'An OpenRPC document' }),
     errors: [],
+    reads: true,
     handle: () => discover(),
   }),
 ]
@@ -269,24 +286,21 @@ function linkChange({ change, fraction, dB }: Static<typeof s.Disturbance>): Lin
 
 async function query(
   service: LedgerService,
-  params: Static<typeof s.QueryParams>,
+  { linearizable: _, ...params }: Static<typeof s.QueryParams>,
+  { spend }: Pick<CallContext, 'spend'>,
 ): Promise<s.Result<typeof s.QueryPage>> {
-  const { from, to, cursor, order = 'desc', limit = QUERY_LIMIT_DEFAULT, linearizable, ...match } = params
-  await settle(service, linearizable)
-  const page = await service.query({
+  const { from, to, cursor, order = 'desc', limit = QUERY_LIMIT_DEFAULT, ...match } = params
+  const query = {
     ...match,
     order,
     limit,
     ...(from === undefined ? {} : { from: timeParam(from, 'from') }),
     ...(to === undefined ? {} : { to: timeParam(to, 'to') }),
     ...(cursor === undefined ? {} : { after: decodeCursor(cursor, order) }),
-  })
+  }
+  const page = await service.query(query, spend)
   const { entries, next } = page
   return next === undefined ? { entries } : { entries, next: encodeCursor(order, next) }
-}
-
-async function settle(service: LedgerService, linearizable = false): Promise<void> {
-  if (linearizable) await service.barrier(WAIT_MS_DEFAULT)
 }
 
 let document: object | undefined

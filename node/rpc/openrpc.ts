@@ -4,8 +4,8 @@ import { RPC_ERRORS, type RpcErrorName } from './errors.ts'
 import type { Method } from './methods.ts'
 import { SubscriptionEvent } from './schemas.ts'
 
-/** The version of the specification that tools know best. */
-const OPENRPC_VERSION = '1.2.6'
+/** The version of the specification that the document keeps to. */
+const OPENRPC_VERSION = '1.3.2'
 /** Of this interface: raised in its first place when a client that was right before would now be wrong. */
 const INTERFACE_VERSION = '1.0.0'
 

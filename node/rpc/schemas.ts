@@ -170,6 +170,15 @@ const progress = {
 
 const Note = Type.String({ description: 'Why the answering node does not take part, in a sentence' })
 
+const Ready = Type.Object(
+  {
+    reads: Type.Boolean({ description: 'It answers from what it has applied' }),
+    entries: Type.Boolean({ description: 'It takes entries' }),
+    final: Type.Boolean({ description: 'And what it takes becomes final' }),
+  },
+  { description: 'What the answering node can be asked for now' },
+)
+
 export const NodeStatus = Type.Object({
   ...progress,
   ledger: Type.String(),
@@ -179,6 +188,7 @@ export const NodeStatus = Type.Object({
   term: Index,
   peers: Type.Array(Type.String()),
   sequence: Index,
+  ready: Ready,
   note: Optional(Note),
 })
 
@@ -188,6 +198,7 @@ export const ClusterStatus = Type.Object({
   term: Index,
   cosigners: Index,
   sequence: Index,
+  ready: Ready,
   nodes: Type.Array(
     Type.Object({
       ...progress,

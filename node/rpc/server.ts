@@ -4,12 +4,15 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fastify } from 'fastify'
 import { errorMessage, QatError } from '../../src/errors.ts'
 import { boundedLog } from '../bounded-log.ts'
+import { systemClock } from '../clock.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import type { LedgerService, LinkService } from '../service.ts'
+import { Connections } from './connections.ts'
 import { createDispatch } from './dispatch.ts'
 import { addRoutes } from './http.ts'
 import { RPC_LIMITS, type RpcLimits } from './limits.ts'
+import { Load } from './load.ts'
 import { createHub } from './subscriptions.ts'
 import type { TokenStore } from './tokens.ts'
 
@@ -19,10 +22,10 @@ export interface ServerOptions {
   readonly service: LedgerService
   readonly links: LinkService
   readonly tokens: TokenStore
+  /** Names and addresses that this node is called by, beside loopback and the address that a connection came to. */
+  readonly names: readonly string[]
   readonly metrics: Metrics
   readonly logger: Logger
-  /** Whether the node can serve: what /readyz says. */
-  readonly ready: () => boolean
   readonly limits?: Partial<RpcLimits>
 }
 
@@ -35,8 +38,6 @@ export interface Server {
 
 /** Failed calls of one kind that are logged within a minute with all that is known of them. */
 const FAILURES_LOGGED = 10
-/** Receiving one request, head and body, may take this long. */
-const REQUEST_MS_MAX = 30_000
 
 export async function createServer(options: ServerOptions): Promise<Server> {
   const { service, metrics } = options
@@ -55,11 +56,19 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const app = fastify({
     logger: false,
     bodyLimit: limits.bodyBytesMax,
-    requestTimeout: REQUEST_MS_MAX,
+    http: {
+      connectionsCheckingInterval: limits.requestCheckMs,
+      headersTimeout: limits.headMs,
+      requestTimeout: limits.requestMs,
+    },
+    requestTimeout: limits.requestMs,
     exposeHeadRoutes: false,
   })
-  app.server.maxConnections = limits.connectionsMax
-  await addRoutes(app, { ...options, limits, dispatch, hub, onCall, onInternalError })
+  const load = new Load(limits.load, systemClock)
+  metrics.onCollect(async () => metrics.rpcHeldBytes.set(load.heldBytes))
+  const connections = new Connections(limits, load, (why) => onCall('none', why))
+  app.server.on('connection', (socket) => connections.came(socket))
+  await addRoutes(app, { ...options, limits, load, connections, dispatch, hub, onCall, onInternalError })
 
   return {
     async listen({ host, port }) {

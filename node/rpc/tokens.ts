@@ -16,6 +16,8 @@ export interface TokenRecord extends Principal {
 }
 
 export interface TokenStore {
+  /** Takes other tokens in place of those that it knows. Throws FormatError as createTokenStore, and keeps those. */
+  replace(records: readonly TokenRecord[]): void
   /** Whom an Authorization header stands for, or undefined. Never throws. */
   find(header: string | undefined): Principal | undefined
   /** The same, for callers who need one. Throws ServiceError `unauthorized` with a sentence that helps. */
@@ -42,13 +44,7 @@ export function tokensFromJson(value: Json): TokenRecord[] {
 
 /** Throws FormatError if two records share a hash: nobody could say whose token it is. */
 export function createTokenStore(records: readonly TokenRecord[]): TokenStore {
-  if (new Set(records.map(({ sha256 }) => sha256)).size !== records.length) {
-    throw new FormatError('bad-field', 'Two tokens have the same SHA-256.')
-  }
-  const known = records.map(({ sha256, name, sources, types }) => ({
-    hash: fromHex(sha256, HASH_BYTES),
-    principal: { name, sources, types },
-  }))
+  let known = knownOf(records)
 
   function find(header: string | undefined): Principal | undefined {
     const token = header === undefined ? undefined : BEARER.exec(header)?.[1]
@@ -59,14 +55,16 @@ export function createTokenStore(records: readonly TokenRecord[]): TokenStore {
     for (const record of known) if (timingSafeEqual(record.hash, hash)) found = record.principal
     return found
   }
-
   return {
     find,
+    replace(records) {
+      known = knownOf(records)
+    },
     principalOf(header) {
       if (header === undefined) {
         throw new ServiceError(
           'unauthorized',
-          'Unsigned events need a header "Authorization: Bearer <token>".',
+          'This takes a bearer token of the node: a header "Authorization: Bearer <token>".',
         )
       }
       const principal = find(header)
@@ -76,4 +74,16 @@ export function createTokenStore(records: readonly TokenRecord[]): TokenStore {
       return principal
     },
   }
+}
+
+function knownOf(
+  records: readonly TokenRecord[],
+): { readonly hash: Uint8Array; readonly principal: Principal }[] {
+  if (new Set(records.map(({ sha256 }) => sha256)).size !== records.length) {
+    throw new FormatError('bad-field', 'Two tokens have the same SHA-256.')
+  }
+  return records.map(({ sha256, name, sources, types }) => ({
+    hash: fromHex(sha256, HASH_BYTES),
+    principal: { name, sources, types },
+  }))
 }

@@ -23,7 +23,7 @@ import { sha256 } from '../../src/crypto/hash.ts'
 export const STORE_VERSION = 4
 
 /**
- * All but `certificate` and `recovering` are there from the first write on, so that one which is absent is lost:
+ * All but `certificate`, `owner` and `recovering` are there from the first write on, so that one which is absent is lost:
  * a node that took a lost vote for none would vote twice.
  */
 export const META = {
@@ -45,6 +45,11 @@ export const META = {
    * Earlier releases wrote `without` instead; such a record is read as one that names no key yet.
    */
   recovering: key('M', utf8('recovering')),
+  /**
+   * Whose promises these are. JSON: `name` of the node, and `keys`, the ids of its node and cosigner keys when it was
+   * started last. Absent in a store that was put back or repaired, until its node starts.
+   */
+  owner: key('M', utf8('owner')),
   /** The newest certificate: text of the signed note. */
   certificate: key('M', utf8('certificate')),
 } as const

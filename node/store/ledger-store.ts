@@ -202,6 +202,15 @@ export class LedgerStore {
 
   // ---- recovery
 
+  /** Whose promises these are; undefined until its node has started. */
+  async owner(): Promise<records.Owner | undefined> {
+    return records.readOwner(await this.#kv.get(META.owner))
+  }
+
+  async setOwner(value: records.Owner): Promise<void> {
+    await this.#kv.write([records.ownerWrite(value)], true)
+  }
+
   /** There if the node must not sign under the keys that it names: it may have signed with them what this store forgot. */
   async recovering(): Promise<records.Recovering | undefined> {
     return records.readRecovering(await this.#kv.get(META.recovering))
@@ -300,13 +309,15 @@ export class LedgerStore {
     return bytes
   }
 
-  /** Bytes of an applied leaf. */
-  async leaf(index: number): Promise<Uint8Array | undefined> {
+  /** Bytes of an applied leaf. `onRead` is told how many bytes of its block were read for it, if any were. */
+  async leaf(index: number, onRead?: (bytes: number) => void): Promise<Uint8Array | undefined> {
     const facts = await this.factsOfLeaf(index)
     if (!facts) return undefined
     let leaves = this.#leaves.get(facts.height)
     if (!leaves) {
-      leaves = leavesOf(await this.#blockOf(facts), facts)
+      const block = await this.#blockOf(facts)
+      onRead?.(block.length)
+      leaves = leavesOf(block, facts)
       if (this.#leaves.size >= LEAVES_CACHED_BLOCKS) this.#leaves.clear()
       this.#leaves.set(facts.height, leaves)
     }

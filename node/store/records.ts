@@ -26,7 +26,7 @@ export interface Checkpointed {
 }
 
 /** What made a store forgetful. */
-export const FORGETFUL = ['lost', 'restored', 'repaired', 'old', 'unknown'] as const
+export const FORGETFUL = ['lost', 'restored', 'repaired', 'old', 'keys', 'unknown'] as const
 export type Forgetful = (typeof FORGETFUL)[number]
 
 /** Of a store that may have forgotten what its node has signed. */
@@ -183,6 +183,26 @@ export function readRecovering(bytes: Uint8Array | undefined): Recovering | unde
       keys: texts(keys, '"keys"', 0, SPENT_KEYS_MAX, 255),
       why: FORGETFUL.find((known) => known === why) ?? 'unknown',
     }
+  })
+}
+
+// ---- owner: JSON {keys, name}
+
+/** Whose promises a store holds: a node, and the ids of its node and cosigner keys. */
+export interface Owner {
+  readonly name: string
+  readonly keys: readonly string[]
+}
+
+export function ownerWrite({ name, keys }: Owner): KvWrite {
+  return { key: META.owner, value: canonicalJson({ name, keys: [...keys] }) }
+}
+
+export function readOwner(bytes: Uint8Array | undefined): Owner | undefined {
+  if (bytes === undefined) return undefined
+  return record(bytes, 'The owner of the store', (found) => {
+    const { name, keys } = fields(parseCanonicalJson(found, RECORD_BYTES_MAX), 'The owner', ['name', 'keys'])
+    return { name: text(name, '"name"', 255), keys: texts(keys, '"keys"', 0, 2, 255) }
   })
 }
 

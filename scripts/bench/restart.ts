@@ -32,7 +32,7 @@ export async function measureRestart(
 }
 
 async function ready(rpc: string): Promise<void> {
-  const answer = await fetch(`${rpc}/readyz`)
+  const answer = await fetch(`${rpc}/readyz/entries`)
   await answer.body?.cancel()
   if (!answer.ok) throw new Error('not ready')
 }

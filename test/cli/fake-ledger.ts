@@ -11,7 +11,7 @@ import { type Entry, signatureCheck, verifyAll } from '../../src/ledger/entry.ts
 import { type Admin, type Learner, type Member, memberToJson } from '../../src/ledger/member.ts'
 import { type Membership, membershipOf, type Quorums } from '../../src/ledger/membership.ts'
 import { ALICE, LEDGER, signerOf, validatorOf } from '../ledger/fixture.ts'
-import { HASH, type Harness, startServer } from '../rpc/fake-service.ts'
+import { HASH, type Harness, READY, startServer } from '../rpc/fake-service.ts'
 
 /** n1 to n4, as 20 and 21, 22 and 23 and so on make their keys. */
 export const FOUR = [1, 2, 3, 4].map((i) => validatorOf(`n${i}`, 18 + 2 * i))
@@ -70,6 +70,7 @@ export async function startLedger(
     term: 1,
     cosigners: membership.cosigners,
     sequence: membership.sequence,
+    ready: READY,
     evidence: [],
     nodes: [...membership.nodeByName.values()].map(({ name, kind }) => ({
       name,
@@ -112,6 +113,7 @@ export async function startLedger(
       finalSize: 200,
       pending: 0,
       sequence: 0,
+      ready: READY,
       peers: [],
     }),
     ...overrides,

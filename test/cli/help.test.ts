@@ -44,7 +44,7 @@ describe('qat, asked wrongly or for help', () => {
     for (const name of COMMANDS) assert.match(stdout, new RegExp(`^ {2}${name}( |$)`, 'm'))
     assert.match(
       stdout,
-      /Exit codes:\n {2}0 [^\n]+\n {2}1 [^\n]+\n {2}2 [^\n]+\n {2}3 [^\n]+\n {2}4 [^\n]+\n {2}5 [^\n]+\n {2}6 [^\n]+\n {2}70 /,
+      /Exit codes:\n {2}0 [^\n]+\n {2}1 [^\n]+\n {2}2 [^\n]+\n {2}3 [^\n]+\n {2}4 [^\n]+\n {2}5 [^\n]+\n {2}6 [^\n]+\n {2}7 [^\n]+\n {2}70 /,
     )
     assert.match(stdout, /QAT_TOKEN.*QAT_PASSPHRASE/s)
   })

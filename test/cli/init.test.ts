@@ -1,6 +1,7 @@
 /** `qat init`: what a founded ledger has in it, and how members' own keys get there. */
 import assert from 'node:assert/strict'
 import { access, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { readGenesis } from '../../src/ledger/genesis.ts'
 import { qat, scratch } from './run-qat.ts'
 
@@ -31,6 +32,22 @@ describe('qat init', function () {
     const found = membership.submitters.find(({ name }) => name === 'ci')!
     assert.deepEqual([found.team, found.sources, found.types], ['web', record.sources, record.types])
     assert.equal([...membership.submitterByKeyId].find(([, member]) => member === found)?.[0], made.keyid)
+  })
+
+  it('has JSON-RPC on loopback, unless another address is given, and warns then', async () => {
+    const nodes = ['--ledger', 'a.example/b', '--node', 'alpha=10.0.0.7', '--qkd', 'off']
+    const rpcOf = async (dir: string) => {
+      const config = JSON.parse(await readFile(join(dir, 'alpha', 'node.json'), 'utf8'))
+      return [config.rpc, config.listen]
+    }
+    const quiet = await qat(['init', '--dir', path('loopback'), ...nodes])
+    assert.deepEqual([quiet.code, quiet.stderr], [0, ''])
+    const peers = ['/ip4/0.0.0.0/tcp/9480']
+    assert.deepEqual(await rpcOf(path('loopback')), [{ host: '127.0.0.1', port: 8480 }, peers])
+    const open = await qat(['init', '--dir', path('open'), ...nodes, '--rpc-host', '0.0.0.0'])
+    assert.equal(open.code, 0)
+    assert.match(open.stderr, /^Warning: JSON-RPC on 0\.0\.0\.0 has no TLS: /)
+    assert.deepEqual(await rpcOf(path('open')), [{ host: '0.0.0.0', port: 8480 }, peers])
   })
 
   it('refuses a record it cannot read, and leaves no folder behind', async () => {

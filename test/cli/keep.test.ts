@@ -30,7 +30,7 @@ describe('qat backup, restore and fsck', function () {
   })
   after(() => cluster?.close())
 
-  const online = () => ['backup', '--rpc', cluster.url('alpha'), '--out']
+  const online = () => ['backup', '--rpc', cluster.url('alpha'), '--token', cluster.token, '--out']
   const store = (dir: string) => join(dir, 'store')
 
   async function recordIn(file: string): Promise<NodeMember> {
@@ -199,7 +199,16 @@ describe('qat backup, restore and fsck', function () {
     assert.match(found.stdout, /What it means: .*\n +What to do: +--repair/)
     const started = await qat(['start', '--dir', dir, '--json'])
     assert.deepEqual([started.code, started.errorCode()], [4, 'store-damaged'])
-    const repaired = await qat(['fsck', dir, '--repair', '--rpc', cluster.url('alpha'), '--json'])
+    const repaired = await qat([
+      'fsck',
+      dir,
+      '--repair',
+      '--rpc',
+      cluster.url('alpha'),
+      '--token',
+      cluster.token,
+      '--json',
+    ])
     assert.equal(repaired.code, 0, repaired.stdout)
     const { recovering, next } = repaired.json()[0]!.repair as { recovering: boolean; next: string }
     assert.deepEqual([recovering, next], [true, `qat rotate --dir ${dir} --admin-key KEY`])

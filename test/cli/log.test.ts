@@ -55,7 +55,7 @@ describe('qat log', () => {
     // The node fills in the time: what nobody gave must not differ when the command is repeated.
     const { id, ...rest } = event!
     assert.match(String(id), UUID)
-    assert.equal(stdout, `Entry   ${HASH}\nEvent   ${id}\nStatus  ordered\nIndex   7\nBlock   2\n`)
+    assert.equal(stdout, `Entry   ${HASH}\nEvent   ${id}\nStatus  final\nIndex   7\nBlock   2\n`)
     assert.deepEqual(rest, {
       specversion: '1.0',
       source: '//ci',
@@ -80,7 +80,7 @@ describe('qat log', () => {
         stdin: '{"from":"stdin"}',
       })
       const events = [{ source: '//ci', id: 'run-1' }]
-      assert.deepEqual(json(), [{ id: HASH, status: 'ordered', index: 7, height: 2, events }])
+      assert.deepEqual(json(), [{ id: HASH, status: 'final', index: 7, height: 2, events }])
       const [event] = eventsOf(server)
       assert.deepEqual(
         [event?.id, event?.time, event?.data],
@@ -194,7 +194,7 @@ describe('qat log', () => {
 
   it('shows a token to nobody where a key signs', async () => {
     const seen: unknown[] = []
-    const result = { ledger: 'example.org/ledger', id: HASH, status: 'ordered' }
+    const result = { ledger: 'example.org/ledger', id: HASH, status: 'final' }
     const nosy = createServer((request, response) => {
       seen.push(request.headers.authorization)
       response.end(JSON.stringify({ jsonrpc: '2.0', id: 1, result }))
@@ -355,7 +355,7 @@ describe('qat log', () => {
     let calls = 0
     const submitEvents = async (): Promise<Submission> => {
       if (++calls === 3) throw new RefusedError('not-permitted', 'This token may not.')
-      return { id: HASH, status: 'ordered' }
+      return { id: HASH, status: 'final' }
     }
     const server = await serve({ submitEvents })
     const batch = Array.from({ length: 4 }, () => ({ subject: 's', data: 'x'.repeat(30_000) }))
@@ -419,9 +419,9 @@ describe('qat log', () => {
     assert.equal(eventsOf(late).length, 1)
   })
 
-  it('waits on where the first call did not come as far as it should', async () => {
+  it('waits until the entry is final, also where the first call did not come as far as it should', async () => {
     const server = await serve({ submission: async (id) => ({ id, status: 'final', index: 7, height: 2 }) })
-    const args = ['log', ...WHAT, '--token', TOKEN, '--wait', 'final', '--json', '--rpc', server.url]
+    const args = ['log', ...WHAT, '--token', TOKEN, '--json', '--rpc', server.url]
     assert.equal((await qat(args)).json()[0]?.status, 'final')
   })
 

@@ -104,7 +104,7 @@ describe('a command that asks a node', () => {
     assert.equal(code, 0)
     assert.match(
       stdout,
-      /^Ledger +example\.org\/ledger\nLeader +north\nTerm +1\nCosigners +4 of 1 validator\nChanges +0\nEvidence +none\nNote +Nothing can be ordered: [^\n]+\n\nNODE +KIND +ROLE /,
+      /^Ledger +example\.org\/ledger\nLeader +north\nTerm +1\nCosigners +4 of 1 validator\nServes +reads, entries that become final\nChanges +0\nEvidence +none\nNote +Nothing can be ordered: [^\n]+\n\nNODE +KIND +ROLE /,
     )
     assert.match(stdout, /\nnorth +validator +leader +yes +2 +9 +9 +0 +-\n$/)
     const { json } = await qat(['status', '--json', '--rpc', server.url])
@@ -115,6 +115,7 @@ describe('a command that asks a node', () => {
     const progress = { kind: 'validator', height: 2, size: 9, finalSize: 9, pending: 0 } as const
     const cluster = {
       ...{ ledger: LEDGER, term: 1, cosigners: 3, sequence: 0, evidence: [] },
+      ready: { reads: true, entries: true, final: false },
       nodes: [
         { ...progress, name: 'alpha', role: 'follower', online: true },
         { ...progress, name: 'bravo', role: 'recovering', online: true },
@@ -122,8 +123,11 @@ describe('a command that asks a node', () => {
       ],
     }
     const server = await serve({ cluster: () => cluster })
-    const { stdout } = await qat(['status', '--rpc', server.url])
+    const { stdout, code } = await qat(['status', '--rpc', server.url])
+    assert.equal(code, 7)
+    assert.equal((await qat(['status', '--json', '--rpc', server.url])).code, 7)
     assert.match(stdout, /^Leader +none$/m)
+    assert.match(stdout, /^Serves +reads, entries$/m)
     assert.match(
       stdout,
       /^Note +Nothing can be ordered: that takes 3, and of 3 validators 1 can take part: bravo is recovering, carol is offline\.$/m,

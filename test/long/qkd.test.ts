@@ -134,7 +134,7 @@ describe('a cluster keyed by QKD', function () {
     )
     for (const name of [
       'qber',
-      'skr_bps',
+      'secret_bytes_per_second',
       'pool_keys',
       'blocks_total',
       'link_state',

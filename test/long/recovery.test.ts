@@ -127,7 +127,15 @@ describe('a node that forgot', function () {
 
   it('what came after a backup, because its store was restored from that, gets new keys', async () => {
     const backup = join(cluster.dir, 'backup')
-    const made = await qat(['backup', '--rpc', cluster.url('bravo'), '--out', backup])
+    const made = await qat([
+      'backup',
+      '--rpc',
+      cluster.url('bravo'),
+      '--token',
+      cluster.token,
+      '--out',
+      backup,
+    ])
     assert.equal(made.code, 0, made.stderr)
     const id = await submit('bravo')
     await cluster.stop('alpha')
@@ -147,7 +155,15 @@ describe('a node that forgot', function () {
     await cluster.stop('alpha')
     const log = (await readdir(folder('store'))).find((name) => name.endsWith('.log'))!
     await truncate(folder('store', log), 100)
-    const repaired = await qat(['fsck', folder(), '--repair', '--rpc', cluster.url('bravo')])
+    const repaired = await qat([
+      'fsck',
+      folder(),
+      '--repair',
+      '--rpc',
+      cluster.url('bravo'),
+      '--token',
+      cluster.token,
+    ])
     assert.equal(repaired.code, 0, repaired.stdout)
     assert.match(repaired.stdout, /its keys must not sign any more.*qat start --dir .*qat rotate --dir /s)
     await cluster.start('alpha')

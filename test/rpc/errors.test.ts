@@ -19,7 +19,7 @@ interface Scene {
 /** One way to meet each error over the wire; the other three stand in dispatch.test.ts and http.test.ts. */
 const SCENES: Record<Exclude<RpcErrorName, 'parse-error' | 'invalid-request' | 'rate-limited'>, Scene> = {
   'method-not-found': { method: 'nothing', data: { code: 'method-not-found' } },
-  'invalid-params': { method: 'policy.get', params: [], data: { code: 'invalid-params' } },
+  'invalid-params': { method: 'policy.get', params: [1], data: { code: 'invalid-params' } },
   internal: {
     service: { checkpoint: throws(new TypeError('secret path')) },
     method: 'checkpoint.get',

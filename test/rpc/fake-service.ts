@@ -13,6 +13,7 @@ import {
   type LedgerService,
   type MembershipView,
   ServiceError,
+  type Stage,
   type Submission,
 } from '../../node/service.ts'
 import { utf8 } from '../../src/bytes.ts'
@@ -68,6 +69,8 @@ export const BLOCK: BlockView = {
   seal: { payload: '', payloadType: PAYLOAD_TYPES.seal, signatures: [] },
 }
 
+export const READY = { reads: true, entries: true, final: true }
+
 export const CHECKPOINT: CheckpointView = {
   origin: 'example.org/ledger',
   size: 9,
@@ -96,12 +99,14 @@ export interface FakeService extends LedgerService {
 export function fakeService(overrides: Partial<LedgerService> = {}): FakeService {
   const asked: [string, ...unknown[]][] = []
   const listeners = new Set<(event: LedgerEvent) => void>()
-  const ordered = (id: string): Submission => ({ id, status: 'ordered', index: 7, height: 2 })
+  const reached = (id: string, stage: Stage): Submission => {
+    return { id, status: stage === 'final' ? 'final' : 'ordered', index: 7, height: 2 }
+  }
   const service: LedgerService = {
-    submit: async (entry) => ordered(entry.id),
+    submit: async (entry, stage) => reached(entry.id, stage),
     signers: async ({ signatures }) =>
       signatures.map(({ keyid }) => keyid ?? ENTRY.envelope.signatures[0]!.keyid),
-    submitEvents: async () => ordered(HASH),
+    submitEvents: async (_events, _principal, stage) => reached(HASH, stage),
     async submission(id) {
       if (id !== HASH) throw new ServiceError('not-found', 'No such submission.', { id })
       return { id, status: 'pending' }
@@ -139,6 +144,7 @@ export function fakeService(overrides: Partial<LedgerService> = {}): FakeService
       pending: 0,
       peers: ['south'],
       sequence: 0,
+      ready: READY,
     }),
     cluster: () => ({
       ledger: 'example.org/ledger',
@@ -146,6 +152,7 @@ export function fakeService(overrides: Partial<LedgerService> = {}): FakeService
       term: 1,
       cosigners: 4,
       sequence: 0,
+      ready: READY,
       nodes: [
         {
           name: 'north',
@@ -170,7 +177,7 @@ export function fakeService(overrides: Partial<LedgerService> = {}): FakeService
     Object.entries(service).map(([name, answer]: [string, (...args: never[]) => unknown]) => [
       name,
       (...args: never[]) => {
-        asked.push([name, ...args])
+        asked.push([name, ...args.filter((arg) => typeof arg !== 'function')])
         return answer(...args)
       },
     ]),
@@ -199,7 +206,7 @@ export interface Harness {
 
 export async function startServer(
   overrides: Partial<LedgerService> = {},
-  options: { limits?: Partial<RpcLimits>; ready?: () => boolean; port?: number } = {},
+  options: { limits?: Partial<RpcLimits>; port?: number } = {},
 ): Promise<Harness> {
   const service = fakeService(overrides)
   const logged: string[] = []
@@ -208,9 +215,9 @@ export async function startServer(
     service,
     links: { links: async () => [], disturb() {} },
     tokens: createTokenStore([{ name: 'ci', sha256: sha256Hex(TOKEN), sources: ['*'], types: ['*'] }]),
+    names: ['ledger.example', '2001:db8::7'],
     metrics,
     logger: pino({ level: 'info' }, { write: (line) => logged.push(line) }),
-    ready: options.ready ?? (() => true),
     limits: { closeGraceMs: 200, ...options.limits },
   })
   const url = await server.listen({ host: '127.0.0.1', port: options.port ?? 0 })

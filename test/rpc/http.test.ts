@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict'
 import { request } from 'node:http'
 import { ListenError } from '../../node/rpc/server.ts'
-import { call, ENVELOPE, HASH, type Harness, post, startServer, TOKEN } from './fake-service.ts'
+import {
+  call,
+  ENVELOPE,
+  fakeService,
+  HASH,
+  type Harness,
+  post,
+  READY,
+  startServer,
+  TOKEN,
+} from './fake-service.ts'
 
 const POLICY = '{"jsonrpc":"2.0","method":"policy.get","id":1}'
 
@@ -20,9 +30,12 @@ function chunked(url: string, body: string): Promise<number | undefined> {
 
 describe('the HTTP front', () => {
   let server: Harness
-  let ready = true
+  let ready = READY
   before(async () => {
-    server = await startServer({}, { limits: { bodyBytesMax: 20_000 }, ready: () => ready })
+    server = await startServer(
+      { status: () => ({ ...fakeService().status(), ready }) },
+      { limits: { bodyBytesMax: 20_000 } },
+    )
   })
   after(() => server.close())
 
@@ -71,11 +84,23 @@ describe('the HTTP front', () => {
   })
 
   it('is alive, ready when it says so, and shows its metrics', async () => {
-    const status = async (path: string) => (await fetch(server.url + path)).status
+    const status = async (path: string) => {
+      const { status } = await fetch(server.url + path)
+      assert.equal((await fetch(server.url + path, { method: 'HEAD' })).status, status, `HEAD ${path}`)
+      return status
+    }
+    const readyz = async () => {
+      const paths = ['/readyz', '/readyz/final', '/readyz/entries', '/readyz/reads']
+      return Promise.all(paths.map((path) => status(path)))
+    }
     assert.equal(await status('/healthz'), 200)
-    assert.equal(await status('/readyz'), 200)
-    ready = false
-    assert.equal(await status('/readyz'), 503)
+    assert.equal(await status('/metrics'), 200)
+    assert.deepEqual(await readyz(), [200, 200, 200, 200])
+    ready = { reads: true, entries: true, final: false }
+    assert.deepEqual(await readyz(), [503, 503, 200, 200])
+    assert.deepEqual(await (await fetch(`${server.url}/readyz`)).json(), ready)
+    ready = { reads: true, entries: false, final: false }
+    assert.deepEqual(await readyz(), [503, 503, 503, 200])
     assert.equal(await status('/healthz'), 200)
     const metrics = await fetch(`${server.url}/metrics`)
     assert.match(metrics.headers.get('content-type') ?? '', /^text\/plain/)
@@ -92,6 +117,85 @@ describe('the HTTP front', () => {
     await call(server.url, 'entry.submit', { entry: { ...ENVELOPE, payload: '!' } })
     await call(server.url, 'event.submit', { event: {} }, { authorization: `Bearer ${TOKEN}` })
     assert.deepEqual(server.logged, [])
+  })
+})
+
+describe('names', () => {
+  let server: Harness
+  before(async () => {
+    server = await startServer()
+  })
+  after(() => server.close())
+
+  /** Status and body of an answer to a request that names `host`. */
+  function asked(path: string, host: string, headers = {}): Promise<[status: number, body: string]> {
+    const { hostname, port } = new URL(server.url)
+    const method = path === '/rpc' ? 'POST' : 'GET'
+    return new Promise((resolve, reject) => {
+      const options = {
+        agent: false as const,
+        hostname,
+        port,
+        path,
+        method,
+        headers: { host, 'content-type': 'application/json', ...headers },
+      }
+      const sent = request(options, async (response) => {
+        let body = ''
+        for await (const chunk of response) body += chunk
+        resolve([response.statusCode!, body])
+      })
+      sent.on('upgrade', (_response, socket) => {
+        socket.destroy()
+        resolve([101, ''])
+      })
+      sent.on('error', reject)
+      sent.end(method === 'POST' ? POLICY : undefined)
+    })
+  }
+
+  const UPGRADE = {
+    upgrade: 'websocket',
+    connection: 'Upgrade',
+    'sec-websocket-version': '13',
+    'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
+  }
+
+  it('that are not of this node are refused, with the option that names more', async () => {
+    for (const host of [
+      'evil.example',
+      'evil.example:8480',
+      'localhost.evil.example',
+      '10.9.8.7',
+      '[::2]',
+      'a b',
+    ]) {
+      const [status, body] = await asked('/rpc', host)
+      assert.equal(status, 421, host)
+      assert.match(body, /--rpc-name/)
+      const [shaken] = await asked('/ws', host, { ...UPGRADE, origin: `http://${host}` })
+      assert.equal(shaken, 421, host)
+    }
+    assert.match((await asked('/rpc', 'evil.example'))[1], /not called \\"evil\.example\\"/)
+  })
+
+  it("and addresses of this node are served, and loopback; operators' addresses have no names to mind", async () => {
+    const own = [
+      'ledger.example',
+      'LEDGER.example.:443',
+      '[2001:db8::7]:8480',
+      '127.0.0.1',
+      'localhost:1',
+      '[::1]',
+      'a.localhost',
+    ]
+    for (const host of own) {
+      assert.equal((await asked('/rpc', host))[0], 200, host)
+      assert.equal((await asked('/ws', host, UPGRADE))[0], 101, host)
+    }
+    for (const path of ['/healthz', '/readyz', '/metrics']) {
+      assert.equal((await asked(path, 'node-0.nodes.svc'))[0], 200, path)
+    }
   })
 })
 

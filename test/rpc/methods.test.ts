@@ -56,7 +56,7 @@ describe('the methods', () => {
     assert.deepEqual([bringer.name, bringer.known], ['127.0.0.1', false])
     assert.match(bringer.connection ?? '', /^127\.0\.0\.1 \d+$/)
     assert.deepEqual(entry.bytes, ENTRY.bytes)
-    assert.deepEqual(result, { id: ENTRY.id, status: 'ordered', index: 7, height: 2 })
+    assert.deepEqual(result, { id: ENTRY.id, status: 'final', index: 7, height: 2 })
   })
 
   it('entry.submit reads an envelope in any order of its members, and waits for ordered by default', async () => {
@@ -168,8 +168,10 @@ describe('the methods', () => {
       [consistency.asked, consistency.result],
       [['consistency', 2, 2], { hashes: [HASH, HASH] }],
     )
-    const sync = await ask('ledger.sync', { from: 3 })
+    const sync = await ask('ledger.sync', { from: 3 }, { authorization: `Bearer ${TOKEN}` })
     assert.deepEqual([sync.asked, sync.result], [['sync', 3], { answer: 'AQID' }])
+    // The whole ledger is for those whom the node knows.
+    assert.equal((await call(server.url, 'ledger.sync', { from: 3 })).error.data.code, 'unauthorized')
     assert.deepEqual((await ask('policy.get', {})).result, { policy: 'quorum q\n' })
     const updates = await ask('policy.updates', { since: 3 })
     assert.deepEqual([updates.asked, updates.result], [['policyUpdates', 3], { updates: 'AAA=' }])

@@ -34,7 +34,7 @@ describe('rpc.discover', () => {
   })
 
   it('is an OpenRPC 1.x document', () => {
-    assert.match(document.openrpc, /^1\.\d+\.\d+$/)
+    assert.match(document.openrpc, /^1\.3\.\d+$/)
     assert.match(document.info.version, /^\d+\.\d+\.\d+$/)
     assert.ok(document.info.title)
     const known = ['openrpc', 'info', 'methods', 'components', 'servers', 'externalDocs']

@@ -294,8 +294,8 @@ describe('the WebSocket', () => {
     await peer.close()
   })
 
-  it('refuses handshakes: too many sockets, other origins, other addresses, too often', async () => {
-    server = await startServer({}, { limits: { socketsMax: 1, rateCallsMax: 6, rateWindowMs: 60_000 } })
+  it('refuses handshakes: other origins, other addresses, too often', async () => {
+    server = await startServer({}, { limits: { rateCallsMax: 5, rateWindowMs: 60_000 } })
     const status = async (path: string, headers = {}) =>
       (await upgrade(server.url, path, headers))[0].split(' ')[1]
     assert.equal(await status('/ws', { origin: 'https://evil.example' }), '403')
@@ -303,7 +303,6 @@ describe('the WebSocket', () => {
     assert.equal(await status('/elsewhere'), '404')
     const { host } = new URL(server.url)
     assert.equal(await status('/ws', { origin: `http://${host}` }), '101')
-    assert.equal(await status('/ws'), '503')
     for (let i = 0; i < 3; i++) await status('/ws')
     assert.equal(await status('/ws'), '429')
   })

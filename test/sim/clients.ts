@@ -165,7 +165,7 @@ export class Client {
     const query = { type: TYPE, order: 'desc', limit: 5 } as const
     const page = await this.#call(call, node, 2_000, async (ledger) => {
       if (linearizable) await ledger.barrier(1_500)
-      return ledger.query(query)
+      return ledger.query(query, () => {})
     })
     if (page !== undefined) history.saw(call, page.entries)
   }

@@ -260,7 +260,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     why: 'answers linearizable reads without asking the leader',
     file: 'node/core/reads.ts',
-    find: 'let height = await this.#ask(rest())',
+    find: 'let height = await this.#ask()',
     replace: 'let height: number | undefined = this.#ports.height()',
   },
   {

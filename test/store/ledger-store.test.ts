@@ -20,6 +20,7 @@ async function readAll(kv: MemoryKv, chain: Chain): Promise<void> {
   await store.certified()
   await store.cosigned()
   await store.certificate()
+  await store.owner()
   await store.logFrom(0)
   for (let height = 0; height <= store.tip.height; height++) await store.blockBytes(height)
   for (let index = 0; index < store.tip.size; index++) {
@@ -38,7 +39,7 @@ describe('the store of a node', function () {
 
   it('notices damage to every kind of record it reads', async () => {
     const kv = memoryKv()
-    await fillStore(kv, chain, 3)
+    await (await fillStore(kv, chain, 3)).setOwner({ name: 'ada', keys: [] })
     await readAll(kv, chain)
     const { block } = chain.blocks[1]!
     const keys = {

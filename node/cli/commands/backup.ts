@@ -15,15 +15,16 @@ import { LedgerStore } from '../../store/ledger-store.ts'
 import { openLevel } from '../../store/level.ts'
 import { nodeAddress } from '../connection.ts'
 import { CliError } from '../exit.ts'
-import type { GlobalOptions } from '../options.ts'
+import { type GlobalOptions, tokenOption } from '../options.ts'
 import { factSheet, printJson, printText } from '../output.ts'
 import { createProgress } from '../progress.ts'
 import { readReply } from '../replies.ts'
-import { askUntil } from '../rpc.ts'
+import { askUntil, type Target } from '../rpc.ts'
 import { syncFrom } from '../sync-source.ts'
 
 interface Options extends GlobalOptions {
   readonly rpc?: string
+  readonly token?: string
   readonly dir?: string
   readonly out: string
   readonly force?: true
@@ -31,8 +32,8 @@ interface Options extends GlobalOptions {
 
 const EXAMPLES = `
 Examples:
-  qat backup --rpc http://10.0.0.7:8480 --out ledger.qat-backup     from a running node, which goes on meanwhile
-  qat backup --dir ledger/alpha --out ledger.qat-backup             from the folder of a stopped node
+  qat backup --rpc http://10.0.0.7:8480 --token "$QAT_TOKEN" --out ledger.qat-backup    from a running node
+  qat backup --dir ledger/alpha --out ledger.qat-backup    from the folder of a stopped one
 
 The file holds genesis and every block up to the newest certificate. All of it is verified as it is written:
 certificates, chain and every signature. Compare the genesis id that is printed with the one you know. Keys and
@@ -46,6 +47,7 @@ export function addBackupCommand(program: Command): void {
     .command('backup')
     .description('copy everything that is final into a file')
     .option('--rpc <url>', 'from the running node at this address', nodeAddress('--rpc'))
+    .addOption(tokenOption())
     .option('--dir <dir>', 'from the folder of a stopped node')
     .requiredOption('--out <file>', 'the file to write')
     .option('--force', 'replace the file if there is one')
@@ -61,9 +63,15 @@ interface Source {
   readonly close: () => Promise<void>
 }
 
-async function backup({ rpc, dir, out, force, json }: Options): Promise<void> {
+async function backup({ rpc, token, dir, out, force, json }: Options): Promise<void> {
   if ((rpc === undefined) === (dir === undefined)) {
     throw new CliError('usage', 'Give either --rpc for a running node, or --dir for a stopped one.')
+  }
+  if (rpc !== undefined && token === undefined) {
+    throw new CliError(
+      'usage',
+      'A running node gives its whole ledger to holders of a token: give --token (QAT_TOKEN).',
+    )
   }
   if (!force && (await exists(out))) {
     throw new CliError('file', `${out} exists. Give another name, or --force to replace it.`, { path: out })
@@ -75,7 +83,10 @@ async function backup({ rpc, dir, out, force, json }: Options): Promise<void> {
     )
   }
   useNativeCode()
-  const source = rpc !== undefined ? await runningNode(rpc) : await stoppedNode(dir!)
+  const source =
+    rpc !== undefined
+      ? await runningNode({ rpc, ...(token !== undefined && { token }) })
+      : await stoppedNode(dir!)
   const progress = createProgress(json === true)
   // So that the thread pool has room for the disk among thousands of signatures.
   const suite = verifyQueue(opensslSuite).ordinary
@@ -93,8 +104,8 @@ async function backup({ rpc, dir, out, force, json }: Options): Promise<void> {
   }
 }
 
-async function runningNode(rpc: string): Promise<Source> {
-  const ask = (method: string) => askUntil({ rpc }, method, () => ({}), QUESTION_MS)
+async function runningNode(node: Target): Promise<Source> {
+  const ask = (method: string) => askUntil(node, method, () => ({}), QUESTION_MS)
   const genesis = readReply(await ask('genesis.get'), (value) => {
     const { genesis: text } = object(value, 'The genesis')
     return fromBase64(typeof text === 'string' ? text : '')
@@ -102,7 +113,7 @@ async function runningNode(rpc: string): Promise<Source> {
   const target = readReply(await ask('checkpoint.get'), (value) => {
     return count(object(value, 'The checkpoint').height, '"height"')
   })
-  return { genesis, target, answer: (from) => syncFrom(rpc, from), close: async () => {} }
+  return { genesis, target, answer: (from) => syncFrom(node, from), close: async () => {} }
 }
 
 async function stoppedNode(dir: string): Promise<Source> {

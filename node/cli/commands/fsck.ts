@@ -11,9 +11,9 @@ import { checkFolder, type FolderReport } from '../../store/check-folder.ts'
 import { type FindingKind, MEANINGS } from '../../store/finding.ts'
 import { inspectorThreads } from '../../store/inspector-threads.ts'
 import { nodeAddress } from '../connection.ts'
-import { EXIT } from '../exit.ts'
+import { CliError, EXIT } from '../exit.ts'
 import { newKeysText } from '../new-keys-text.ts'
-import type { GlobalOptions } from '../options.ts'
+import { type GlobalOptions, tokenOption } from '../options.ts'
 import { counted, factSheet, printable, printJson, printText } from '../output.ts'
 import { folderPassphrase } from '../passphrase.ts'
 import { createProgress } from '../progress.ts'
@@ -24,12 +24,13 @@ type Repaired = NonNullable<FolderReport['repair']>
 interface Options extends GlobalOptions {
   readonly repair?: true
   readonly rpc?: readonly string[]
+  readonly token?: string
 }
 
 const EXAMPLES = `
 Examples:
   qat fsck ledger/alpha
-  qat fsck ledger/alpha --repair --rpc http://10.0.0.8:8480 http://10.0.0.9:8480
+  qat fsck ledger/alpha --repair --rpc http://10.0.0.8:8480 http://10.0.0.9:8480 --token "$QAT_TOKEN"
 
 Verifies everything in the store: every block and signature, the tree, all indexes, certificates, and what the
 node has promised. The node must be stopped. With --repair a new store is built beside the damaged one, from what
@@ -47,6 +48,7 @@ export function addFsckCommand(program: Command): void {
     .description("verify a node's store, and repair it")
     .option('--repair', 'build a sound store from what is left')
     .option('--rpc <url...>', 'nodes to fetch lost blocks from', addUrl)
+    .addOption(tokenOption())
     .addHelpText('after', EXAMPLES)
     .action(async (dir: string, _options, command: Command) => fsck(dir, command.optsWithGlobals<Options>()))
 }
@@ -55,7 +57,13 @@ function addUrl(value: string, earlier: readonly string[] = []): string[] {
   return [...earlier, nodeAddress('--rpc')(value)]
 }
 
-async function fsck(dir: string, { repair, rpc = [], json }: Options): Promise<void> {
+async function fsck(dir: string, { repair, rpc = [], token, json }: Options): Promise<void> {
+  if (rpc.length > 0 && token === undefined) {
+    const message =
+      'Running nodes give blocks to holders of a token of theirs: give --token (QAT_TOKEN) beside --rpc.'
+    throw new CliError('usage', message)
+  }
+  const nodes = rpc.map((url) => ({ rpc: url, ...(token !== undefined && { token }) }))
   const passphrase = repair ? await folderPassphrase(dir) : undefined
   useNativeCode()
   const { config, genesis } = await readNodeFolder(dir)
@@ -66,7 +74,7 @@ async function fsck(dir: string, { repair, rpc = [], json }: Options): Promise<v
     progress.update(phase === 'checking' ? 'Checking' : 'Rebuilding', done, total, 'blocks')
   const folder = join(dir, FILES.store)
   const fetch = (from: number) =>
-    syncFromAny(rpc, from, (message) => {
+    syncFromAny(nodes, from, (message) => {
       progress.end()
       if (!json) process.stderr.write(`qat: ${printable(message)}\n`)
     })

@@ -17,9 +17,11 @@ import {
   memberName,
   type QkdMode,
   qkdOption,
+  rpcHostOption,
+  rpcHostWarning,
   wholeNumber,
 } from '../options.ts'
-import { counted, factSheet, printJson, printText, table } from '../output.ts'
+import { counted, factSheet, printJson, printText, printWarning, table } from '../output.ts'
 import { encryptOption, newPassphrase } from '../passphrase.ts'
 
 interface Options extends GlobalOptions {
@@ -29,6 +31,7 @@ interface Options extends GlobalOptions {
   readonly node?: readonly NamedNode[]
   readonly port: number
   readonly bind: string
+  readonly rpcHost: string
   readonly cosigners?: number
   readonly token?: string
   readonly submitters?: string
@@ -53,6 +56,7 @@ A submitter's record: {"name": "ci", "team": "web", "key": {the public JWK that 
 
 Then give each team its node's folder (DIR/<name>), run "qat start --dir <folder>" there, and give everybody
 the file DIR/policy: it is all that is needed to verify proofs. Keep DIR/admin.key offline.
+JSON-RPC is served on loopback alone, where a proxy with TLS can reach it, unless --rpc-host says otherwise.
 Private keys are encrypted if QAT_PASSPHRASE or QAT_PASSPHRASE_FILE is set, or with --encrypt; the nodes then need
 the passphrase, too.
 `
@@ -79,7 +83,8 @@ export function addInitCommand(program: Command): void {
       wholeNumber(1, 64_535),
       DEVNET_PORT,
     )
-    .option('--bind <address>', 'address that the nodes given by --node listen on', '0.0.0.0')
+    .option('--bind <address>', 'address that the nodes given by --node listen on for peers', '0.0.0.0')
+    .addOption(rpcHostOption())
     .option('--cosigners <count>', 'cosignatures that make an entry final', wholeNumber(1, VALIDATORS_MAX))
     .addOption(qkdOption('off'))
     .option('--token <name>', 'make a bearer token for senders that cannot sign, in DIR/token')
@@ -98,6 +103,8 @@ async function init(options: Options): Promise<void> {
   if (clash !== undefined)
     throw new CliError('usage', `${clash} Give other ports: --node name=host:port:peer-port.`)
   if (cosigners !== undefined) checkCosigners(cosigners, nodes.length)
+  const warning = rpcHostWarning(options.rpcHost)
+  if (warning !== undefined) printWarning(warning)
   const passphrase = await newPassphrase(options.encrypt)
   const made = await initCluster({
     dir,
@@ -145,13 +152,14 @@ function checkCosigners(cosigners: number, nodes: number): void {
   for (const warning of quorumWarnings(nodes, cosigners)) tell(`Warning: ${warning}`)
 }
 
-function chosenNodes({ nodes, node, port, bind }: Options): ClusterNode[] {
+function chosenNodes({ nodes, node, port, bind, rpcHost }: Options): ClusterNode[] {
   if ((nodes === undefined) === (node === undefined)) {
     throw new CliError('usage', 'Give either --nodes or one --node for each node.')
   }
-  if (nodes !== undefined) return localNodes(nodes, port)
+  if (nodes !== undefined)
+    return localNodes(nodes, port).map((local) => ({ ...local, bind: local.rpcHost, rpcHost }))
   return (node ?? []).map(({ rpcPort = port, peerPort = rpcPort + PEER_PORT_OFFSET, ...named }) => {
-    return { ...named, rpcHost: bind, rpcPort, peerPort }
+    return { ...named, bind, rpcHost, rpcPort, peerPort }
   })
 }
 

@@ -4,10 +4,20 @@ import { fromBase64 } from '../../../src/bytes.ts'
 import { keyId } from '../../../src/crypto/keys.ts'
 import { type Json, object } from '../../../src/json.ts'
 import { BLOCK_BYTES_MAX } from '../../../src/limits.ts'
+import { isLoopback } from '../../rpc/host.ts'
 import { CliError } from '../exit.ts'
 import { presentMembers } from '../member/present.ts'
-import { hostName, memberName, type RpcOptions, rpcOption, timeoutOption, wholeNumber } from '../options.ts'
-import { factSheet, printJson, printText } from '../output.ts'
+import {
+  hostName,
+  memberName,
+  type RpcOptions,
+  rpcHostOption,
+  rpcHostWarning,
+  rpcOption,
+  timeoutOption,
+  wholeNumber,
+} from '../options.ts'
+import { factSheet, printJson, printText, printWarning } from '../output.ts'
 import { encryptOption, newPassphrase } from '../passphrase.ts'
 import { isEntryId, readReply, shortText } from '../replies.ts'
 import { askUntil } from '../rpc.ts'
@@ -21,6 +31,7 @@ interface Options extends RpcOptions {
   readonly peerPort: number
   readonly rpcPort: number
   readonly bind?: string
+  readonly rpcHost: string
   readonly encrypt?: true
   readonly timeout: number
 }
@@ -50,7 +61,8 @@ export function addJoinCommand(program: Command): void {
     .requiredOption('--host <host>', 'where others reach it', hostName)
     .requiredOption('--peer-port <port>', 'its port for peers', wholeNumber(1, 65_535))
     .requiredOption('--rpc-port <port>', 'its port for JSON-RPC', wholeNumber(1, 65_535))
-    .option('--bind <address>', 'address to listen on (default: 0.0.0.0; a loopback --host itself)')
+    .option('--bind <address>', 'address to listen on for peers (default: 0.0.0.0; a loopback --host itself)')
+    .addOption(rpcHostOption())
     .addOption(timeoutOption(30))
     .addOption(encryptOption())
     .addHelpText('after', EXAMPLES)
@@ -66,10 +78,13 @@ async function join(options: Options): Promise<void> {
   const { membership } = await presentMembers(options, endMs - performance.now())
   const passphrase = await newPassphrase(options.encrypt)
   const { joinLedger } = await import('../../join.ts') // large, and of no use to the other commands
-  const rpcHost = options.bind ?? (isLoopback(host) ? host : '0.0.0.0')
+  const bind = options.bind ?? (isLoopback(host) ? host : '0.0.0.0')
+  const { rpcHost } = options
+  const warning = rpcHostWarning(rpcHost)
+  if (warning !== undefined) printWarning(warning)
   const joined = await joinLedger({
     dir,
-    node: { name, team, host, peerPort, rpcHost, rpcPort },
+    node: { name, team, host, peerPort, bind, rpcHost, rpcPort },
     genesis: given.block,
     genesisId,
     membership,
@@ -113,8 +128,4 @@ function confirmed({ genesisId, rpc }: Options, offered: string): string {
   }
   if (isEntryId(genesisId)) return genesisId
   throw new CliError('usage', '--genesis-id takes 64 lower-case hex digits, as "qat init" prints them.')
-}
-
-function isLoopback(host: string): boolean {
-  return host === '::1' || host.startsWith('127.')
 }

@@ -27,7 +27,7 @@ const EXAMPLES = `
 Examples:
   qat log --token "$QAT_TOKEN" --source //ci/build --type ci.build.finished --subject app@1.2 --data @build.json
   qat log --key team.key --source //ci/build --type ci.build.finished --subject app@1.2 --data '{"ok":true}'
-  qat log --key team.key --in-toto provenance.json --wait final
+  qat log --key team.key --in-toto provenance.json
   make-events | qat log --token "$QAT_TOKEN" --batch - --json
 
 With --key the entry is signed here (QAT_PASSPHRASE opens an encrypted key, or QAT_PASSPHRASE_FILE, or you at a
@@ -53,7 +53,7 @@ export function addLogCommand(program: Command): void {
     .option('--time <time>', 'when it happened, RFC 3339; now if not given', rfc3339)
     .option('--batch <file>', 'many events: a JSON array or JSON lines, - for standard input')
     .option('--in-toto <file>', 'an in-toto statement instead of an event; needs --key')
-    .addOption(waitOption('ordered'))
+    .addOption(waitOption('final'))
     .addOption(timeoutOption(30))
     .addHelpText('after', EXAMPLES)
     .action(async (_options, command: Command) => log(command.optsWithGlobals<Options>()))

@@ -1,9 +1,10 @@
 /** `qat start`: one node, until it is told to stop. */
 import { resolve } from 'node:path'
-import { type Command, Option } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { errorMessage, QatError } from '../../../src/errors.ts'
 import { LINK_POLICIES, type LinkPolicy } from '../../net/qkd-noise/messages.ts'
 import type { QkdConfig } from '../../qkd/config.ts'
+import { hostOf } from '../../rpc/host.ts'
 import { CliError } from '../exit.ts'
 import { type GlobalOptions, wholeNumber } from '../options.ts'
 import { goOnWithoutOutput, printJson, printText } from '../output.ts'
@@ -13,6 +14,7 @@ import { stopRequest } from '../stop-request.ts'
 interface Options extends GlobalOptions {
   readonly dir: string
   readonly logLevel: string
+  readonly rpcName?: readonly string[]
   readonly qkdServer?: string
   readonly qkdCa?: string
   readonly qkdCert?: string
@@ -31,8 +33,9 @@ Examples:
     --qkd-cert alpha.pem --qkd-key alpha.key --qkd-mode require
 
 Logs are JSON lines on standard error. SIGINT (Ctrl-C) and SIGTERM stop the node in order; a second one ends it
-at once, which costs nothing but a longer start. If the node's keys are encrypted, set QAT_PASSPHRASE or
-QAT_PASSPHRASE_FILE, or type the passphrase at the terminal.
+at once, which costs nothing but a longer start. Tokens count as DIR/tokens.json has them: it is read again when it
+changes, and at SIGHUP; a file that cannot be read changes nothing, and the log says why. If the node's keys are
+encrypted, set QAT_PASSPHRASE or QAT_PASSPHRASE_FILE, or type the passphrase at the terminal.
 `
 
 export function addStartCommand(program: Command): void {
@@ -42,6 +45,11 @@ export function addStartCommand(program: Command): void {
     .requiredOption('--dir <dir>', 'folder of the node, as "qat init" made it')
     .addOption(
       new Option('--log-level <level>', 'least important lines to log').choices(LEVELS).default('info'),
+    )
+    .option(
+      '--rpc-name <host>',
+      'a further name or address that JSON-RPC is called by, such as that of a proxy; repeat for each',
+      rpcName,
     )
     .option('--qkd-server <url>', 'take QKD keys from this KME, by ETSI GS QKD 014: https://host:port')
     .option('--qkd-ca <file>', 'PEM certificate of the authority of that KME')
@@ -64,7 +72,10 @@ async function start(options: Options): Promise<void> {
   goOnWithoutOutput()
   const qkd = qkdOf(options)
   const passphrase = await folderPassphrase(dir)
-  const stopped = stopRequest()
+  const stopped = stopRequest(['SIGINT', 'SIGTERM'])
+  let reload = async () => {}
+  // Also before the node is up: it ends a process that does not listen.
+  process.on('SIGHUP', () => void reload())
   const failed = Promise.withResolvers<never>()
   const removed = Promise.withResolvers<'removed'>()
   const { startNode } = await import('../../start.ts') // large, and of no use to the other commands
@@ -72,12 +83,14 @@ async function start(options: Options): Promise<void> {
     logLevel,
     ...(passphrase !== undefined && { passphrase }),
     ...(qkd && { qkd }),
+    ...(options.rpcName && { rpcNames: options.rpcName }),
     onFatal: failed.reject,
     onRemoved: () => removed.resolve('removed'),
   }).catch((cause: unknown) => {
     if (cause instanceof QatError) throw cause
     throw new CliError('not-started', `The node could not start: ${errorMessage(cause)}`, { dir }, { cause })
   })
+  reload = () => node.reload()
   const { name, role, note } = node.status()
   const apart = role === 'recovering' && note !== undefined ? { note } : undefined
   if (json) printJson({ event: 'ready', name, rpc: node.rpcUrl, pid: process.pid, dir, ...apart })
@@ -92,6 +105,13 @@ async function start(options: Options): Promise<void> {
     else printText(`${name} is no member of the ledger any more, and has stopped. Its store is kept.`)
   }
   await node.stop()
+}
+
+function rpcName(value: string, earlier: readonly string[] = []): string[] {
+  const host = hostOf(value.includes(':') && !value.startsWith('[') ? `[${value}]` : value)
+  if (host === undefined)
+    throw new InvalidArgumentError('Expected a name or an address, without scheme and port.')
+  return [...earlier, host]
 }
 
 /** Another KME than the node's folder names. All four parts or none. */

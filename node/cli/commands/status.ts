@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { array, count, type Json, object, text } from '../../../src/json.ts'
 import { INDEX_MAX, VALIDATORS_MAX } from '../../../src/limits.ts'
 import { obstacles, type SeenNode } from '../cluster-text.ts'
+import { EXIT } from '../exit.ts'
 import { type RpcOptions, rpcOption } from '../options.ts'
 import { counted, factSheet, printJson, printText, table } from '../output.ts'
 import { readReply, shortText } from '../replies.ts'
@@ -16,7 +17,8 @@ Examples:
 A learner follows and does not count yet. SIZE counts the leaves that a node has applied; FINAL those that a
 certificate covers. What the others do is what they last announced; one that is connected and announces nothing is
 silent: ask that one. If nothing can be ordered or become final, or the asked node does not take part, a note says why.
-Evidence is that of the asked node: "qat evidence list".
+Serves says what the asked node can be asked for: reads, entries, and that these become final. Where they do not, the
+exit code is 7. Evidence is that of the asked node: "qat evidence list".
 `
 
 export function addStatusCommand(program: Command): void {
@@ -33,6 +35,21 @@ async function status(options: RpcOptions): Promise<void> {
   const text = readReply(reply, clusterText)
   if (options.json) printJson(reply)
   else printText(text)
+  if (servesOf(reply)?.includes(FINAL) === false) process.exitCode = EXIT.notFinal
+}
+
+const FINAL = 'entries that become final'
+const SERVES = { reads: 'reads', entries: 'entries', final: FINAL } as const
+
+/** What the asked node can be asked for now; one of an earlier version does not say. Throws FormatError. */
+function servesOf(reply: Json): string[] | undefined {
+  const { ready: said } = object(reply, 'The cluster')
+  if (said === undefined) return undefined
+  const ready = object(said, '"ready"')
+  const names = Object.keys(SERVES) as (keyof typeof SERVES)[]
+  const served = names.filter((name) => ready[name] === true)
+  // Those that become final are entries, too.
+  return served.filter((name) => name !== 'entries' || ready.final !== true).map((name) => SERVES[name])
 }
 
 const NOTE_BYTES_MAX = 4_096
@@ -54,6 +71,7 @@ function clusterText(reply: Json): string {
     ['Leader', leader ?? 'none'],
     ['Term', count(cluster.term, '"term"')],
     ['Cosigners', `${cosigners} of ${counted(validators, 'validator')}`],
+    ['Serves', servesOf(reply)?.join(', ')],
     ['Changes', count(cluster.sequence, '"sequence"')],
     ['Evidence', evidenceText(cluster.evidence)],
     ...notes.map((note) => ['Note', note] as const),

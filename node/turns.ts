@@ -1,7 +1,8 @@
 /**
- * Whose entries are verified next. Anyone can send signatures that do not verify, and it takes as long to find that out
- * as with good ones; so sources take turns, and within a source its connections do. A source that sends much waits for
- * itself, and where there is no more room, the one with the most waiting loses its newest.
+ * Whose work is done next: entries to verify, questions to answer. Anyone can send signatures that do not verify, and
+ * it takes as long to find that out as with good ones; so sources take turns, and within a source its connections do.
+ * A source that sends much waits for itself, and where there is no more room, the one with the most waiting loses its
+ * newest.
  */
 
 export interface Source {
@@ -14,19 +15,11 @@ export interface Source {
 }
 
 export interface TurnLimits {
-  /** Being verified at the same time. */
+  /** Under way at the same time. */
   readonly atOnce: number
   /** Waiting for their turn: of one source, and in all. */
   readonly perSource: { readonly entries: number; readonly bytes: number }
   readonly total: { readonly entries: number; readonly bytes: number }
-}
-
-export const TURN_LIMITS: TurnLimits = {
-  // As many as the queue of verifications has under way, so that it holds little that came before others.
-  atOnce: 16,
-  // As many as a peer may have under way to its leader.
-  perSource: { entries: 1_024, bytes: 8 * 1_024 * 1_024 },
-  total: { entries: 4_096, bytes: 24 * 1_024 * 1_024 },
 }
 
 interface Job {
@@ -43,7 +36,7 @@ interface Queue {
   bytes: number
 }
 
-export class VerifyTurns {
+export class Turns {
   readonly #limits: TurnLimits
   readonly #overloaded: () => Error
   /** In the order of their turns: a source that had one goes to the end. */
@@ -53,7 +46,7 @@ export class VerifyTurns {
   #running = 0
 
   /** @param overloaded makes the error for a job for which there is no room */
-  constructor(overloaded: () => Error, limits = TURN_LIMITS) {
+  constructor(overloaded: () => Error, limits: TurnLimits) {
     this.#overloaded = overloaded
     this.#limits = limits
   }

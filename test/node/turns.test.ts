@@ -1,6 +1,6 @@
 /** Whose signatures are verified next, when many bring many. */
 import assert from 'node:assert/strict'
-import { VerifyTurns } from '../../node/core/verify-turns.ts'
+import { Turns } from '../../node/turns.ts'
 
 const LIMITS = {
   atOnce: 1,
@@ -9,7 +9,7 @@ const LIMITS = {
 }
 
 function setUp() {
-  const turns = new VerifyTurns(() => new Error('overloaded'), LIMITS)
+  const turns = new Turns(() => new Error('overloaded'), LIMITS)
   const done: string[] = []
   const refused: string[] = []
   const ends: (() => void)[] = []
@@ -66,7 +66,7 @@ describe('turns of verification', () => {
   })
 
   it('go on when one fails', async () => {
-    const turns = new VerifyTurns(() => new Error('overloaded'), LIMITS)
+    const turns = new Turns(() => new Error('overloaded'), LIMITS)
     const failed = turns.run({ name: 'a', known: true }, 1, () => Promise.reject(new Error('broken')))
     const good = turns.run({ name: 'a', known: true }, 1, async () => 'good')
     await assert.rejects(failed, /broken/)
