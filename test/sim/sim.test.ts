@@ -7,6 +7,7 @@ import { REGRESSIONS } from './regressions.ts'
 import { simulate } from './simulation.ts'
 
 const SEEDS = 120
+const LIARS_SEEDS = 12
 /** Changes of membership that took effect. */
 const CHANGES = ['joins', 'promotions', 'removals', 'key replacements', 'moves', 'guests', 'quorums'].map(
   (name) => `change: ${name}`,
@@ -26,7 +27,9 @@ after(() => {
 /** Throws at the first violation; counts the faults by kind. */
 async function simulateAll(): Promise<Record<string, number>> {
   const faults: Record<string, number> = {}
-  await runFleet([...REGRESSIONS, ...orders(SEEDS, 1)], 1, (outcome, order) => {
+  // Two liars of seven, since of one liar some lies are rare.
+  const liars = orders(LIARS_SEEDS, 1, { nodes: 7, liars: 2 })
+  await runFleet([...REGRESSIONS, ...orders(SEEDS, 1), ...liars], 1, (outcome, order) => {
     const { violation } = outcome
     if (violation !== undefined) {
       throw new Error(`${violation.message}\n${violation.diagram}\nreplay: ${replayCommand(order)}`)

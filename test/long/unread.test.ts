@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { QueryPage } from '../../node/service.ts'
-import { call, ENVELOPE, type Harness, startServer, TOKEN, VIEW } from './fake-service.ts'
+import { call, ENVELOPE, type Harness, startServer, TOKEN, VIEW } from '../rpc/fake-service.ts'
 
 const MIB = 1_048_576
 /** What forty connections may make the node's memory grow by: it was 1.5 GiB within seconds. */
