@@ -8,8 +8,8 @@ import { LedgerStore } from '../../node/store/ledger-store.ts'
 import { openLevel } from '../../node/store/level.ts'
 import { keyId } from '../../src/crypto/keys.ts'
 import { decodeMember, type NodeMember } from '../../src/ledger/member.ts'
+import { qat, scratch } from '../cli/run-qat.ts'
 import { event, startCluster, type TestCluster } from '../support/cluster.ts'
-import { qat, scratch } from './run-qat.ts'
 
 const ENTRIES = 12
 
