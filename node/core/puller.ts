@@ -1,6 +1,5 @@
 /** Pulls committed blocks when this node has fallen behind, from one peer after another, until it has caught up. */
 import type { Driver } from '../../consensus/driver.ts'
-import { oneHonest } from '../../consensus/quorum.ts'
 import { toHex } from '../../src/bytes.ts'
 import { errorMessage, InvariantError, ProofError } from '../../src/errors.ts'
 import { decodeBlock } from '../../src/ledger/block.ts'
@@ -12,7 +11,7 @@ import type { AppliedBlock, LedgerStore } from '../store/ledger-store.ts'
 import type { Certifier } from './certifier.ts'
 import { type EvidenceCollector, forked } from './evidence.ts'
 import { decodeSyncAnswer, encodeCovering, encodeSyncRequest, proveCommitted } from './sync.ts'
-import { configurationOf, type Unapplied } from './unapplied.ts'
+import type { Unapplied } from './unapplied.ts'
 
 const REQUEST_TIMEOUT_MS = 10_000
 const RETRY_MS = 500
@@ -61,8 +60,6 @@ export class Puller {
   #turn = 0
   /** Peers that gave no answer of use lately, and until when others are asked instead. */
   readonly #uselessUntil = new Map<string, number>()
-  /** From outside, peers of which this node held all that they had, under the present membership. */
-  #exhausted: { readonly sequence: number; readonly peers: Set<string> } = { sequence: -1, peers: new Set() }
   /** Blocks that were committed because they were pulled. */
   #installed = 0
 
@@ -93,19 +90,13 @@ export class Puller {
 
   /**
    * Pulls whatever is final, without having heard of anything: how a node outside of the membership follows. True
-   * if this node now holds all that peers have, so many of them that one is honest.
+   * if this node now holds all that a peer has.
    */
   async follow(): Promise<boolean> {
     if (this.#pulling || this.#stopped) return false
     this.#pulling = true
-    const peer = this.#nextPeer()
     try {
-      const holdsAll = await this.#run(Number.POSITIVE_INFINITY, peer)
-      const { newest } = this.#ports.store.members
-      if (this.#exhausted.sequence !== newest.sequence)
-        this.#exhausted = { sequence: newest.sequence, peers: new Set() }
-      if (holdsAll && peer !== undefined) this.#exhausted.peers.add(peer)
-      return this.#exhausted.peers.size >= oneHonest(configurationOf(newest))
+      return await this.#run(Number.POSITIVE_INFINITY)
     } catch (error) {
       if (error instanceof InvariantError) this.#ports.onFatal(error)
       else this.#ports.logger.debug({ error: errorMessage(error) }, 'following failed with this peer')
@@ -155,13 +146,13 @@ export class Puller {
    * is fetched and read, and the one before is applied. True if this node then holds all that the first peer had when
    * it was asked, by a certificate newer than every boundary: under load there is always more a moment later.
    */
-  async #run(height: number, peer = this.#nextPeer()): Promise<boolean> {
+  async #run(height: number): Promise<boolean> {
     const { store, certifier, driver } = this.#ports
     // What an earlier run has handed to Raft is not asked for again.
     await this.#appliedTo(driver.raft.commit)
     const { boundaryDue, size: certified } = certifier
     const { sequence } = store.members.newest
-    let part = await this.#fetch(peer, store.tip.height + 1)
+    let part = await this.#fetch(this.#nextPeer(), store.tip.height + 1)
     if (part?.blocks.length === 0) {
       // A boundary may wait for this very node, under the keys that it names: then no more will come.
       const { size } = part.checkpoint
