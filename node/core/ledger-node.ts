@@ -34,6 +34,7 @@ import { type Accusation, EvidenceCollector, type EvidencePorts } from './eviden
 import { EvidenceRecorder } from './evidence-recorder.ts'
 import { signForPrincipal } from './gateway.ts'
 import { Lifecycle } from './lifecycle.ts'
+import { NothingBeyond } from './nothing-beyond.ts'
 import { Pool } from './pool.ts'
 import { LedgerReader, notFound } from './reader.ts'
 import { readinessOf } from './readiness.ts'
@@ -87,6 +88,7 @@ export class LedgerNode implements LedgerService {
   #recovery: Recovery | undefined
   /** It has been told to stop, since the membership does not have it under its keys. */
   #left = false
+  readonly #nothingBeyond = new NothingBeyond()
   readonly #recorder: EvidenceRecorder
   #evidence!: EvidenceCollector
   readonly #submissions: Submissions
@@ -144,7 +146,7 @@ export class LedgerNode implements LedgerService {
       onFinal: (size) => this.#onFinal(size),
       onRefused: (id, error) => this.#submissions.refused(id, error),
       onMembership: (membership) => this.#onMembership(membership),
-      onLeftOut: () => void this.#onLeftOut(),
+      onLeftOut: (peer) => void this.#onLeftOut(peer),
       onForgotten: () => lifecycle.replace(() => this.#markForgetful()),
       onFatal: (error) => lifecycle.failed(error),
     })
@@ -224,7 +226,7 @@ export class LedgerNode implements LedgerService {
   }
 
   /** Outside, and there is nothing newer to be learnt: was it ever inside, under these keys? */
-  async #onLeftOut(): Promise<void> {
+  async #onLeftOut(peer: string): Promise<void> {
     const { store, name, logger, keyRing, onOut } = this.#ports
     const { replica } = this
     const { newest } = store.members
@@ -234,6 +236,8 @@ export class LedgerNode implements LedgerService {
       // Keys that were lost, or have signed what was forgotten, are no reason to stop: it waits for newer ones.
       if (!(await keyRing.holds(record))) return
     } else if (!store.members.some((membership) => this.#standingIn(membership) !== 'outside')) return
+    // A liar may keep back the change that takes this node in again; new keys at hand are right whatever else there is.
+    if (record === undefined && !this.#nothingBeyond.isCertain(peer, newest)) return
     if (this.#left) return
     this.#left = true
     this.replica.halt()

@@ -89,18 +89,19 @@ export class Puller {
   }
 
   /**
-   * Pulls whatever is final, without having heard of anything: how a node outside of the membership follows. True
-   * if this node now holds all that a peer has.
+   * Pulls what is final, without having heard of anything: how a node outside of the membership follows. Returns,
+   * if this node now holds all that a peer has: that peer, which may lie.
    */
-  async follow(): Promise<boolean> {
-    if (this.#pulling || this.#stopped) return false
+  async follow(): Promise<string | undefined> {
+    if (this.#pulling || this.#stopped) return undefined
     this.#pulling = true
+    const peer = this.#nextPeer()
     try {
-      return await this.#run(Number.POSITIVE_INFINITY)
+      return (await this.#run(Number.POSITIVE_INFINITY, peer)) ? peer : undefined
     } catch (error) {
       if (error instanceof InvariantError) this.#ports.onFatal(error)
       else this.#ports.logger.debug({ error: errorMessage(error) }, 'following failed with this peer')
-      return false
+      return undefined
     } finally {
       this.#pulling = false
     }
@@ -146,13 +147,13 @@ export class Puller {
    * is fetched and read, and the one before is applied. True if this node then holds all that the first peer had when
    * it was asked, by a certificate newer than every boundary: under load there is always more a moment later.
    */
-  async #run(height: number): Promise<boolean> {
+  async #run(height: number, peer = this.#nextPeer()): Promise<boolean> {
     const { store, certifier, driver } = this.#ports
     // What an earlier run has handed to Raft is not asked for again.
     await this.#appliedTo(driver.raft.commit)
     const { boundaryDue, size: certified } = certifier
     const { sequence } = store.members.newest
-    let part = await this.#fetch(this.#nextPeer(), store.tip.height + 1)
+    let part = await this.#fetch(peer, store.tip.height + 1)
     if (part?.blocks.length === 0) {
       // A boundary may wait for this very node, under the keys that it names: then no more will come.
       const { size } = part.checkpoint

@@ -99,8 +99,8 @@ export interface ReplicaPorts {
    * which this node is what it is.
    */
   readonly onMembership: (membership: Membership) => void
-  /** A node outside of the membership holds all that is final, and is still outside. */
-  readonly onLeftOut: () => void
+  /** A node outside of the membership holds all that is final, as this peer says, and is still outside. */
+  readonly onLeftOut: (peer: string) => void
   /** The store does not know what this node has signed: it is to be marked, and the replica opened anew. */
   readonly onForgotten: () => void
   /** The node must stop: a broken invariant or an unusable disk. */
@@ -415,7 +415,8 @@ export class Replica {
   }
 
   async #followFromOutside(): Promise<void> {
-    if ((await this.#puller.follow()) && !this.#stopped) this.#ports.onLeftOut()
+    const peer = await this.#puller.follow()
+    if (peer !== undefined && !this.#stopped) this.#ports.onLeftOut(peer)
   }
 
   #announce(): void {
