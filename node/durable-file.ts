@@ -57,7 +57,7 @@ export async function readOrMakeSecret(path: string, length: number): Promise<Ui
 const CANNOT_RENAME: readonly unknown[] = ['EBUSY', 'EXDEV', 'EACCES', 'EPERM', 'EROFS']
 
 /**
- * The file holds the old bytes or the new ones, whatever happens, with the mode it had. A link to it stays one. Where
+ * The file holds the old bytes or the new ones, also after a crash, with the mode it had. A link to it stays one. Where
  * the name cannot be given to another file, as in a container into which that one file is mounted, it is written over;
  * only then a crash could leave a part.
  */

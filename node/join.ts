@@ -40,7 +40,7 @@ export interface Joined {
 
 /**
  * Makes the folder. Throws RefusedError wrong-ledger or bad-signature for another or a forged genesis, bad-change
- * if the name is taken, FolderError folder-not-empty; then no key has been made. Whatever fails, the folder is as it was.
+ * if the name is taken, FolderError folder-not-empty; then no key has been made. After a failure the folder is as it was.
  */
 export async function joinLedger(options: JoinOptions): Promise<Joined> {
   const { dir, node, membership, passphrase } = options

@@ -1,4 +1,4 @@
-/** Whoever asks while `work` is under way is given its answer: many who ask cost no more than one. */
+/** Callers that ask while `work` is under way share its answer: many cost no more than one. */
 export function shared<T>(work: () => Promise<T>): () => Promise<T> {
   let underWay: Promise<T> | undefined
   return () => {

@@ -267,8 +267,8 @@ function qkdConfig(stored: QkdConfig | undefined, given: Partial<QkdConfig> = {}
 }
 
 /**
- * Whoever's key the gateway signs with is named for what it signs. One that the ledger does not know may be about to
- * be admitted, and the ledger takes nothing from it until then. Throws FolderError.
+ * What the gateway signs names the member that has its key: it must be this node's. A key that the ledger does not know
+ * may be about to be admitted, and the ledger takes nothing from it until then. Throws FolderError.
  */
 function checkGateway(
   dir: string,

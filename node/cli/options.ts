@@ -41,7 +41,7 @@ const LOOPBACK = '127.0.0.1'
 export function rpcHostWarning(host: string): string | undefined {
   if (isLoopback(host)) return undefined
   return (
-    `JSON-RPC on ${host} has no TLS: tokens, and what is sent and read, can be seen on the way, and whoever reaches ` +
+    `JSON-RPC on ${host} has no TLS: tokens, and what is sent and read, can be seen on the way, and everyone who reaches ` +
     'it reads the ledger. Put a proxy with TLS in front, and a firewall around both.'
   )
 }

@@ -4,7 +4,7 @@ import { EXIT } from './exit.ts'
 let needed = true
 
 /**
- * Ends the process with a sentence if the results cannot be written, as on a full disk. Whoever reads us may have read
+ * Ends the process with a sentence if the results cannot be written, as on a full disk. The reader may have read
  * enough: `qat query | head` is no error. What is lost of standard error is lost.
  */
 export function watchOutput(): void {

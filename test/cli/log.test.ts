@@ -234,20 +234,14 @@ describe('qat log', () => {
     assert.deepEqual(ledgers, ['example.org/ledger', 'example.org/ledger'])
   })
 
+  const batchTo = (url: string, ...file: string[]) => {
+    const what = ['--source', '//ci', '--type', 'ci.build']
+    return ['log', ...what, '--token', TOKEN, '--rpc', url, '--batch', ...file]
+  }
+
   it('reads what Windows writes where it can, and says what it is where it cannot', async () => {
     const server = await serve()
-    const args = [
-      'log',
-      '--source',
-      '//ci',
-      '--type',
-      'ci.build',
-      '--token',
-      TOKEN,
-      '--rpc',
-      server.url,
-      '--batch',
-    ]
+    const args = batchTo(server.url)
     await writeFile(path('bom.json'), '\ufeff{"subject":"a","id":"1"}\r\n{"subject":"b","id":"2"}\r\n')
     assert.equal((await qat([...args, path('bom.json')])).code, 0)
     assert.deepEqual(
@@ -267,19 +261,7 @@ describe('qat log', () => {
 
   it('takes one event over several lines as a batch, and names the line and the event that are wrong', async () => {
     const server = await serve()
-    const args = [
-      'log',
-      '--source',
-      '//ci',
-      '--type',
-      'ci.build',
-      '--token',
-      TOKEN,
-      '--rpc',
-      server.url,
-      '--batch',
-      '-',
-    ]
+    const args = batchTo(server.url, '-')
     const pretty = JSON.stringify({ subject: 'a', id: '1' }, undefined, 2)
     assert.equal((await qat(args, { stdin: pretty })).code, 0)
     assert.deepEqual(

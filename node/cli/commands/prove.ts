@@ -93,7 +93,7 @@ function treeOf(proof: string): number {
   }
 }
 
-/** The policy that the node sent along says what the node says: whoever verifies the proof needs another one. */
+/** The node's own policy vouches for nothing: a verifier needs one from somebody it trusts. */
 function nextStep({ out, policy }: Options): string {
   if (policy !== undefined) {
     return `It was verified as written, by ${policy}. To verify it again, offline: qat verify ${out} --policy ${policy}`
